@@ -1,0 +1,1 @@
+"""Inner maximisation: tensors in, tensors out, no optimizer, no ART."""

@@ -1,0 +1,1 @@
+"""The only importer of `art`: estimator, trainers and attacks."""

@@ -1,0 +1,160 @@
+"""Settings: frozen dataclasses read from text, with errors a user can act on."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+import typing
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Any, TypeVar
+
+from atk_latent.errors import InputError
+
+S = TypeVar("S")
+
+
+def number(text: str | float | int, name: str = "value") -> float:
+    """Reads a real number; ``"8/255"`` is a legal way to write one.
+
+    Raises:
+        InputError: if `text` is not a finite number.
+    """
+    try:
+        value = float(Fraction(text.replace(" ", ""))) if isinstance(text, str) else float(text)
+    except (ValueError, ZeroDivisionError, TypeError):
+        raise InputError(
+            f"{name} must be a number such as 0.3 or 8/255. Received: {text!r}"
+        ) from None
+    if value != value or value in (float("inf"), float("-inf")):
+        raise InputError(f"{name} must be finite. Received: {text!r}")
+    return value
+
+
+def assignments(pairs: Sequence[str]) -> dict[str, str]:
+    """``["a=1", "b=x"]`` to ``{"a": "1", "b": "x"}``.
+
+    Raises:
+        InputError: if a pair has no ``=`` or an empty key, or a key comes twice.
+    """
+    found: dict[str, str] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        key = key.strip().replace("-", "_")
+        if not equals or not key:
+            raise InputError(f"a setting must read key=value. Received: {pair!r}")
+        if key in found:
+            raise InputError(
+                f"setting '{key}' is given twice: {found[key]!r} and {value.strip()!r}"
+            )
+        found[key] = value.strip()
+    return found
+
+
+def spec(text: str) -> tuple[str, dict[str, str]]:
+    """Splits ``"pgd:eps=8/255,steps=20"`` into ``("pgd", {"eps": "8/255", "steps": "20"})``.
+
+    A value may hold commas (``ladder:eps=0.5,2,5,targets=balanced``): a new setting
+    starts only where ``key=`` follows the comma. ``art:pgd:eps=0.3`` keeps the ``art:``
+    prefix in the name.
+    """
+    head, prefix = text.strip(), ""
+    if head.startswith("art:"):
+        prefix, head = "art:", head[len("art:") :]
+    name, _, rest = head.partition(":")
+    pairs = re.split(r",(?=\s*[A-Za-z_][\w-]*\s*=)", rest) if rest.strip() else []
+    return prefix + name, assignments(pairs)
+
+
+def _expected(kind: Any) -> str:
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is typing.Literal:
+        return "one of " + ", ".join(str(value) for value in arguments)
+    if origin is tuple:
+        return f"a comma-separated list, each {_expected(arguments[0])}"
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    return names.get(kind, str(kind))
+
+
+def _optional(kind: Any) -> tuple[Any, bool]:
+    arguments = typing.get_args(kind)
+    if type(None) in arguments and typing.get_origin(kind) is not tuple:
+        return next(a for a in arguments if a is not type(None)), True
+    return kind, False
+
+
+def convert(name: str, value: Any, kind: Any) -> Any:
+    """Turns `value` (text or already typed) into `kind`.
+
+    Args:
+        name: the setting, for the message.
+        kind: int, float, bool, str, a Literal, tuple[X, ...] or X | None.
+
+    Raises:
+        InputError: if `value` cannot be read as `kind`.
+    """
+    kind, optional = _optional(kind)
+    if optional and (value is None or str(value).lower() in ("none", "")):
+        return None
+    wrong = InputError(f"setting '{name}' must be {_expected(kind)}. Received: {value!r}")
+    origin = typing.get_origin(kind)
+    if origin is typing.Literal:
+        for allowed in typing.get_args(kind):
+            if str(value) == str(allowed):
+                return allowed
+        raise wrong
+    if origin is tuple:
+        items = value.split(",") if isinstance(value, str) else value
+        items = list(items) if isinstance(items, list | tuple) else [items]
+        if not items:
+            raise wrong
+        return tuple(convert(name, item, typing.get_args(kind)[0]) for item in items)
+    if kind is bool:
+        truth = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+        if str(value).lower() not in truth:
+            raise wrong
+        return truth[str(value).lower()]
+    if kind is str:
+        return str(value)
+    if isinstance(value, bool):
+        raise wrong
+    try:
+        real = number(value, f"setting '{name}'")
+    except InputError:
+        raise wrong from None
+    if kind is int:
+        if real != int(real):
+            raise wrong
+        return int(real)
+    return real
+
+
+def build(kind: type[S], values: Mapping[str, Any]) -> S:
+    """Builds the frozen dataclass `kind` from `values`, converting text by field type.
+
+    Raises:
+        InputError: on an unknown key (with the nearest one), a value of the wrong type,
+            or whatever the dataclass itself refuses in ``__post_init__``.
+    """
+    hints = typing.get_type_hints(kind)
+    fields = [field.name for field in dataclasses.fields(kind) if field.init]  # type: ignore[arg-type]
+    typed = {}
+    for key, value in values.items():
+        if key not in fields:
+            near = difflib.get_close_matches(key, fields, n=1)
+            hint = f"Did you mean '{near[0]}'? " if near else ""
+            raise InputError(f"unknown setting '{key}'. {hint}Known: {', '.join(fields)}")
+        typed[key] = convert(key, value, hints[key])
+    return kind(**typed)
+
+
+def check_range(name: str, value: float, low: float, high: float = float("inf")) -> None:
+    """Refuses a number outside [low, high].
+
+    Raises:
+        InputError: naming the setting, the range and the value.
+    """
+    if not low <= value <= high:
+        wanted = f"at least {low:g}" if high == float("inf") else f"between {low:g} and {high:g}"
+        raise InputError(f"setting '{name}' must be {wanted}. Received: {value!r}")

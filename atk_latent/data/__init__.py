@@ -1,0 +1,1 @@
+"""Images in [0, 1] with integer labels, from every source under one contract."""

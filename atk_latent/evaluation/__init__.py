@@ -1,0 +1,1 @@
+"""How robust a model is: attacks by name, subsets, result tables."""

@@ -1,0 +1,1 @@
+"""Whole jobs: from data to a hardened run folder."""

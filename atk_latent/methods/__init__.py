@@ -1,0 +1,1 @@
+"""Outer minimisation: Keras models that wrap a classifier and train it."""

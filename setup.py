@@ -1,0 +1,50 @@
+"""Metadata of atk-latent. `cli/` is installed as the package `atk_latent.cli`."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(
+    r'^__version__ = "(.+)"', (HERE / "atk_latent" / "__init__.py").read_text(), re.MULTILINE
+).group(1)
+
+TEST = ["pytest>=8", "tensorflow-datasets>=4.9.8", "ruff>=0.8", "mypy>=1.13"]
+
+setup(
+    name="atk-latent",
+    version=VERSION,
+    description="Latent-space adversarial defences (LADDER, ATLD) for Keras and ART",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.10,<3.14",
+    packages=[*find_packages(include=["atk_latent", "atk_latent.*"]), "atk_latent.cli"],
+    package_dir={"atk_latent.cli": "cli"},
+    install_requires=[
+        "tensorflow>=2.18",
+        "keras>=3.6",
+        "adversarial-robustness-toolbox>=1.20",
+        "multiprocess",  # ART's AutoAttack imports it even when it runs serially
+        "numpy",
+        "click>=8.1",
+        "scikit-learn",
+        "matplotlib",
+        "rich",
+        "pillow",
+    ],
+    extras_require={
+        "datasets": ["tensorflow-datasets>=4.9.8"],
+        "gpu": ["tensorflow[and-cuda]>=2.18"],
+        "test": TEST,
+        "dev": [*TEST, "build"],
+    },
+    entry_points={"console_scripts": ["atkl=atk_latent.cli.main:main"]},
+    classifiers=[
+        "License :: OSI Approved :: MIT License",
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Security",
+    ],
+)
