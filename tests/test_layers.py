@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-BASE = {"errors", "registry", "config"}
+BASE = {"errors", "registry", "config", "atomic"}
 LAYERS = [
     "base",
     "data",

@@ -1,0 +1,36 @@
+# `make demo` and `make test` set everything up by themselves; only git, make and Python are needed.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+OUT ?= runs/demo
+
+.PHONY: setup demo test test-all lint bench clean
+
+setup: $(VENV)/.installed
+
+$(VENV)/.installed: setup.py pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -e '.[test]'
+	touch $@
+
+demo: setup
+	rm -rf $(OUT)
+	$(BIN)/atkl harden --method ladder --data digits --out $(OUT)
+	$(BIN)/atkl evaluate $(OUT) --data digits --attack fgsm:eps=0.1 --attack pgd:eps=0.1,steps=20
+	@echo "Look at $(OUT)/ladder_strip.png, $(OUT)/accuracy_over_eps.png and $(OUT)/card.json"
+
+test: setup
+	$(BIN)/python -m pytest -q
+
+test-all: setup
+	$(BIN)/python -m pytest -q --run-slow
+
+lint: setup
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy -p atk_latent
+
+bench: setup
+	$(BIN)/python -m benchmarks $(NAME)
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .mypy_cache

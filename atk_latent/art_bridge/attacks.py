@@ -1,0 +1,186 @@
+"""Our adversaries as ART attacks."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import keras
+import numpy as np
+from art.attacks.attack import EvasionAttack
+from art.estimators.classification import TensorFlowV2Classifier
+
+from atk_latent.adversaries.latent_boundary import PerturbationSettings
+from atk_latent.art_bridge.trainers import UnitPixels, integer_labels
+from atk_latent.config import build
+from atk_latent.errors import InputError
+from atk_latent.methods.fitting import Progress
+from atk_latent.methods.ladder import LADDER
+from atk_latent.methods.ladder_run import has_helpers, load_ladder
+
+PERTURBATION_FIELDS = tuple(field.name for field in dataclasses.fields(PerturbationSettings))
+
+
+class LADDERAttack(EvasionAttack):
+    """Images decoded from latents moved across an attention-SVM boundary, as an ART attack.
+
+    The change is not bounded in pixels: eps is a length in latent space, and even eps = 0
+    gives the generator's reconstruction. Labels matter: an example starts from its class.
+
+    Args:
+        estimator: ART's `TensorFlowV2Classifier` (or ours) around a Keras model with logits.
+        ladder: a prepared `LADDER`, to reuse its boundaries and generator; the examples are
+            then made against the model that one was built on. None: call `fit` first, which
+            trains both on the estimator's own latents (white-box).
+        eps: float or tuple of floats >= 0. batch_size: int >= 1. seed: of targets and noise.
+        **settings: other fields of `PerturbationSettings` (targets, noise, eps_mode, ...).
+
+    Raises:
+        InputError: on settings that will not do.
+
+    Reference: LADDER, Eqs 2 to 5 and appendix 2.
+    """
+
+    attack_params = [*EvasionAttack.attack_params, "eps", "batch_size", "seed"]
+    _estimator_requirements = (TensorFlowV2Classifier,)
+
+    def __init__(
+        self,
+        estimator: TensorFlowV2Classifier,
+        ladder: LADDER | None = None,
+        *,
+        eps: float | tuple[float, ...] = 10.0,
+        batch_size: int = 256,
+        seed: int = 0,
+        **settings: Any,
+    ) -> None:
+        super().__init__(estimator=estimator)
+        self.view = UnitPixels(estimator)
+        self.eps = eps if isinstance(eps, tuple) else (eps,)
+        self.batch_size, self.seed, self.ladder = batch_size, seed, ladder
+        self.perturbation = build(PerturbationSettings, {"eps": self.eps, **settings})
+        self._targeted = False
+        self.last: dict[str, np.ndarray] = {}
+        self._check_params()
+
+    def _check_params(self) -> None:
+        if self.batch_size < 1:
+            raise InputError(f"batch_size must be at least 1. Received: {self.batch_size}")
+        if self.ladder is not None and self.ladder.num_classes != self.estimator.nb_classes:
+            raise InputError(
+                f"the helpers know {self.ladder.num_classes} classes, "
+                f"the estimator {self.estimator.nb_classes}"
+            )
+
+    def fit(
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        *,
+        folder: Path | None = None,
+        progress: Progress | None = None,
+        **settings: Any,
+    ) -> LADDERAttack:
+        """Trains boundaries and generator on the estimator's own latents.
+
+        Args:
+            x: (n, H, W, C) in the clip values; y: integers or one-hot.
+            folder: where they are kept, and found again. progress: told how far it is.
+            **settings: of `LADDERSettings`, on top of the paper's.
+        """
+        chosen = LADDER.settings_for("", "", "paper", settings)
+        ladder = LADDER(self.view.model, chosen, seed=self.seed)
+        if folder:
+            folder.mkdir(parents=True, exist_ok=True)
+        labels = integer_labels(y, self.estimator.nb_classes)
+        ladder.prepare(self.view.images(x), labels, folder=folder, progress=progress)
+        self.ladder = ladder
+        return self
+
+    def generate(self, x: np.ndarray, y: np.ndarray | None = None, **kwargs: Any) -> np.ndarray:
+        """LADDER examples in the estimator's clip values, shaped as `x`.
+
+        Args:
+            x: (n, H, W, C). y: true labels, integers or one-hot; None takes the
+                estimator's predictions. What else was found (targets, eps, Eq 5) is in
+                `last` afterwards.
+
+        Raises:
+            InputError: before helpers are given or fitted, or where image shapes differ.
+        """
+        if self.ladder is None:
+            raise InputError("LADDERAttack needs helpers: pass ladder=, or call fit(x, y) first")
+        if y is None:
+            y = np.argmax(self.estimator.predict(x, batch_size=self.batch_size), axis=1)
+        labels = integer_labels(y, self.estimator.nb_classes)
+        images = self.view.images(x)
+        if images.shape[1:] != self.ladder.image_shape:
+            raise InputError(
+                f"the helpers were made for images of shape {self.ladder.image_shape}. "
+                f"Received: {images.shape[1:]}"
+            )
+        changes = {name: getattr(self.perturbation, name) for name in PERTURBATION_FIELDS}
+        adversary = self.ladder.adversary(seed=self.seed, **changes)
+        self.last = adversary.craft_all(images, labels, batch_size=self.batch_size)
+        return self.view.pixels(self.last["x_adv"]).astype(x.dtype, copy=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class LADDERSpec(PerturbationSettings):
+    """What ``ladder:key=value`` may say on the command line.
+
+    Args:
+        helpers: "own" trains boundaries and generator on the target's own latents
+            (white-box, minutes); "run" reuses those of the target's run folder, which were
+            made on its vanilla model; "auto" is "run" where there is one, else "own".
+        generator_epochs: int >= 1, at most this many when "own" trains.
+    """
+
+    helpers: Literal["auto", "run", "own"] = "auto"
+    generator_epochs: int = 1000
+
+
+def ladder(
+    estimator: TensorFlowV2Classifier, settings: dict[str, str], context: Mapping[str, Any]
+) -> tuple[LADDERAttack, str]:
+    """Builds the attack that ``ladder:...`` names.
+
+    Args:
+        estimator: what is attacked. settings: text, see `LADDERSpec`.
+        context: `run` (the target's folder or None), `data` (its data set), `seed`,
+            `progress`.
+
+    Returns:
+        The attack, and its threat model in words.
+
+    Raises:
+        InputError: on a setting that will not do, or helpers that are not there.
+    """
+    spec = build(LADDERSpec, settings)
+    run, seed = context.get("run"), int(context.get("seed", 0))
+    chosen = {name: getattr(spec, name) for name in PERTURBATION_FIELDS}
+    eps = chosen.pop("eps")
+    helpers = spec.helpers
+    if helpers == "auto":
+        helpers = "run" if has_helpers(run) else "own"
+    if helpers == "run":
+        if run is None:
+            raise InputError("ladder:helpers=run needs a run folder as target; use helpers=own")
+        attack = LADDERAttack(estimator, load_ladder(run), eps=eps, seed=seed, **chosen)
+        return attack, "transfer from the run's vanilla model, unbounded in pixels"
+    attack = LADDERAttack(estimator, eps=eps, seed=seed, **chosen)
+    data = context.get("data")
+    if data is None:
+        raise InputError("ladder:helpers=own needs the data set to train its helpers on")
+    folder = run / "helpers" / "own" if run is not None and has_helpers(run) else None
+    keras.utils.set_random_seed(seed)
+    attack.fit(
+        data.x_train,
+        data.y_train,
+        folder=folder,
+        progress=context.get("progress"),
+        generator_epochs=spec.generator_epochs,
+    )
+    return attack, "white-box on its own latents, unbounded in pixels"

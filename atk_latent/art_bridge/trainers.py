@@ -1,0 +1,224 @@
+"""ART trainers around our methods: two changed lines in an ART script."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+from art.data_generators import DataGenerator
+from art.defences.trainer import Trainer
+from art.estimators.classification import TensorFlowV2Classifier
+from keras import layers
+
+from atk_latent.errors import InputError
+from atk_latent.methods.base import Method
+from atk_latent.methods.fitting import Progress
+from atk_latent.models.latent import require_logits
+from atk_latent.registry import METHODS
+
+
+def integer_labels(y: np.ndarray, nb_classes: int) -> np.ndarray:
+    """Integer labels (n,) int64 of integer or one-hot ones.
+
+    Raises:
+        InputError: if `y` has another shape, or labels outside 0..nb_classes-1.
+    """
+    y = np.asarray(y)
+    labels = np.argmax(y, axis=1) if y.ndim == 2 and y.shape[1] == nb_classes else y
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1:
+        raise InputError(
+            f"labels must be integers (n,) or one-hot (n, {nb_classes}). Received: shape {y.shape}"
+        )
+    labels = labels.astype(np.int64)
+    if len(labels) and not 0 <= labels.min() <= labels.max() < nb_classes:
+        raise InputError(
+            f"labels must lie in 0..{nb_classes - 1}. "
+            f"Received: {labels.min()}..{labels.max()}; check `nb_classes` of the classifier"
+        )
+    return labels
+
+
+class UnitPixels:
+    """The classifier of an ART estimator, seen as a model of images in [0, 1].
+
+    ART estimators take pixels in `clip_values` and may standardise them; the methods here
+    work in [0, 1]. The model returned shares its weights with the estimator's.
+
+    Args:
+        classifier: ART's `TensorFlowV2Classifier` or ours, around a Keras model.
+
+    Raises:
+        InputError: if it is another kind of estimator, has preprocessing defences, no clip
+            values, or a model that does not end in logits.
+    """
+
+    def __init__(self, classifier: TensorFlowV2Classifier) -> None:
+        if not isinstance(classifier, TensorFlowV2Classifier):
+            raise InputError(
+                "the classifier must be an ART TensorFlowV2Classifier. "
+                f"Received: {type(classifier).__name__}"
+            )
+        model = classifier.model
+        if not isinstance(model, keras.Model):
+            raise InputError(
+                "the classifier's model must be a Keras 3 model. "
+                f"Received: {type(model).__module__}.{type(model).__name__}"
+            )
+        if classifier.preprocessing_defences:
+            raise InputError("preprocessing defences are not supported; train without them")
+        require_logits(model)
+        self.low, self.high = self._bounds(classifier)
+        self.model = self._wrapped(classifier, model)
+
+    @staticmethod
+    def _bounds(classifier: TensorFlowV2Classifier) -> tuple[float, float]:
+        if classifier.clip_values is None:
+            raise InputError(
+                "the classifier needs clip_values, the range of its pixels: (0, 1) or (0, 255)"
+            )
+        low, high = (float(np.max(value)) for value in classifier.clip_values)
+        return low, high
+
+    def _wrapped(self, classifier: TensorFlowV2Classifier, model: keras.Model) -> keras.Model:
+        scaling = (
+            []
+            if (self.low, self.high) == (0.0, 1.0)
+            else [layers.Rescaling(self.high - self.low, offset=self.low)]
+        )
+        for step in classifier.preprocessing_operations:
+            mean, std = np.asarray(step.mean, "float32"), np.asarray(step.std, "float32")
+            if np.any(mean != 0) or np.any(std != 1):
+                variance = np.broadcast_to(np.square(std), mean.shape)
+                scaling.append(layers.Normalization(mean=mean, variance=variance))
+        if not scaling:
+            return model
+        return keras.Sequential([layers.Input(classifier.input_shape), *scaling, model])
+
+    def images(self, x: np.ndarray) -> np.ndarray:
+        """Images of the estimator as float32 in [0, 1].
+
+        Raises:
+            InputError: if pixels lie outside the clip values.
+        """
+        x = np.asarray(x, np.float32)
+        low, high = float(x.min()), float(x.max())
+        if low < self.low - 1e-6 or high > self.high + 1e-6:
+            raise InputError(
+                f"images must lie in the clip values {self.low:g}..{self.high:g}. "
+                f"Received: {low:g}..{high:g}"
+            )
+        return np.clip((x - self.low) / (self.high - self.low), 0.0, 1.0)
+
+    def pixels(self, images: np.ndarray) -> np.ndarray:
+        """Images in [0, 1] in the estimator's own range."""
+        return images * (self.high - self.low) + self.low
+
+
+class MethodTrainer(Trainer):
+    """Any of our methods as an ART trainer; the named classes below fix the method.
+
+    Args:
+        classifier: ART's `TensorFlowV2Classifier` (or ours) around a trained Keras model
+            with logits. Its weights are changed in place, so the same object is robust
+            afterwards.
+        preset: "paper", "official" or "quick". data: the data set whose preset is meant
+            ("mnist", "cifar10", ...).
+        seed: of everything drawn. progress: told (stage, done, in all, logs).
+        **settings: of the method, on top of the preset.
+
+    Raises:
+        InputError: on a classifier or a setting that will not do.
+    """
+
+    method: ClassVar[str]
+
+    def __init__(
+        self,
+        classifier: TensorFlowV2Classifier,
+        *,
+        preset: str = "paper",
+        data: str = "mnist",
+        seed: int = 0,
+        progress: Progress | None = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__(classifier)
+        self.view = UnitPixels(classifier)
+        self.seed, self.progress = seed, progress
+        self.settings = METHODS[self.method].settings_for("", data, preset, settings)
+        self.trained: Method | None = None
+
+    def fit(
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        validation_data: tuple[np.ndarray, np.ndarray] | None = None,
+        batch_size: int | None = None,
+        nb_epochs: int | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] | None = None,
+        folder: Path | str | None = None,
+    ) -> None:
+        """Trains the classifier on images in its clip values.
+
+        Args:
+            x: (n, H, W, C); y: integers (n,) or one-hot (n, K).
+            validation_data: images and labels scored after each epoch (`val_accuracy`).
+            batch_size, nb_epochs: instead of the preset's. callbacks: of Keras.
+            folder: where state and helpers are kept; a second `fit` with the same folder
+                goes on from there.
+        """
+        changes = {"batch_size": batch_size, "epochs": nb_epochs}
+        given = {name: value for name, value in changes.items() if value is not None}
+        settings = dataclasses.replace(self.settings, **given)
+        images, labels = self.view.images(x), integer_labels(y, self.classifier.nb_classes)
+        if validation_data is not None:
+            held_out = validation_data
+            validation_data = (
+                self.view.images(held_out[0]),
+                integer_labels(held_out[1], self.classifier.nb_classes),
+            )
+        root = Path(folder) if folder else None
+        if root:
+            root.mkdir(parents=True, exist_ok=True)
+        method = METHODS[self.method](self.view.model, settings, seed=self.seed)
+        method.prepare(images, labels, folder=root, progress=self.progress)
+        method.harden(
+            images,
+            labels,
+            folder=root / "checkpoint" if root else None,
+            progress=self.progress,
+            validation_data=validation_data,
+            callbacks=list(callbacks or []),
+        )
+        self.trained = method
+
+    def fit_generator(
+        self, generator: DataGenerator, nb_epochs: int | None = None, **options: Any
+    ) -> None:
+        """Trains on one pass of an ART data generator.
+
+        The boundaries need every class at once, so the generator is drained into memory
+        first: `size` images, `batch_size` at a time.
+        """
+        if generator.size is None:
+            raise InputError("the data generator must know its size")
+        count = -(-generator.size // generator.batch_size)
+        parts = [generator.get_batch() for _ in range(count)]
+        x, y = (np.concatenate(column)[: generator.size] for column in zip(*parts, strict=True))
+        self.fit(x, y, nb_epochs=nb_epochs, **options)
+
+    def predict(self, x: np.ndarray, **options: Any) -> np.ndarray:
+        """Logits of the trained classifier, (n, K)."""
+        return self.classifier.predict(x, **options)
+
+
+class LADDERTrainer(MethodTrainer):
+    """LADDER as an ART trainer; see `MethodTrainer` and `methods.ladder.LADDER`."""
+
+    method = "ladder"

@@ -1,0 +1,177 @@
+"""Writing files and folders so that a kill at any moment leaves nothing half-written.
+
+Everything is written beside its place under a temporary name and moved there with
+``os.replace`` once it is complete. The temporary name keeps the suffix, because
+``np.savez`` and Keras choose the format by it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from atk_latent.errors import InputError
+
+
+def check_parent(path: str | Path, name: str = "--out") -> Path:
+    """The path as a Path, its parent folder checked to exist and to be writable.
+
+    Args:
+        path: where something is to be written.
+        name: the option or argument, for the message.
+
+    Raises:
+        InputError: if the parent is missing, is no folder or cannot be written to.
+    """
+    path = Path(path)
+    parent = path.absolute().parent
+    if not parent.is_dir():
+        raise InputError(f"{name} {path}: the folder {parent} does not exist. Create it first.")
+    if not os.access(parent, os.W_OK):
+        raise InputError(f"{name} {path}: the folder {parent} cannot be written to.")
+    return path
+
+
+def check_new_file(path: str | Path, *, replace: bool = False, name: str = "--out") -> Path:
+    """Checks, before any computing, that a file can be written at `path`.
+
+    Args:
+        path: the file to be.
+        replace: an existing file may be replaced.
+        name: the option or argument, for the message.
+
+    Raises:
+        InputError: if `path` is a folder, exists already (unless `replace`), or its parent
+            is missing.
+    """
+    path = check_parent(path, name)
+    if path.is_dir():
+        raise InputError(f"{name} {path} is a folder; a file name is wanted.")
+    if path.exists() and not replace:
+        raise InputError(f"{name} {path} exists already. Choose another name or remove it.")
+    return path
+
+
+def check_new_folder(path: str | Path, *, name: str = "--out") -> Path:
+    """Checks, before any computing, that a folder can be made at `path`.
+
+    Args:
+        path: the folder to be; it may exist if it is empty.
+        name: the option or argument, for the message.
+
+    Raises:
+        InputError: if `path` is a file, a folder that holds something, or its parent is
+            missing.
+    """
+    path = check_parent(path, name)
+    if path.is_dir() and not path.is_symlink():
+        if any(path.iterdir()):
+            raise InputError(f"{name} {path} exists and is not empty. Choose another name.")
+    elif path.exists() or path.is_symlink():
+        raise InputError(f"{name} {path} exists already. Choose another name or remove it.")
+    return path
+
+
+def _sibling(path: Path) -> Path:
+    return path.absolute().parent / f".{path.stem}.{secrets.token_hex(4)}.tmp{path.suffix}"
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def atomic_file(path: str | Path) -> Iterator[Path]:
+    """Yields a temporary path beside `path`; what is written there becomes `path`.
+
+    An existing `path` is replaced in one step. Whatever ends the block by an exception,
+    Ctrl-C included, removes the temporary file and leaves `path` as it was.
+
+    Args:
+        path: the file to be; its parent must exist.
+
+    Raises:
+        InputError: if `path` is a folder or its parent is missing.
+    """
+    target = check_new_file(path, replace=True, name="the file")
+    temporary = _sibling(target)
+    try:
+        yield temporary
+        _flush(temporary)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """Yields a new, empty temporary folder beside `path`; it becomes `path` at the end.
+
+    Whatever ends the block by an exception, Ctrl-C included, removes the temporary folder
+    and leaves `path` as it was.
+
+    Args:
+        path: the folder to be; it must be absent or empty, and its parent must exist.
+
+    Raises:
+        InputError: if `path` is a file or holds something, at the start or at the end.
+    """
+    target = check_new_folder(path, name="the folder")
+    temporary = _sibling(target)
+    temporary.mkdir()
+    try:
+        yield temporary
+        check_new_folder(target, name="the folder")
+        if target.is_dir():
+            target.rmdir()
+        temporary.replace(target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def json_safe(value: Any) -> Any:
+    """`value` in types that JSON has: NumPy numbers and arrays, paths and tuples too.
+
+    A number that is not finite becomes ``None``: ``NaN`` is not JSON.
+
+    Raises:
+        TypeError: on an object that has no JSON form.
+    """
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): json_safe(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [json_safe(item) for item in value]
+    if hasattr(value, "tolist"):  # NumPy scalars and arrays, without importing NumPy
+        return json_safe(value.tolist())
+    raise TypeError(f"{type(value).__name__} has no JSON form. Received: {value!r}")
+
+
+def json_text(value: Any, *, indent: int | None = 2) -> str:
+    """`value` as JSON text, through `json_safe`, keys in the order given."""
+    return json.dumps(json_safe(value), indent=indent, allow_nan=False, ensure_ascii=False)
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Writes `value` as a JSON file, whole or not at all.
+
+    Raises:
+        InputError: if `path` is a folder or its parent is missing.
+        TypeError: on an object that has no JSON form; nothing is written then.
+    """
+    text = json_text(value)
+    with atomic_file(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")

@@ -1,0 +1,306 @@
+"""From a data set to a run folder with a hardened classifier in it."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import os
+import platform
+import resource
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import atk_latent
+from atk_latent.atomic import atomic_file, write_json
+from atk_latent.data.dataset import Dataset
+from atk_latent.errors import InputError
+from atk_latent.methods.base import Method, clean_accuracy
+from atk_latent.methods.fitting import Progress
+from atk_latent.methods.natural import Natural, natural_settings
+from atk_latent.models.latent import require_logits
+from atk_latent.models.loading import load_classifier
+from atk_latent.registry import METHODS, MODELS
+from atk_latent.reporting.figures import accuracy_over_eps, eps_strip
+
+DEFAULT_MODELS = {"svhn": "svhnnet", "celeba": "celebanet"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What `harden` was asked for; a resumed run must ask for the same.
+
+    Args:
+        method, data, preset: registered names (`data` may be a path).
+        model: registered name, path to a trained model, or None for the data set's own.
+        overrides: settings on top of the preset, as text or typed.
+        limit: training images at most, or None. seed: of everything drawn.
+    """
+
+    method: str
+    data: str
+    preset: str = "paper"
+    model: str | None = None
+    overrides: dict[str, Any] = dataclasses.field(default_factory=dict)
+    limit: int | None = None
+    seed: int = 0
+
+
+def default_model(dataset: Dataset) -> str:
+    """The registered classifier for a data set: its own in the paper, or one by image size."""
+    if dataset.name in DEFAULT_MODELS:
+        return DEFAULT_MODELS[dataset.name]
+    height, width, channels = dataset.image_shape
+    if channels == 1 and max(height, width) <= 32:
+        return "lenet"
+    return "cifarnet" if max(height, width) <= 64 else "celebanet"
+
+
+def _is_path(model: str) -> bool:
+    return model not in MODELS and (os.sep in model or "." in model or Path(model).exists())
+
+
+class Run:
+    """A run folder while it is being made.
+
+    Args:
+        folder: the folder. request: what is asked for.
+
+    Raises:
+        InputError: if `folder` holds a run already and `resume` is off, or a run of another
+            request; if it is a file or cannot be made.
+    """
+
+    def __init__(self, folder: Path, request: Request, *, resume: bool) -> None:
+        self.folder, self.request = folder, request
+        self.helpers, self.checkpoint = folder / "helpers", folder / "checkpoint"
+        self._check(resume)
+
+    def _check(self, resume: bool) -> None:
+        ancestor = self.folder.absolute()
+        while not ancestor.exists():
+            ancestor = ancestor.parent
+        if not ancestor.is_dir() or not os.access(ancestor, os.W_OK):
+            raise InputError(
+                f"--out {self.folder}: {ancestor} must be a folder that can be written to"
+            )
+        if not self.folder.exists() or not any(self.folder.iterdir()):
+            return
+        asked = self.folder / "request.json"
+        if not asked.exists():
+            raise InputError(
+                f"--out {self.folder} is a folder with other things in it; choose a new one"
+            )
+        if not resume:
+            raise InputError(
+                f"--out {self.folder} holds a run already; add --resume to go on with it, "
+                "or choose another folder"
+            )
+        before, now = json.loads(asked.read_text()), self._as_json()
+        differing = sorted(key for key in now if now[key] != before.get(key))
+        if differing:
+            key = differing[0]
+            raise InputError(
+                f"--resume: {self.folder} was started with {key}={before.get(key)!r}, "
+                f"now it is {now[key]!r}; resume with the same arguments or choose another --out"
+            )
+
+    def _as_json(self) -> dict[str, Any]:
+        return json.loads(json.dumps(dataclasses.asdict(self.request), default=str))
+
+    @property
+    def finished(self) -> bool:
+        """Whether the folder holds a complete run."""
+        return (self.folder / "card.json").exists()
+
+    def open(self) -> None:
+        """Makes the folder and notes the request."""
+        self.helpers.mkdir(parents=True, exist_ok=True)
+        write_json(self.folder / "request.json", self._as_json())
+
+    def save_model(self, model: keras.Model, name: str) -> None:
+        """Saves a bare model, whole or not at all."""
+        with atomic_file(self.folder / name) as part:
+            model.save(part)
+
+    def save_history(self, logs: list[dict[str, float]]) -> None:
+        """Writes `history.csv`, one line an epoch of the classifier's training."""
+        text = io.StringIO()
+        names = list(dict.fromkeys(name for row in logs for name in row))
+        writer = csv.DictWriter(text, ["epoch", *names])
+        writer.writeheader()
+        writer.writerows({"epoch": i + 1, **row} for i, row in enumerate(logs))
+        with atomic_file(self.folder / "history.csv") as part:
+            part.write_text(text.getvalue(), encoding="utf-8")
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a number depends on."""
+    return {
+        "atk_latent": atk_latent.__version__,
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "numpy": np.__version__,
+    }
+
+
+def peak_memory_mb() -> float:
+    """Most memory this process has held so far, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
+def vanilla_classifier(
+    request: Request, dataset: Dataset, run: Run, progress: Progress | None
+) -> keras.Model:
+    """The classifier to harden: given by path, or trained plainly and kept in `helpers/`."""
+    stored = run.helpers / "vanilla.keras"
+    if stored.exists():
+        return load_classifier(stored, dataset.image_shape, dataset.num_classes)
+    name = request.model or default_model(dataset)
+    if _is_path(name):
+        model = load_classifier(name, dataset.image_shape, dataset.num_classes)
+        require_logits(model, dataset.x_test[:64])
+    else:
+        model = MODELS[name](dataset.image_shape, dataset.num_classes, seed=request.seed)
+        settings = natural_settings(name, dataset.name, request.preset)
+        training = Natural(model, settings, seed=request.seed)
+        x, y = dataset.x_train, dataset.y_train
+        training.harden(x, y, folder=run.checkpoint / "vanilla", progress=_named(progress))
+    run.save_model(model, "helpers/vanilla.keras")
+    return model
+
+
+def _named(progress: Progress | None) -> Progress | None:
+    """Progress of the vanilla classifier under its own name."""
+    if progress is None:
+        return None
+    return lambda stage, done, total, logs: progress("vanilla", done, total, logs)
+
+
+def check_request(request: Request, dataset: Dataset) -> Any:
+    """Builds the settings, so that a wrong argument costs nothing.
+
+    Returns:
+        The method's settings.
+
+    Raises:
+        InputError: on anything in the request that cannot be done.
+    """
+    model = request.model or default_model(dataset)
+    if not _is_path(model):
+        MODELS.entry(model)
+    elif not Path(model).exists():
+        raise InputError(f"--model {model}: no such file or folder")
+    method = METHODS[request.method]
+    return method.settings_for(model, dataset.name, request.preset, request.overrides)
+
+
+def harden(
+    request: Request,
+    dataset: Dataset,
+    folder: Path,
+    *,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Hardens a classifier and leaves a run folder behind.
+
+    The folder holds `model.keras` (the bare classifier), `helpers/` (the vanilla model and
+    what the method trained beside it), `history.csv`, figures and, written last,
+    `card.json`. Stopped at any moment, the same request with `resume` goes on from the last
+    epoch that was finished.
+
+    Args:
+        request: what to do. dataset: its data, already loaded and limited.
+        folder: the run folder.
+        resume: go on with what is there.
+        progress: told (stage, done, in all, logs).
+
+    Returns:
+        The content of `card.json`.
+
+    Raises:
+        InputError: if anything asked for is wrong; nothing is written then.
+    """
+    started = time.monotonic()
+    settings = check_request(request, dataset)
+    run = Run(folder, request, resume=resume)
+    if run.finished:
+        return json.loads((folder / "card.json").read_text())
+    keras.utils.set_random_seed(request.seed)
+    method = _method(request, dataset, run, settings, progress)
+    x, y = dataset.x_train, dataset.y_train
+    before = clean_accuracy(method.classifier, dataset.x_test, dataset.y_test)
+    method.prepare(x, y, folder=run.helpers, progress=progress)
+    logs = method.harden(x, y, folder=run.checkpoint / "classifier", progress=progress)
+    if progress:
+        progress("measuring", 0, 1, {})
+    run.save_model(method.classifier, "model.keras")
+    run.save_history(logs)
+    metrics = method.measure(dataset.x_test, dataset.y_test)
+    _figures(method, dataset, metrics, folder)
+    card = {
+        "run": str(folder),
+        "method": request.method,
+        "data": request.data,
+        "preset": request.preset,
+        "clean_accuracy": clean_accuracy(method.classifier, dataset.x_test, dataset.y_test),
+        "vanilla_clean_accuracy": before,
+        "seconds": round(time.monotonic() - started, 1),
+        "peak_memory_mb": round(peak_memory_mb(), 1),
+        "metrics": metrics,
+        "train_images": len(x),
+        "test_images": len(dataset.x_test),
+        "data_fingerprint": dataset.fingerprint(),
+        "class_names": dataset.class_names,
+        "seed": request.seed,
+        "resumed": resume,
+        "settings": dataclasses.asdict(settings),
+        "versions": versions(),
+    }
+    write_json(folder / "card.json", card)
+    shutil.rmtree(run.checkpoint, ignore_errors=True)
+    shutil.rmtree(run.helpers / "checkpoint-generator", ignore_errors=True)
+    if progress:
+        progress("measuring", 1, 1, {})
+    return json.loads((folder / "card.json").read_text())
+
+
+def _method(
+    request: Request, dataset: Dataset, run: Run, settings: Any, progress: Progress | None
+) -> Method:
+    """The method around the classifier it starts from."""
+    kind = METHODS[request.method]
+    if kind is Natural:
+        model = MODELS[request.model or default_model(dataset)](
+            dataset.image_shape, dataset.num_classes, seed=request.seed
+        )
+        run.open()
+        return kind(model, settings, seed=request.seed)
+    if request.model and _is_path(request.model):  # refuse a bad file before making a folder
+        model = load_classifier(request.model, dataset.image_shape, dataset.num_classes)
+        require_logits(model, dataset.x_test[:64])
+        kind(model, settings, seed=request.seed)
+    run.open()
+    return kind(vanilla_classifier(request, dataset, run, progress), settings, seed=request.seed)
+
+
+def _figures(method: Method, dataset: Dataset, metrics: dict[str, Any], folder: Path) -> None:
+    """Draws what the method has to show."""
+    if not hasattr(method, "strip"):
+        return
+    strip = method.strip(dataset.x_test, dataset.y_test)
+    with atomic_file(folder / "ladder_strip.png") as part:
+        eps_strip(strip, dataset.class_names, part)
+    with atomic_file(folder / "accuracy_over_eps.png") as part:
+        accuracy_over_eps(metrics["accuracy_over_eps"], part)

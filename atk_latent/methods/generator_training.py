@@ -1,0 +1,190 @@
+"""Training of LADDER's generator: latents back to the images they came from."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, Literal
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from atk_latent.config import check_range
+from atk_latent.methods.fitting import Progress, batches, jit_compile, run_fit
+from atk_latent.models.discriminators import image_discriminator
+
+
+@dataclasses.dataclass(frozen=True)
+class GeneratorSettings:
+    """How the generator is trained (Eq 4).
+
+    Args:
+        generator: registered name, or "auto" for the one that fits the image shape.
+        reconstruction: "l2" (mean squared) or "l1" (mean absolute) error.
+        generator_epochs: int >= 1, at most this many.
+        generator_patience: int >= 0; the rate is lowered twice and then training stops,
+            each time the held-out error has not fallen by 1% for this many epochs. 0
+            trains all `generator_epochs`, as the published code does.
+        generator_batch_size: int >= 1. generator_learning_rate: float > 0 (Adam).
+        held_out: float in (0, 0.5], share of the training images kept back for that.
+        gan: "none"; "replace" trains on the adversarial loss alone (paper, section 4.3);
+            "add" on gan_weight * adversarial + reconstruction (published code).
+        gan_weight: float >= 0. The published default is 0, which gives no such signal.
+    """
+
+    generator: str = "auto"
+    reconstruction: Literal["l1", "l2"] = "l2"
+    generator_epochs: int = 1000
+    generator_patience: int = 2
+    generator_batch_size: int = 256
+    generator_learning_rate: float = 2e-3
+    held_out: float = 0.05
+    gan: Literal["none", "replace", "add"] = "none"
+    gan_weight: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Refuses numbers out of range."""
+        check_range("generator_epochs", self.generator_epochs, 1)
+        check_range("generator_patience", self.generator_patience, 0)
+        check_range("generator_batch_size", self.generator_batch_size, 1)
+        check_range("generator_learning_rate", self.generator_learning_rate, 1e-12)
+        check_range("held_out", self.held_out, 1e-6, 0.5)
+        check_range("gan_weight", self.gan_weight, 0)
+
+
+class GeneratorTraining(keras.Model):
+    """A generator, and the discriminator it plays against where there is one.
+
+    One batch ``(z, x)``: first a discriminator step on BCE(D(x), 1) + BCE(D(G(z)), 0), then
+    a generator step on the reconstruction, the adversarial loss BCE(D(G(z)), 1), or both.
+
+    Args:
+        generator: latents (B, N) to images (B, H, W, C) in [0, 1].
+        discriminator: images to one logit (B, 1), or None.
+        settings: see `GeneratorSettings`.
+
+    Metrics: `mse` (mean squared error per pixel), `discriminator_loss` with a discriminator.
+
+    Reference: LADDER Eq 4 and section 4.3.
+    """
+
+    def __init__(
+        self,
+        generator: keras.Model,
+        discriminator: keras.Model | None,
+        settings: GeneratorSettings,
+    ) -> None:
+        super().__init__()
+        self.generator, self.discriminator, self.settings = generator, discriminator, settings
+        self.mse = keras.metrics.MeanSquaredError(name="mse")
+        self.bce = keras.losses.BinaryCrossentropy(from_logits=True)
+        # Keras looks optimizers up by attribute when it saves: two must be two attributes.
+        self.discriminator_optimizer: keras.optimizers.Optimizer | None = None
+        if discriminator is not None:
+            self.discriminator_loss = keras.metrics.Mean(name="discriminator_loss")
+            self.discriminator_optimizer = keras.optimizers.Adam(1e-4, beta_1=0.5, beta_2=0.999)
+            self.discriminator_optimizer.build(discriminator.trainable_variables)
+
+    @property
+    def trainable_weights(self) -> list[Any]:
+        """What the generator's optimizer updates; the discriminator has its own."""
+        return self.generator.trainable_weights
+
+    def call(self, z: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """Images of latents."""
+        return self.generator(z, training=training)
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> tf.Tensor:
+        """The generator's loss on images `y` and their decoded latents `y_pred`."""
+        del x, sample_weight
+        error = tf.cast(y_pred, tf.float32) - tf.cast(y, tf.float32)
+        size = tf.square(error) if self.settings.reconstruction == "l2" else tf.abs(error)
+        reconstruction = tf.reduce_mean(size)
+        if self.discriminator is None:
+            return reconstruction
+        judged = self.discriminator(y_pred, training=training)
+        adversarial = self.bce(tf.ones_like(judged), judged)
+        if self.settings.gan == "replace":
+            return adversarial
+        return self.settings.gan_weight * adversarial + reconstruction
+
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """A discriminator step where there is one, then a generator step."""
+        if self.discriminator is not None:
+            self._discriminator_step(*data)
+        return super().train_step(data)
+
+    def _discriminator_step(self, z: tf.Tensor, x: tf.Tensor) -> None:
+        images = self.generator(z, training=True)
+        with tf.GradientTape() as tape:
+            real = self.discriminator(x, training=True)
+            fake = self.discriminator(images, training=True)
+            loss = self.bce(tf.ones_like(real), real) + self.bce(tf.zeros_like(fake), fake)
+        variables = self.discriminator.trainable_variables
+        self.discriminator_optimizer.apply(tape.gradient(loss, variables), variables)
+        self.discriminator_loss.update_state(loss)
+
+    def compute_metrics(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+    ) -> dict[str, tf.Tensor]:
+        """Adds the mean squared error."""
+        self.mse.update_state(y, y_pred)
+        return super().compute_metrics(x, y, y_pred, sample_weight)
+
+
+def fit_generator(
+    generator: keras.Model,
+    latents: np.ndarray,
+    images: np.ndarray,
+    settings: GeneratorSettings,
+    *,
+    seed: int = 0,
+    checkpoint: Path | None = None,
+    progress: Progress | None = None,
+) -> list[dict[str, float]]:
+    """Trains `generator` in place until the held-out error stops falling.
+
+    Args:
+        latents: float32 (n, N). images: float32 (n, H, W, C) in [0, 1].
+        settings: see `GeneratorSettings`. seed: which images are held out, and the order.
+        checkpoint: folder of the resumable state; None keeps none.
+        progress: told (stage, done, in all, logs).
+
+    Returns:
+        The logs of every epoch, `mse` and `val_mse` among them.
+    """
+    shuffled = np.random.default_rng(seed).permutation(len(images))
+    kept_back = max(1, int(len(images) * settings.held_out))
+    held_out, rows = shuffled[:kept_back], shuffled[kept_back:]
+    judge = None if settings.gan == "none" else image_discriminator(images.shape[1:], seed=seed)
+    training = GeneratorTraining(generator, judge, settings)
+    training.compile(
+        keras.optimizers.Adam(settings.generator_learning_rate), jit_compile=jit_compile()
+    )
+    size = settings.generator_batch_size
+    plateau = {
+        "monitor": "val_mse",
+        "learning_rate": settings.generator_learning_rate,
+        "min_improvement": 0.01,
+        "patience": settings.generator_patience,
+    }
+    pairs = (latents[rows], images[rows])
+    return run_fit(
+        training,
+        lambda step: batches(pairs, size, seed=seed, start_step=step),
+        epochs=settings.generator_epochs,
+        steps_per_epoch=-(-len(rows) // size),
+        stage="generator",
+        checkpoint=checkpoint,
+        progress=progress,
+        plateau=plateau if settings.generator_patience else None,
+        validation_data=(latents[held_out], images[held_out]),
+    )

@@ -1,0 +1,39 @@
+"""LADDER's helpers out of a run folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+from atk_latent.config import build
+from atk_latent.errors import InputError
+from atk_latent.methods.ladder import LADDER, LADDERSettings
+from atk_latent.models.loading import load_classifier
+from atk_latent.registry import METHODS
+
+
+def has_helpers(folder: Path | None) -> bool:
+    """Whether a folder is a finished LADDER run."""
+    return bool(folder) and (folder / "helpers" / "boundaries.npz").exists()
+
+
+def load_ladder(folder: Path) -> LADDER:
+    """The prepared method of a finished LADDER run, around its vanilla model.
+
+    Raises:
+        InputError: if the folder is not a LADDER run, or its files do not fit each other.
+    """
+    card_path = folder / "card.json"
+    if not has_helpers(folder) or not card_path.exists():
+        raise InputError(
+            f"{folder} holds no LADDER helpers; name a run folder that "
+            "`atkl harden --method ladder` has finished"
+        )
+    card = json.loads(card_path.read_text())
+    fields = {field.name for field in dataclasses.fields(LADDERSettings)}
+    stored = {name: value for name, value in card["settings"].items() if name in fields}
+    vanilla = load_classifier(folder / "helpers" / "vanilla.keras")
+    ladder = METHODS[card["method"]](vanilla, build(LADDERSettings, stored), seed=card["seed"])
+    ladder.load_helpers(folder / "helpers")
+    return ladder

@@ -1,0 +1,85 @@
+"""Figures drawn from arrays; nothing here runs a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+# Dark blue and orange differ in lightness too, so they hold for colour-blind readers.
+RIGHT, WRONG = "#1b4f72", "#d35400"
+
+
+def _show(axis: Any, image: np.ndarray) -> None:
+    grey = image.shape[-1] == 1
+    axis.imshow(image[..., 0] if grey else image, cmap="gray" if grey else None, vmin=0, vmax=1)
+    axis.set_xticks([])
+    axis.set_yticks([])
+
+
+def _frame(axis: Any, right: bool) -> None:
+    for spine in axis.spines.values():
+        spine.set(edgecolor=RIGHT if right else WRONG, linewidth=1.0 if right else 2.5)
+
+
+def eps_strip(strip: dict[str, np.ndarray], class_names: tuple[str, ...], path: Path) -> None:
+    """Originals, reconstructions and LADDER examples over eps (as paper Figs 4 and 10).
+
+    Each example carries the labels that the vanilla and the hardened classifier give it; a
+    thick orange frame says that the hardened one no longer sees the original class.
+
+    Args:
+        strip: arrays as `LADDER.strip` returns them.
+        class_names: K names. path: a .png (or any format Matplotlib writes).
+    """
+    from matplotlib.figure import Figure
+
+    rows, columns = strip["adversarial"].shape[:2]
+    figure = Figure(figsize=(0.72 * (columns + 3), 0.95 * rows + 0.9), layout="constrained")
+    grid = figure.subplots(rows, columns + 2, squeeze=False)
+    short = [name if len(name) <= 8 else name[:7] + "." for name in class_names]
+    for row in range(rows):
+        label = int(strip["label"][row])
+        _show(grid[row, 0], strip["original"][row])
+        _show(grid[row, 1], strip["reconstruction"][row])
+        target = short[int(strip["target"][row])]
+        grid[row, 0].set_ylabel(f"{short[label]} to {target}", fontsize=8)
+        for column in range(columns):
+            axis = grid[row, column + 2]
+            _show(axis, strip["adversarial"][row, column])
+            vanilla, hardened = strip["vanilla"][row, column], strip["hardened"][row, column]
+            axis.set_xlabel(f"{short[vanilla]} | {short[hardened]}", fontsize=7, labelpad=1)
+            _frame(axis, hardened == label)
+    grid[0, 0].set_title("image", fontsize=8)
+    grid[0, 1].set_title("decoded", fontsize=8)
+    for column, eps in enumerate(strip["eps"]):
+        grid[0, column + 2].set_title(f"eps {eps:g}", fontsize=8)
+    figure.suptitle(
+        "LADDER examples over eps. Below each: vanilla label | hardened label. "
+        "Thick frame: the hardened label left the original class.",
+        fontsize=9,
+    )
+    figure.savefig(path, dpi=110)
+
+
+def accuracy_over_eps(table: list[dict[str, float]], path: Path) -> None:
+    """Accuracy of the vanilla and the hardened classifier on LADDER examples over eps.
+
+    Args:
+        table: rows with `eps`, `vanilla` and `hardened`, accuracies in [0, 1].
+        path: where the figure goes.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.2, 3.4), layout="constrained")
+    axis = figure.subplots()
+    eps = [row["eps"] for row in table]
+    series = (("hardened", RIGHT, "o-"), ("vanilla", WRONG, "s--"))
+    for name, colour, style in series:
+        axis.plot(eps, [100 * row[name] for row in table], style, color=colour, label=name)
+    axis.set(xlabel="eps (latent units)", ylabel="accuracy, %", ylim=(0, 101))
+    axis.set_title("Accuracy on LADDER examples made against the vanilla model", fontsize=9)
+    axis.grid(alpha=0.3)
+    axis.legend()
+    figure.savefig(path, dpi=120)

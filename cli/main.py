@@ -1,0 +1,52 @@
+"""The `atkl` command: a group whose subcommands are imported when they are run."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+from atk_latent import __version__
+
+COMMANDS = {
+    "harden": "train a defence and leave a run folder with the hardened classifier",
+    "evaluate": "attack a model and print clean and robust accuracy",
+    "attack": "write adversarial images to a file",
+    "export": "write a SavedModel and check it in a fresh process",
+    "list": "names of methods, attacks, data sets and models",
+    "doctor": "what this machine can do: versions, devices, data found",
+}
+
+
+class LazyGroup(click.Group):
+    """Knows its commands by name; imports one only when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands, in the order of a job."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Imports one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f".{cmd_name}", __package__)
+        return getattr(module, f"{cmd_name}_command")
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Lists the commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="atkl")
+def main() -> None:
+    """Harden Keras image classifiers against adversarial examples, and measure how robust they are.
+
+    \b
+    atkl harden --method ladder --data mnist --out runs/ladder
+    atkl evaluate runs/ladder --data mnist --attack pgd:eps=0.3,steps=40 --limit 1000
+    atkl export runs/ladder --data mnist --out exported/ladder
+
+    Exit codes: 0 done, 1 a bug, 2 wrong input, 3 a gate (--fail-under) was not met.
+    """

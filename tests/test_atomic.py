@@ -1,0 +1,101 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from atk_latent import atomic
+from atk_latent.errors import InputError
+
+
+def test_atomic_file_replaces_in_one_step_and_keeps_the_suffix(tmp_path):
+    target = tmp_path / "a.npz"
+    target.write_text("old")
+    with atomic.atomic_file(target) as temporary:
+        assert temporary.suffix == ".npz" and temporary.parent == tmp_path
+        temporary.write_text("new")
+        assert target.read_text() == "old"
+    assert target.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_atomic_file_interrupted_leaves_the_old_file_alone(tmp_path, error):
+    target = tmp_path / "a.json"
+    target.write_text("old")
+    with pytest.raises(error), atomic.atomic_file(target) as temporary:
+        temporary.write_text("half")
+        raise error
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_atomic_folder_appears_whole(tmp_path, exists):
+    target = tmp_path / "run"
+    if exists:
+        target.mkdir()
+    with atomic.atomic_folder(target) as temporary:
+        (temporary / "a").write_text("1")
+        assert not target.exists() or not list(target.iterdir())
+    assert (target / "a").read_text() == "1"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_atomic_folder_interrupted_leaves_nothing(tmp_path, error):
+    with pytest.raises(error), atomic.atomic_folder(tmp_path / "run") as temporary:
+        (temporary / "a").write_text("1")
+        raise error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_atomic_folder_filled_by_someone_else_meanwhile_is_refused(tmp_path):
+    target = tmp_path / "run"
+    with pytest.raises(InputError, match="not empty"), atomic.atomic_folder(target) as temporary:
+        (temporary / "a").write_text("ours")
+        target.mkdir()
+        (target / "b").write_text("theirs")
+    assert [p.name for p in target.iterdir()] == ["b"]
+
+
+def test_new_file_refuses_folder_existing_and_missing_parent(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="is a folder"):
+        atomic.check_new_file(tmp_path)
+    with pytest.raises(InputError, match="exists already"):
+        atomic.check_new_file(tmp_path / "file")
+    with pytest.raises(InputError, match="does not exist"):
+        atomic.check_new_file(tmp_path / "no" / "file")
+    assert atomic.check_new_file(tmp_path / "file", replace=True) == tmp_path / "file"
+
+
+def test_new_folder_refuses_file_and_full_folder(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="exists already"):
+        atomic.check_new_folder(tmp_path / "file")
+    with pytest.raises(InputError, match="not empty"):
+        atomic.check_new_folder(tmp_path)
+
+
+def test_json_text_takes_numpy_paths_and_nan():
+    value = {"a": np.float32(0.5), 1: (np.int64(2), float("nan")), "p": Path("x"), "b": np.eye(2)}
+    assert json.loads(atomic.json_text(value)) == {
+        "a": 0.5,
+        "1": [2, None],
+        "p": "x",
+        "b": [[1.0, 0.0], [0.0, 1.0]],
+    }
+
+
+def test_write_json_of_something_without_a_json_form_writes_nothing(tmp_path):
+    with pytest.raises(TypeError, match="object"):
+        atomic.write_json(tmp_path / "a.json", {"a": object()})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_new_file_has_ordinary_permissions(tmp_path):
+    with atomic.atomic_folder(tmp_path / "run") as temporary:
+        (temporary / "a").write_text("1")
+    (tmp_path / "plain").mkdir()
+    assert (tmp_path / "run").stat().st_mode == (tmp_path / "plain").stat().st_mode
