@@ -10,7 +10,9 @@ VERSION = re.search(
     r'^__version__ = "(.+)"', (HERE / "atk_latent" / "__init__.py").read_text(), re.MULTILINE
 ).group(1)
 
-TEST = ["pytest>=8", "tensorflow-datasets>=4.9.8", "ruff>=0.8", "mypy>=1.13"]
+# tensorflow-datasets imports importlib_resources when it downloads but no longer declares it.
+DATASETS = ["tensorflow-datasets>=4.9.8", "importlib_resources"]
+TEST = [*DATASETS, "pytest>=8", "ruff>=0.8", "mypy>=1.13"]
 
 setup(
     name="atk-latent",
@@ -35,7 +37,7 @@ setup(
         "pillow",
     ],
     extras_require={
-        "datasets": ["tensorflow-datasets>=4.9.8"],
+        "datasets": DATASETS,
         "gpu": ["tensorflow[and-cuda]>=2.18"],
         "test": TEST,
         "dev": [*TEST, "build"],

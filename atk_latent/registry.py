@@ -133,3 +133,35 @@ METHODS = Registry(
         ),
     },
 )
+
+ATTACKS = Registry(
+    "attack",
+    {
+        "fgsm": Entry("atk_latent.art_bridge.evasion:fgsm", "one gradient step, Linf or L2"),
+        "pgd": Entry(
+            "atk_latent.art_bridge.evasion:pgd", "40 gradient steps from a random start, Linf or L2"
+        ),
+        "cw-l2": Entry("atk_latent.art_bridge.evasion:cw_l2", "Carlini-Wagner, smallest L2"),
+        "cw-linf": Entry(
+            "atk_latent.art_bridge.evasion:cw_linf", "Carlini-Wagner, smallest Linf; slow"
+        ),
+        "jsma": Entry(
+            "atk_latent.art_bridge.evasion:jsma", "saliency map, few values, a random target class"
+        ),
+        "deepfool": Entry("atk_latent.art_bridge.evasion:deepfool", "nearest boundary, L2"),
+        "square": Entry(
+            "atk_latent.art_bridge.evasion:square", "random squares, sees logits only, Linf"
+        ),
+        "hopskipjump": Entry(
+            "atk_latent.art_bridge.evasion:hopskipjump", "sees predicted classes only; slow"
+        ),
+        "autoattack": Entry(
+            "atk_latent.art_bridge.evasion:autoattack",
+            "ART's variant of AutoAttack (not the official suite), Linf; slow",
+        ),
+        "ladder": Entry(
+            "atk_latent.art_bridge.attacks:ladder",
+            "latents moved across a boundary and decoded; unbounded in pixels",
+        ),
+    },
+)

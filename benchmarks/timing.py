@@ -9,7 +9,12 @@ from collections.abc import Callable
 
 
 def compare(
-    name: str, ours: Callable[[], object], peer: Callable[[], object], *, goal: float, repeats: int = 5
+    name: str,
+    ours: Callable[[], object],
+    peer: Callable[[], object],
+    *,
+    goal: float,
+    repeats: int = 5,
 ) -> bool:
     """Prints one JSON line with the medians and their ratio, peer / ours.
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import sys
+from typing import Any
 
 import click
 
@@ -21,6 +23,19 @@ COMMANDS = {
 class LazyGroup(click.Group):
     """Knows its commands by name; imports one only when it is called."""
 
+    def main(self, *args: Any, **options: Any) -> None:
+        """Runs a command; wrong usage is one line on stderr and exit code 2."""
+        options["standalone_mode"] = False
+        try:
+            code = super().main(*args, **options)
+        except click.ClickException as problem:
+            click.echo(f"Error: {problem.format_message()}", err=True)
+            sys.exit(problem.exit_code)
+        except click.Abort:
+            click.echo("Stopped.", err=True)
+            sys.exit(130)
+        sys.exit(code if isinstance(code, int) else 0)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The commands, in the order of a job."""
         return list(COMMANDS)
@@ -30,7 +45,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f".{cmd_name}", __package__)
-        return getattr(module, f"{cmd_name}_command")
+        return next(item for item in vars(module).values() if isinstance(item, click.Command))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Lists the commands without importing any."""

@@ -261,7 +261,8 @@ class LatentBoundary:
             if on_batch:
                 on_batch(min(start + batch_size, len(x)), len(x))
         return {
-            name: np.concatenate(column) for name, column in zip(names, zip(*parts), strict=True)
+            name: np.concatenate(column)
+            for name, column in zip(names, zip(*parts, strict=False), strict=True)
         }
 
 

@@ -13,6 +13,7 @@ from art.attacks.attack import EvasionAttack
 from art.estimators.classification import TensorFlowV2Classifier
 
 from atk_latent.adversaries.latent_boundary import PerturbationSettings
+from atk_latent.art_bridge.evasion import BoundAttack
 from atk_latent.art_bridge.trainers import UnitPixels, integer_labels
 from atk_latent.config import build
 from atk_latent.errors import InputError
@@ -34,7 +35,9 @@ class LADDERAttack(EvasionAttack):
         ladder: a prepared `LADDER`, to reuse its boundaries and generator; the examples are
             then made against the model that one was built on. None: call `fit` first, which
             trains both on the estimator's own latents (white-box).
-        eps: float or tuple of floats >= 0. batch_size: int >= 1. seed: of targets and noise.
+        eps: float or tuple of floats >= 0. batch_size: int >= 1.
+        seed: of targets and noise; None draws it from NumPy's global state at each
+            `generate`, as ART's own attacks do.
         **settings: other fields of `PerturbationSettings` (targets, noise, eps_mode, ...).
 
     Raises:
@@ -53,7 +56,7 @@ class LADDERAttack(EvasionAttack):
         *,
         eps: float | tuple[float, ...] = 10.0,
         batch_size: int = 256,
-        seed: int = 0,
+        seed: int | None = 0,
         **settings: Any,
     ) -> None:
         super().__init__(estimator=estimator)
@@ -122,7 +125,8 @@ class LADDERAttack(EvasionAttack):
                 f"Received: {images.shape[1:]}"
             )
         changes = {name: getattr(self.perturbation, name) for name in PERTURBATION_FIELDS}
-        adversary = self.ladder.adversary(seed=self.seed, **changes)
+        seed = np.random.randint(2**31) if self.seed is None else self.seed
+        adversary = self.ladder.adversary(seed=int(seed), **changes)
         self.last = adversary.craft_all(images, labels, batch_size=self.batch_size)
         return self.view.pixels(self.last["x_adv"]).astype(x.dtype, copy=False)
 
@@ -143,8 +147,8 @@ class LADDERSpec(PerturbationSettings):
 
 
 def ladder(
-    estimator: TensorFlowV2Classifier, settings: dict[str, str], context: Mapping[str, Any]
-) -> tuple[LADDERAttack, str]:
+    estimator: TensorFlowV2Classifier, settings: Mapping[str, Any], context: Mapping[str, Any]
+) -> BoundAttack:
     """Builds the attack that ``ladder:...`` names.
 
     Args:
@@ -152,35 +156,42 @@ def ladder(
         context: `run` (the target's folder or None), `data` (its data set), `seed`,
             `progress`.
 
-    Returns:
-        The attack, and its threat model in words.
-
     Raises:
         InputError: on a setting that will not do, or helpers that are not there.
     """
     spec = build(LADDERSpec, settings)
-    run, seed = context.get("run"), int(context.get("seed", 0))
-    chosen = {name: getattr(spec, name) for name in PERTURBATION_FIELDS}
-    eps = chosen.pop("eps")
-    helpers = spec.helpers
+    run, helpers = context.get("run"), spec.helpers
     if helpers == "auto":
         helpers = "run" if has_helpers(run) else "own"
-    if helpers == "run":
-        if run is None:
-            raise InputError("ladder:helpers=run needs a run folder as target; use helpers=own")
-        attack = LADDERAttack(estimator, load_ladder(run), eps=eps, seed=seed, **chosen)
-        return attack, "transfer from the run's vanilla model, unbounded in pixels"
-    attack = LADDERAttack(estimator, eps=eps, seed=seed, **chosen)
-    data = context.get("data")
+    chosen = {name: getattr(spec, name) for name in PERTURBATION_FIELDS}
+    if helpers == "run" and run is None:
+        raise InputError("ladder:helpers=run needs a run folder as target; use helpers=own")
+    prepared = load_ladder(run) if helpers == "run" else None
+    attack = LADDERAttack(estimator, prepared, seed=None, **chosen)
+    if prepared is None:
+        _fit_on_own_latents(attack, spec, context)
+    reach = "white-box on its own latents" if prepared is None else "white-box"
+    return BoundAttack(
+        name="ladder",
+        threat=f"{reach}, unbounded in pixels",
+        norm="latent",
+        eps=None,
+        attack=attack,
+        label=f"ladder eps {','.join(f'{eps:g}' for eps in spec.eps)}",
+        settings=dataclasses.asdict(spec),
+        surrogate=None if prepared is None else f"{run}/helpers/vanilla.keras",
+    )
+
+
+def _fit_on_own_latents(attack: LADDERAttack, spec: LADDERSpec, context: Mapping[str, Any]) -> None:
+    data, run, seed = context.get("data"), context.get("run"), int(context.get("seed", 0))
     if data is None:
         raise InputError("ladder:helpers=own needs the data set to train its helpers on")
-    folder = run / "helpers" / "own" if run is not None and has_helpers(run) else None
     keras.utils.set_random_seed(seed)
     attack.fit(
         data.x_train,
         data.y_train,
-        folder=folder,
+        folder=run / "helpers" / "own" if has_helpers(run) else None,
         progress=context.get("progress"),
         generator_epochs=spec.generator_epochs,
     )
-    return attack, "white-box on its own latents, unbounded in pixels"

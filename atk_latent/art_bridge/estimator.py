@@ -139,11 +139,12 @@ class CompiledKerasClassifier(TensorFlowV2Classifier):
         Raises:
             ValueError: on another reduction, or labels that do not fit.
         """
-        reduce = {"none": np.asarray, "mean": np.mean, "sum": np.sum}
-        if reduction not in reduce:
+        if reduction not in ("none", "mean", "sum"):
             raise ValueError(f"reduction must be none, mean or sum. Received: {reduction!r}")
-        losses = self._chunked("losses", [x, self._one_hot(y)], training_mode)
-        return np.asarray(reduce[reduction](_array(losses)), np.float32)
+        losses = _array(self._chunked("losses", [x, self._one_hot(y)], training_mode))
+        if reduction == "none":
+            return losses
+        return np.asarray(losses.mean() if reduction == "mean" else losses.sum(), np.float32)
 
     def loss_gradient(self, x: Any, y: Any, training_mode: bool = False, **kwargs: Any) -> Any:
         """The gradient of each sample's own loss.
@@ -201,7 +202,7 @@ class CompiledKerasClassifier(TensorFlowV2Classifier):
             return tf.cast(y, tf.float32)
         if len(shape) == 1 or (len(shape) == 2 and shape[1] == 1):
             labels = np.asarray(y).reshape(-1)
-            if not len(labels) or (0 <= labels.min() and labels.max() < self.nb_classes):
+            if not len(labels) or (labels.min() >= 0 and labels.max() < self.nb_classes):
                 return tf.one_hot(labels.astype(np.int64), self.nb_classes, dtype=tf.float32)
         raise ValueError(
             f"labels must be whole numbers from 0 to {self.nb_classes - 1} of shape (n,) or "
@@ -221,7 +222,7 @@ class CompiledKerasClassifier(TensorFlowV2Classifier):
             rows = len(chunk[0])
             x = self._before_graph(chunk[0])
             chunk = [tf.cast(a, tf.float32) for a in (x, *chunk[1:])]
-            missing = 0 if training else self._padded(rows, size) - rows
+            missing = 0 if training and rows else self._padded(rows, size) - rows
             if missing:
                 chunk = [_pad(a, missing) for a in chunk]
             parts.append(function(*chunk)[:rows])
@@ -232,9 +233,7 @@ class CompiledKerasClassifier(TensorFlowV2Classifier):
         return shape[0] if isinstance(shape, tuple) else None
 
     def _is_graph_model(self) -> bool:
-        return isinstance(self.model, keras.Sequential | keras.models.Model) and bool(
-            getattr(self.model, "inputs", None)
-        )
+        return isinstance(self.model, keras.Model) and bool(getattr(self.model, "inputs", None))
 
     def _padded(self, rows: int, size: int) -> int:
         if self._fixed_batch():
@@ -296,22 +295,33 @@ class CompiledKerasClassifier(TensorFlowV2Classifier):
         return lambda x, y: loss(y, logits(x))
 
     def _make_loss_gradient(self, training: bool) -> Callable[..., Any]:
-        forward, loss = self._make_logits(training), self._sample_loss()
+        forward, slope = self._make_logits(training), self._slope()
 
         def loss_gradient(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(x)
                 logits = forward(x)
-            with tf.GradientTape(watch_accessed_variables=False) as loss_tape:
-                loss_tape.watch(logits)
-                total = tf.reduce_sum(loss(y, logits))
-            upper = loss_tape.gradient(total, logits, unconnected_gradients="zero")
+            upper = slope(y, logits)
             scale = tf.reduce_max(tf.abs(upper), axis=1, keepdims=True)
             scale = tf.where(scale > 0, scale, tf.ones_like(scale))
             lower = tape.gradient(logits, x, upper / scale, unconnected_gradients="zero")
             return lower * tf.reshape(scale, [-1, *([1] * len(self.input_shape))])
 
         return loss_gradient
+
+    def _slope(self) -> Loss:
+        """The gradient of each sample's loss in its logits, (one-hot, logits) -> (n, classes)."""
+        if _is_cross_entropy(self._loss_object):
+            return _cross_entropy_slope
+        loss = self._sample_loss()
+
+        def slope(y: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(logits)
+                total = tf.reduce_sum(loss(y, logits))
+            return tape.gradient(total, logits, unconnected_gradients="zero")
+
+        return slope
 
     def _make_one_class(self, training: bool) -> Callable[..., Any]:
         forward = self._make_logits(training)
@@ -393,6 +403,26 @@ def estimator_for(
 
 def _array(tensor: Any) -> np.ndarray:
     return tensor.numpy() if isinstance(tensor, tf.Tensor) else np.asarray(tensor)
+
+
+def _is_cross_entropy(loss: Any) -> bool:
+    if not isinstance(loss, tuple(_NAMED_LOSSES.values())):
+        return False
+    options: dict[str, Any] = loss.get_config()  # type: ignore[attr-defined]
+    return not options.get("label_smoothing") and options.get("ignore_class") is None
+
+
+def _cross_entropy_slope(y: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """softmax(logits) - y, without the cancellation in the label's own place.
+
+    There float32 gives 0 as soon as the label's logit leads by 17; the sum over the other
+    classes is the same number and stays exact.
+    """
+    share = tf.nn.softmax(logits)
+    others = share * (1 - y)
+    exact = others - y * tf.reduce_sum(others, axis=1, keepdims=True)
+    one_hot = tf.reduce_max(y, axis=1, keepdims=True) == 1
+    return tf.where(one_hot, exact, share * tf.reduce_sum(y, axis=1, keepdims=True) - y)
 
 
 def _pad(tensor: tf.Tensor, rows: int) -> tf.Tensor:

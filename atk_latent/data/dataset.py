@@ -86,35 +86,25 @@ class Dataset:
             InputError: if anything about the arrays breaks the contract.
         """
         source = source or name
-        images = {
-            part: _images(x, f"{source}: x_{part}")
-            for part, x in (("train", x_train), ("test", x_test))
-        }
-        labels: dict[str, np.ndarray] = {}
-        widths: set[int] = set()
-        for part, y in (("train", y_train), ("test", y_test)):
-            labels[part], width = _labels(y, f"{source}: y_{part}")
-            widths |= {width} if width else set()
-            _check_count(source, part, images[part], labels[part])
-        if images["train"].shape[1:] != images["test"].shape[1:]:
+        names = _class_names(class_names, source)
+        x = {"train": _images(x_train, f"{source}: x_train")}
+        x["test"] = _images(x_test, f"{source}: x_test")
+        y, width = _label_pair(y_train, y_test, source)
+        for part in ("train", "test"):
+            _check_count(source, part, x[part], y[part])
+        if x["train"].shape[1:] != x["test"].shape[1:]:
             raise InputError(
                 f"{source}: training and test images must have one shape. Received: x_train "
-                f"{images['train'].shape[1:]}, x_test {images['test'].shape[1:]}"
+                f"{x['train'].shape[1:]}, x_test {x['test'].shape[1:]}"
             )
-        if len(widths) > 1:
-            raise InputError(
-                f"{source}: one-hot y_train and y_test must have one width. "
-                f"Received: {' and '.join(str(width) for width in sorted(widths))} columns"
-            )
-        names = _class_names(class_names, source)
-        count = len(names) if names else next(iter(widths), int(labels["train"].max()) + 1)
-        _check_classes(labels["train"], labels["test"], count, source)
+        count = len(names) or width or int(y["train"].max()) + 1
+        _check_classes(y["train"], y["test"], count, source)
         return cls(
             name=name,
-            x_train=images["train"],
-            y_train=labels["train"],
-            x_test=images["test"],
-            y_test=labels["test"],
+            x_train=x["train"],
+            y_train=y["train"],
+            x_test=x["test"],
+            y_test=y["test"],
             class_names=names or tuple(str(label) for label in range(count)),
         )
 
@@ -303,6 +293,18 @@ def _scaled(array: np.ndarray, what: str) -> np.ndarray:
             "Rescale it, or give integers 0..255"
         )
     return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def _label_pair(train: Any, test: Any, source: str) -> tuple[dict[str, np.ndarray], int | None]:
+    """Int64 labels of both parts, and the width of those that came one-hot."""
+    y_train, train_width = _labels(train, f"{source}: y_train")
+    y_test, test_width = _labels(test, f"{source}: y_test")
+    if train_width and test_width and train_width != test_width:
+        raise InputError(
+            f"{source}: one-hot y_train and y_test must have one width. "
+            f"Received: {train_width} and {test_width} columns"
+        )
+    return {"train": y_train, "test": y_test}, train_width or test_width
 
 
 def _labels(values: Any, what: str) -> tuple[np.ndarray, int | None]:

@@ -53,20 +53,18 @@ def load_npz(path: str | Path, name: str, class_names: tuple[str, ...] | None = 
 
 def _npz_arrays(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise ValueError("one array, not an archive of arrays")
+        file = np.load(path, allow_pickle=False)
+        if not isinstance(file, np.lib.npyio.NpzFile):
+            raise ValueError("one array, not an archive of arrays")
+        with file:
             missing = [key for key in ARRAYS if key not in file.files]
             if missing:
                 raise InputError(
                     f"{path} must hold {', '.join(ARRAYS)}. Received: "
                     f"{', '.join(file.files) or 'nothing'}. Add {', '.join(missing)}"
                 )
-            return {
-                key: _member(file, key, path)
-                for key in (*ARRAYS, "class_names")
-                if key in file.files
-            }
+            wanted = [key for key in (*ARRAYS, "class_names") if key in file.files]
+            return {key: _member(file, key, path) for key in wanted}
     except InputError:
         raise
     except (
@@ -128,20 +126,24 @@ def load_folder(path: str | Path, name: str) -> Dataset:
             f"{root} must hold {other}/ beside {present}/, or only class folders. "
             f"Received: {present}/ alone. Add {other}/"
         )
+    train = _listing(splits.get("train", root))
+    classes = sorted(train)
+    if len(classes) < 2:
+        raise InputError(
+            f"{splits.get('train', root)} must hold at least 2 class folders of images. "
+            f"Received: {', '.join(classes) or 'none'}"
+        )
     if splits:
-        listed = {part: _listing(folder) for part, folder in splits.items()}
-        classes = sorted(listed["train"])
-        extra = sorted(set(listed["test"]) - set(classes))
+        test = _listing(splits["test"])
+        extra = sorted(set(test) - set(classes))
         if extra:
             raise InputError(
                 f"{root}/test has the class folder '{extra[0]}', which {root}/train has not. "
                 f"Known: {', '.join(classes)}"
             )
-        files = {part: _numbered(found, classes) for part, found in listed.items()}
+        files = {"train": _numbered(train, classes), "test": _numbered(test, classes)}
     else:
-        found = _listing(root)
-        classes = sorted(found)
-        files = _split(root, found, classes)
+        files = _split(root, train, classes)
     x_train, y_train, x_test, y_test = _decode(root, files)
     return Dataset.from_arrays(
         name, x_train, y_train, x_test, y_test, class_names=classes, source=str(root)
@@ -158,11 +160,6 @@ def _listing(folder: Path) -> dict[str, list[Path]]:
                 f"{inner} holds no image and every class folder must. Known: {', '.join(SUFFIXES)}"
             )
         found[inner.name] = sorted(images)
-    if len(found) < 2:
-        raise InputError(
-            f"{folder} must hold at least 2 class folders of images. "
-            f"Received: {', '.join(found) or 'none'}"
-        )
     return found
 
 

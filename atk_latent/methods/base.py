@@ -70,7 +70,7 @@ class Method(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> tf.Tensor:
-        """alpha * J(x, y) + (1 - alpha) * J(x_adv, y) with the compiled loss J."""
+        """Alpha * J(x, y) + (1 - alpha) * J(x_adv, y) with the compiled loss J."""
 
         def loss(labels: tf.Tensor, logits: tf.Tensor, weight: Any) -> tf.Tensor:
             return super(Method, self).compute_loss(

@@ -22,6 +22,8 @@ class SGDSettings:
     Args:
         epochs: int >= 0. batch_size: int >= 1. learning_rate: float > 0.
         momentum: float in [0, 1). weight_decay: float >= 0, L2 in the gradient.
+        ema: float in [0, 1), momentum of a running average of the weights that replaces
+            them at the end; 0 keeps the last weights.
     """
 
     epochs: int = 10
@@ -29,6 +31,7 @@ class SGDSettings:
     learning_rate: float = 0.01
     momentum: float = 0.5
     weight_decay: float = 0.0
+    ema: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuses numbers out of range."""
@@ -37,26 +40,36 @@ class SGDSettings:
         check_range("learning_rate", self.learning_rate, 1e-12)
         check_range("momentum", self.momentum, 0, 0.999999)
         check_range("weight_decay", self.weight_decay, 0)
+        check_range("ema", self.ema, 0, 0.999999)
 
     def optimizer(self) -> keras.optimizers.Optimizer:
         """A fresh optimizer."""
-        return SGDL2(self.learning_rate, momentum=self.momentum, l2=self.weight_decay)
+        average = {"use_ema": True, "ema_momentum": self.ema} if self.ema else {}
+        return SGDL2(self.learning_rate, momentum=self.momentum, l2=self.weight_decay, **average)
 
 
 # The published LADDER code's recipes for its four vanilla models (reference: its README).
 RECIPES: dict[str, dict[str, Any]] = {
     "lenet": {},
-    "svhnnet": dict(
-        epochs=150, batch_size=1280, learning_rate=0.1, momentum=0.9, weight_decay=5e-4
-    ),
-    "celebanet": dict(epochs=100, momentum=0.9),
-    "cifarnet": dict(
-        epochs=200, batch_size=128, learning_rate=0.1, momentum=0.9, weight_decay=5e-4
-    ),
+    "svhnnet": {
+        "epochs": 150,
+        "batch_size": 1280,
+        "learning_rate": 0.1,
+        "momentum": 0.9,
+        "weight_decay": 5e-4,
+    },
+    "celebanet": {"epochs": 100, "momentum": 0.9},
+    "cifarnet": {
+        "epochs": 200,
+        "batch_size": 128,
+        "learning_rate": 0.1,
+        "momentum": 0.9,
+        "weight_decay": 5e-4,
+    },
 }
 QUICK_EPOCHS = 5
 # 1,437 training images are few: more epochs, or LeNet is left half trained.
-DATA_RECIPES: dict[str, dict[str, Any]] = {"digits": dict(epochs=40)}
+DATA_RECIPES: dict[str, dict[str, Any]] = {"digits": {"epochs": 40}}
 
 
 def natural_settings(

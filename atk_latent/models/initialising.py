@@ -58,6 +58,17 @@ def dense(units: int, fan_in: int, seeds: Seeds, name: str | None = None) -> ker
     )
 
 
+def logits(classes: int, fan_in: int, seeds: Seeds) -> keras.layers.Layer:
+    """The last Dense layer, float32 even where the rest of the model computes in float16."""
+    return keras.layers.Dense(
+        classes,
+        kernel_initializer=torch_kernel(seeds),
+        bias_initializer=torch_bias(seeds, fan_in),
+        dtype="float32",
+        name="logits",
+    )
+
+
 def conv(  # noqa: PLR0913
     filters: int,
     size: int,

@@ -53,4 +53,4 @@ def lenet(
     x = layers.Flatten(name="flat")(x)
     x = init.dense(500, flat, seeds, name="fc1")(x)
     x = layers.ReLU(name="latent")(x)
-    return keras.Model(inputs, init.dense(classes, 500, seeds, name="logits")(x), name="lenet")
+    return keras.Model(inputs, init.logits(classes, 500, seeds)(x), name="lenet")

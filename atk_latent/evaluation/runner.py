@@ -1,0 +1,292 @@
+"""Runs attacks chunk by chunk, checks what they hand back, and scores it on the target.
+
+A chunk depends on nothing but the seed, the attack's text, its images and where it starts,
+so attacks may run in any order, be left out, or go on where an earlier run stopped.
+"""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from atk_latent.art_bridge.estimator import CompiledKerasClassifier, estimator_for
+from atk_latent.art_bridge.evasion import (
+    NORMS,
+    BoundAttack,
+    change_size,
+    default_eps,
+    make_attack,
+    seeded,
+)
+from atk_latent.errors import InputError
+from atk_latent.evaluation.result import Accuracy, AttackResult
+
+Progress = Callable[[str, int, int], None]
+_BALL_SLACK = 1e-5
+_PIXEL_SLACK = 1e-6
+
+
+@dataclass(frozen=True)
+class Surrogate:
+    """The model a transfer attack is crafted on.
+
+    Args:
+        name: how results call it.
+        model: keras.Model that ends in logits, or an estimator.
+    """
+
+    name: str
+    model: Any
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some attacked images and what the target made of them.
+
+    Args:
+        start: index of the first.
+        x_adv: float32 (m, height, width, channels) in [0, 1].
+        predictions: int64 (m,), the target's classes of `x_adv`.
+        robust: bool (m,), right before and after the attack.
+        linf: float64 (m,), largest change of a value.
+        l2: float64 (m,), Euclidean size of the change.
+        seconds: crafting and scoring.
+    """
+
+    start: int
+    x_adv: np.ndarray
+    predictions: np.ndarray
+    robust: np.ndarray
+    linf: np.ndarray
+    l2: np.ndarray
+    seconds: float
+
+
+def default_specs(image_shape: tuple[int, ...]) -> list[str]:
+    """The attacks of an evaluation that names none: fgsm and pgd at the customary radius.
+
+    0.3 for 28x28x1 images, 8/255 for all others.
+    """
+    eps = "0.3" if default_eps(image_shape) == 0.3 else "8/255"
+    return [f"fgsm:eps={eps}", f"pgd:eps={eps}"]
+
+
+def check_images(x: np.ndarray, y: np.ndarray) -> None:
+    """Refuses images and labels that cannot be evaluated.
+
+    Raises:
+        InputError: if there is no image, lengths differ, a pixel is not finite or not in
+            [0, 1].
+    """
+    if len(x) == 0:
+        raise InputError("no images to evaluate: 0 came, at least 1 is needed")
+    if len(x) != len(y):
+        raise InputError(f"images and labels must be as many. Received: {len(x)} and {len(y)}")
+    if not np.isfinite(x).all() or x.min() < 0 or x.max() > 1:
+        raise InputError(
+            f"pixels must be in [0, 1]. Received: {float(np.min(x)):.4g} to {float(np.max(x)):.4g}"
+        )
+
+
+def clean_accuracy(model: Any, x: np.ndarray, y: np.ndarray, *, batch_size: int = 256) -> Accuracy:
+    """Accuracy on the images as they are.
+
+    Args:
+        model: keras.Model that ends in logits, or an estimator.
+        x: float32 images (n, height, width, channels) in [0, 1].
+        y: int64 labels (n,).
+        batch_size: images at once.
+
+    Raises:
+        InputError: on images or a model that cannot be evaluated.
+    """
+    check_images(x, y)
+    target = estimator_for(model, image_shape=x.shape[1:], batch_size=batch_size)
+    return Accuracy.of(target.predict(x, batch_size).argmax(axis=1) == y)
+
+
+def evaluate(
+    model: Any,
+    x: np.ndarray,
+    y: np.ndarray,
+    specs: Sequence[str],
+    *,
+    seed: int = 0,
+    surrogate: Surrogate | None = None,
+    batch_size: int = 256,
+    progress: Progress | None = None,
+    context: Mapping[str, Any] | None = None,
+) -> list[AttackResult]:
+    """Attacks `model` and says what accuracy is left.
+
+    Args:
+        model: keras.Model that ends in logits, or an estimator: the target.
+        x: float32 images (n, height, width, channels) in [0, 1].
+        y: int64 labels (n,).
+        specs: attacks, ``name`` or ``name:key=value,...``.
+        seed: int >= 0; the same seed gives the same numbers.
+        surrogate: craft on this model instead and score on the target.
+        batch_size: images attacked at once; part of what the numbers depend on.
+        progress: called with (attack, images done, images in all).
+        context: for attacks that need more than an estimator: `run`, `data`.
+
+    Returns:
+        One result an attack, in the order of `specs`.
+
+    Raises:
+        InputError: on an unknown attack or setting, or images that cannot be evaluated.
+        RuntimeError: if an attack hands back what it must not: a bug, not a finding.
+    """
+    check_images(x, y)
+    target = estimator_for(model, image_shape=x.shape[1:], batch_size=batch_size)
+    crafted_on = target
+    if surrogate is not None:
+        crafted_on = estimator_for(
+            surrogate.model, target.nb_classes, x.shape[1:], batch_size=batch_size
+        )
+    known = {**(context or {}), "seed": seed}
+    bound = [make_attack(spec, crafted_on, **known) for spec in specs]  # all errors first
+    results = []
+    for spec, attack in zip(specs, bound, strict=True):
+        chunks = attack_chunks(attack, target, x, y, spec=spec, seed=seed, batch_size=batch_size)
+        watched = _watched(chunks, attack.shown, len(x), progress)
+        results.append(summarise(attack, watched, spec=spec, surrogate=surrogate))
+    return results
+
+
+def attack_chunks(
+    attack: BoundAttack,
+    target: CompiledKerasClassifier,
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    spec: str,
+    seed: int,
+    batch_size: int = 256,
+) -> Iterator[Chunk]:
+    """Attacks `x` in chunks of `batch_size`, checked and scored on `target`.
+
+    Args:
+        attack: bound to the model it is crafted on.
+        target: the model that is scored.
+        x: float32 images (n, height, width, channels) in [0, 1].
+        y: int64 labels (n,).
+        spec: the attack's text; part of what a chunk's seed is made from.
+        seed: int >= 0.
+        batch_size: images a chunk.
+
+    Raises:
+        RuntimeError: if the attack leaves its ball or the pixel range.
+    """
+    for start in range(0, len(x), batch_size):
+        began = time.perf_counter()
+        images, labels = x[start : start + batch_size], y[start : start + batch_size]
+        with seeded(chunk_seed(seed, spec, start)):
+            x_adv = checked_images(attack, images, attack.generate(images, labels))
+        predictions = target.predict(x_adv, batch_size).argmax(axis=1)
+        was_right = target.predict(images, batch_size).argmax(axis=1) == labels
+        yield Chunk(
+            start=start,
+            x_adv=x_adv,
+            predictions=predictions,
+            robust=was_right & (predictions == labels),
+            linf=change_size(images, x_adv, "linf"),
+            l2=change_size(images, x_adv, "l2"),
+            seconds=time.perf_counter() - began,
+        )
+
+
+def chunk_seed(seed: int, spec: str, start: int) -> int:
+    """The seed of the chunk at `start`: int in [0, 2**32), the same on every machine."""
+    entropy = [seed, zlib.crc32(spec.encode()), start]
+    return int(np.random.SeedSequence(entropy).generate_state(1)[0])
+
+
+def checked_images(attack: BoundAttack, x: np.ndarray, x_adv: np.ndarray) -> np.ndarray:
+    """What an attack handed back, clipped to [0, 1] where rounding left it.
+
+    Args:
+        attack: the attack, with its promise (`norm`, `eps`).
+        x: the images it was given.
+        x_adv: the images it handed back.
+
+    Raises:
+        RuntimeError: if shape, range or ball is broken, or a value is not finite.
+    """
+    wrong = None
+    if x_adv.shape != x.shape:
+        wrong = f"images of shape {x_adv.shape} for {x.shape}"
+    elif not np.isfinite(x_adv).all():
+        wrong = f"{int((~np.isfinite(x_adv)).sum())} values that are not finite"
+    elif x_adv.min() < -_PIXEL_SLACK or x_adv.max() > 1 + _PIXEL_SLACK:
+        wrong = f"pixels from {x_adv.min():.6g} to {x_adv.max():.6g}, not in [0, 1]"
+    if wrong is None and attack.eps is not None and attack.norm in NORMS:
+        largest = float(change_size(x, x_adv, attack.norm).max())
+        if largest > attack.eps + _BALL_SLACK:
+            wrong = f"a change of {largest:.6g} in {attack.norm}, more than eps {attack.eps:.6g}"
+    if wrong is not None:
+        raise RuntimeError(f"attack '{attack.shown}' handed back {wrong}")
+    return np.clip(x_adv, 0.0, 1.0)
+
+
+def summarise(
+    attack: BoundAttack,
+    chunks: Iterable[Chunk],
+    *,
+    spec: str,
+    surrogate: Surrogate | None = None,
+    inference: str = "none",
+) -> AttackResult:
+    """One result from the chunks of one attack.
+
+    Raises:
+        InputError: if there is no chunk.
+    """
+    parts = list(chunks)
+    robust, linf, l2 = (
+        np.concatenate([getattr(part, name) for part in parts] or [np.zeros(0)])
+        for name in ("robust", "linf", "l2")
+    )
+    accuracy = Accuracy.of(robust)
+    return AttackResult(
+        attack=attack.shown,
+        name=attack.name,
+        spec=spec,
+        threat=threat_text(attack, surrogate),
+        inference=inference,
+        n=accuracy.n,
+        robust_accuracy=accuracy.value,
+        low=accuracy.low,
+        high=accuracy.high,
+        linf=float(linf.mean()),
+        l2=float(l2.mean()),
+        seconds=sum(part.seconds for part in parts),
+        eps=attack.eps,
+        settings=dict(attack.settings),
+        surrogate=surrogate.name if surrogate else attack.surrogate,
+    )
+
+
+def threat_text(attack: BoundAttack, surrogate: Surrogate | None = None) -> str:
+    """What the attacker knows: of the target, or of the surrogate it is crafted on."""
+    name = surrogate.name if surrogate else attack.surrogate
+    if name is None:
+        return attack.threat
+    access, comma, rest = attack.threat.partition(", ")
+    return f"transfer from {name} ({access} there{comma}{rest})"
+
+
+def _watched(
+    chunks: Iterable[Chunk], name: str, total: int, progress: Progress | None
+) -> Iterator[Chunk]:
+    if progress:
+        progress(name, 0, total)
+    for chunk in chunks:
+        yield chunk
+        if progress:
+            progress(name, chunk.start + len(chunk.robust), total)

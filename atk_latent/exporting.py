@@ -1,0 +1,148 @@
+"""A classifier as a SavedModel that anything with TensorFlow can serve."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from atk_latent.atomic import atomic_folder, check_new_folder
+from atk_latent.errors import InputError
+
+CARD = "card.json"
+_RELOAD = """
+import sys
+import numpy as np
+import tensorflow as tf
+model = tf.saved_model.load(sys.argv[1])
+served = model.signatures["serving_default"]
+(name,) = served.structured_input_signature[1]
+images = np.load(sys.argv[2])
+parts = [
+    list(served(**{name: tf.constant(images[i : i + 256])}).values())[0].numpy()
+    for i in range(0, len(images), 256)
+]
+np.save(sys.argv[3], np.concatenate(parts))
+"""
+
+
+def export_saved_model(
+    model: keras.Model,
+    out: str | Path,
+    x_check: np.ndarray,
+    *,
+    tolerance: float = 1e-4,
+    card: str | Path | None = None,
+) -> dict[str, Any]:
+    """Writes `model` as a SavedModel and proves that it still says the same.
+
+    The folder is written under a temporary name, loaded by a fresh Python process that
+    knows TensorFlow only, and run on `x_check` on the CPU; only if its logits agree with
+    the Keras model's is it moved to `out`. Its signature `serving_default` takes float32
+    images (batch, height, width, channels) in [0, 1] and gives float32 logits
+    (batch, classes).
+
+    Args:
+        model: ends in logits; run in inference mode.
+        out: the folder to be; absent or empty, in a folder that exists.
+        x_check: real images, float32 (n >= 1, height, width, channels) in [0, 1].
+        tolerance: largest difference of a logit that is let through.
+        card: a `card.json` to put beside the model, if it exists.
+
+    Returns:
+        {"out", "signature", "image_shape", "num_classes", "checked", "max_difference",
+        "tolerance", "card"}.
+
+    Raises:
+        InputError: if `out` is taken, or `x_check` is empty or of the wrong shape.
+        RuntimeError: if the model cannot be loaded again or says something else; nothing
+            is left behind.
+    """
+    out = check_new_folder(out)
+    images = np.ascontiguousarray(x_check, np.float32)
+    if images.ndim != 4 or len(images) == 0:
+        raise InputError(
+            f"the check needs images of shape (n, height, width, channels), n >= 1. "
+            f"Received: {images.shape}"
+        )
+    wanted = _logits(model, images)
+    has_card = card is not None and Path(card).is_file()
+    with atomic_folder(out) as folder:
+        _write(model, folder, images.shape[1:])
+        difference = _largest_difference(wanted, _fresh_logits(folder, images))
+        _check(difference, tolerance, out)
+        if has_card:
+            shutil.copyfile(str(card), folder / CARD)
+    return {
+        "out": str(out),
+        "signature": "serving_default",
+        "image_shape": list(images.shape[1:]),
+        "num_classes": int(wanted.shape[1]),
+        "checked": len(images),
+        "max_difference": difference,
+        "tolerance": tolerance,
+        "card": has_card,
+    }
+
+
+def _logits(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    """Logits on the CPU, where the reloaded model will run too."""
+    with tf.device("/CPU:0"):
+        parts = [
+            tf.cast(model(images[i : i + 256], training=False), tf.float32).numpy()
+            for i in range(0, len(images), 256)
+        ]
+    return np.concatenate(parts)
+
+
+def _write(model: keras.Model, folder: Path, image_shape: tuple[int, ...]) -> None:
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint(
+        "serve",
+        lambda images: tf.cast(model(images, training=False), tf.float32),
+        input_signature=[tf.TensorSpec([None, *image_shape], tf.float32, name="images")],
+    )
+    archive.write_out(str(folder), verbose=False)
+
+
+def _fresh_logits(folder: Path, images: np.ndarray) -> np.ndarray:
+    """What a new process with TensorFlow only makes of the SavedModel in `folder`."""
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+    with tempfile.TemporaryDirectory(prefix="atkl-export-") as scratch:
+        given, found = Path(scratch, "images.npy"), Path(scratch, "logits.npy")
+        np.save(given, images)
+        run = subprocess.run(
+            [sys.executable, "-c", _RELOAD, str(folder), str(given), str(found)],
+            env={**os.environ, **quiet},
+            cwd=scratch,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if run.returncode != 0:
+            raise RuntimeError(f"the exported model could not be run: {run.stderr.strip()[-2000:]}")
+        return np.load(found)
+
+
+def _check(difference: float, tolerance: float, out: Path) -> None:
+    if not difference <= tolerance:
+        raise RuntimeError(
+            f"the exported model differs from the Keras model by {difference:.3g} in a logit, "
+            f"more than {tolerance:g}; nothing was written to {out}"
+        )
+
+
+def _largest_difference(wanted: np.ndarray, found: np.ndarray) -> float:
+    if wanted.shape != found.shape:
+        return float("inf")
+    difference = float(np.max(np.abs(wanted.astype(np.float64) - found)))
+    return difference if np.isfinite(difference) else float("inf")

@@ -1,0 +1,228 @@
+"""What every command shares: options, exit codes, progress, TensorFlow's set-up."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from atk_latent.atomic import json_text
+from atk_latent.config import spec
+from atk_latent.errors import InputError
+from atk_latent.registry import ATTACKS
+
+F = TypeVar("F", bound=Callable[..., Any])
+INPUT_WRONG, GATE_NOT_MET, INTERRUPTED = 2, 3, 130
+
+target_argument = click.argument("target")
+data_option = click.option(
+    "--data", "-d", required=True, help="A registered name (atkl list data) or a path."
+)
+seed_option = click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all randomness."
+)
+batch_size_option = click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=256,
+    show_default=True,
+    help="Images at once.",
+)
+limit_option = click.option(
+    "--limit", type=click.IntRange(min=1), help="Only so many images, classes in proportion."
+)
+device_option = click.option(
+    "--device", default="auto", show_default=True, help="auto, cpu or gpu:N."
+)
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="One JSON object on stdout, nothing else there."
+)
+
+
+def run_command(function: F) -> F:
+    """Ends a command as design.md says: 2 and one line for a user's mistake, 130 for Ctrl-C.
+
+    Anything else that is raised is a bug and keeps its traceback and exit code 1.
+    """
+
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except InputError as error:
+            click.echo(f"Error: {' '.join(str(error).split())}", err=True)
+            sys.exit(INPUT_WRONG)
+        except KeyboardInterrupt:
+            click.echo("Interrupted; nothing half-written is left.", err=True)
+            sys.exit(INTERRUPTED)
+
+    return wrapped  # type: ignore[return-value]
+
+
+@contextlib.contextmanager
+def stdout_kept_clean() -> Iterator[None]:
+    """Sends to stderr whatever libraries print while a command computes."""
+    with contextlib.redirect_stdout(sys.stderr):
+        yield
+
+
+def choose_device(device: str = "auto") -> tuple[str, int]:
+    """Sets what TensorFlow reads from the environment; it is not imported yet.
+
+    Args:
+        device: "auto" (a GPU if there is one), "cpu", "gpu" or "gpu:N".
+
+    Returns:
+        The kind of device and its number.
+
+    Raises:
+        InputError: on another word.
+    """
+    kind, _, number = device.lower().partition(":")
+    legal = (kind in ("auto", "cpu") and not number) or (
+        kind == "gpu" and (number or "0").isdigit()
+    )
+    if not legal:
+        raise InputError(f"--device must be auto, cpu or gpu:N. Received: {device!r}")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    if kind == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    return kind, int(number or 0)
+
+
+def setup_tensorflow(device: str = "auto") -> None:
+    """Imports TensorFlow, quietly, with the devices asked for and memory that grows.
+
+    Args:
+        device: "auto" (a GPU if there is one), "cpu", "gpu" or "gpu:N".
+
+    Raises:
+        InputError: on another word, or a GPU that is not there.
+    """
+    kind, number = choose_device(device)
+    warnings.filterwarnings("ignore", message="PyTorch not found")
+    with _start_messages_held_back():
+        import keras  # noqa: F401
+        import tensorflow as tf
+
+        gpus = tf.config.list_physical_devices("GPU")
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    tf.get_logger().setLevel("ERROR")
+    if kind == "gpu" and number >= len(gpus):
+        raise InputError(f"--device {device}: TensorFlow sees {len(gpus)} GPUs here. Use cpu")
+    seen = [] if kind == "cpu" else gpus if kind == "auto" else [gpus[number]]
+    with contextlib.suppress(RuntimeError):  # too late in a process that has computed already
+        if len(seen) != len(gpus):
+            tf.config.set_visible_devices(seen, "GPU")
+        for gpu in seen:
+            tf.config.experimental.set_memory_growth(gpu, True)
+
+
+@contextlib.contextmanager
+def _start_messages_held_back() -> Iterator[None]:
+    """Holds back what TensorFlow's C++ writes to stderr while it starts, whatever its log level.
+
+    Shown after all if the start fails.
+    """
+    if "tensorflow" in sys.modules:
+        yield
+        return
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(kept, held.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+def print_json(value: Any) -> None:
+    """The one JSON object of a ``--json`` run, on stdout."""
+    click.echo(json_text(value))
+
+
+Show = Callable[..., None]
+
+
+@contextlib.contextmanager
+def progress_bars(title: str = "") -> Iterator[Show]:
+    """Yields ``show(what, done, total, logs=None)``: a bar on stderr for each `what`.
+
+    Nothing is shown where stderr is no terminal.
+
+    Args:
+        title: written before each `what`.
+    """
+    if not sys.stderr.isatty():
+        yield lambda what, done, total, logs=None: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as bars:
+        tasks: dict[str, Any] = {}
+
+        def show(what: str, done: int, total: int, logs: Mapping[str, float] | None = None) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            numbers = " ".join(f"{name} {value:.4g}" for name, value in (logs or {}).items())
+            text = " ".join(part for part in (title, what, numbers) if part)
+            bars.update(tasks[what], completed=done, total=total, description=text)
+
+        yield show
+
+
+def console() -> Any:
+    """A rich console on stdout, wide enough for the tables where it is no terminal."""
+    from rich.console import Console
+
+    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else 140)
+
+
+def check_attack_names(specs: Iterable[str]) -> None:
+    """Refuses an attack that is not registered, before TensorFlow is imported.
+
+    Raises:
+        InputError: with the nearest name and all names.
+    """
+    for text in specs:
+        ATTACKS.entry(spec(text)[0].removeprefix("art:"))
+
+
+def run_folder(target: str) -> Path | None:
+    """The run folder that `target` names, None if it is a file, a SavedModel or nothing."""
+    path = Path(target)
+    return path if (path / "model.keras").is_file() else None
+
+
+def load_target(target: str, image_shape: tuple[int, ...], num_classes: int) -> Any:
+    """The classifier at `target`: a run folder, a `.keras` file or a SavedModel.
+
+    Args:
+        target: its path.
+        image_shape: (height, width, channels) of the data it must take.
+        num_classes: of the data.
+
+    Raises:
+        InputError: if it is not there, no classifier, or does not fit the data.
+    """
+    from atk_latent.models.loading import load_classifier
+
+    return load_classifier(target, data_shape=image_shape, num_classes=num_classes)

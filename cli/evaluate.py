@@ -1,0 +1,170 @@
+"""`atkl evaluate`: how much accuracy attacks leave."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from atk_latent import atomic
+
+from . import _common as common
+
+
+@click.command("evaluate", short_help="How much accuracy attacks leave.")
+@common.target_argument
+@common.data_option
+@click.option(
+    "--attack",
+    "-a",
+    "attacks",
+    multiple=True,
+    metavar="SPEC",
+    help="NAME or NAME:key=value,key=value, such as pgd:eps=8/255,steps=20; may be repeated. "
+    "Default: fgsm and pgd, with eps 0.3 for 28x28x1 images and 8/255 for all others.",
+)
+@common.limit_option
+@click.option(
+    "--surrogate",
+    metavar="RUN",
+    help="Craft the attacks on this model and score them on TARGET (transfer).",
+)
+@common.seed_option
+@common.batch_size_option
+@click.option("--out", metavar="FILE", help="Also write the JSON there; must not exist yet.")
+@click.option("--force", is_flag=True, help="Replace an existing --out file.")
+@click.option(
+    "--fail-under",
+    multiple=True,
+    metavar="ATTACK=ACC",
+    help="Exit with 3 if the accuracy is lower, such as pgd=0.40 or clean=0.95; may be repeated.",
+)
+@common.device_option
+@common.json_option
+@common.run_command
+def evaluate_command(
+    target: str,
+    data: str,
+    attacks: tuple[str, ...],
+    limit: int | None,
+    surrogate: str | None,
+    seed: int,
+    batch_size: int,
+    out: str | None,
+    force: bool,
+    fail_under: tuple[str, ...],
+    device: str,
+    as_json: bool,
+) -> None:
+    """Attacks TARGET and says what accuracy is left, with its 95% interval.
+
+    TARGET is a run folder, a .keras file or a SavedModel. Accuracies are over all test
+    images: one that is wrong without attack counts as wrong. With --surrogate every
+    number is a transfer number and says from which model.
+    """
+    if out:
+        atomic.check_new_file(out, replace=force)
+    with common.stdout_kept_clean():
+        record, missed = _measure(
+            target, data, attacks, limit, surrogate, seed, batch_size, fail_under, device
+        )
+    if out:
+        atomic.write_json(out, record)
+    if as_json:
+        common.print_json(record)
+    else:
+        _print_tables(record)
+    for line in missed:
+        click.echo(line, err=True)
+    if missed:
+        sys.exit(common.GATE_NOT_MET)
+
+
+def _measure(
+    target: str,
+    data: str,
+    attacks: Sequence[str],
+    limit: int | None,
+    surrogate: str | None,
+    seed: int,
+    batch_size: int,
+    fail_under: Sequence[str],
+    device: str,
+) -> tuple[dict[str, Any], list[str]]:
+    """The record of the evaluation, and one line for every gate that is not met."""
+    from atk_latent.data.loading import load_dataset
+    from atk_latent.evaluation import gates as checks
+    from atk_latent.evaluation import result
+
+    gates = checks.parse_gates(fail_under)
+    common.check_attack_names(attacks)
+    if attacks:
+        checks.check_gates_are_run(gates, attacks)
+    common.choose_device(device)
+    dataset = load_dataset(data, limit_test=limit, seed=seed)
+    common.setup_tensorflow(device)
+    from atk_latent.evaluation import runner
+
+    specs = list(attacks) or runner.default_specs(dataset.image_shape)
+    checks.check_gates_are_run(gates, specs)
+    shape, classes = dataset.image_shape, dataset.num_classes
+    model = common.load_target(target, shape, classes)
+    helper = None
+    if surrogate:
+        helper = runner.Surrogate(surrogate, common.load_target(surrogate, shape, classes))
+    clean = runner.clean_accuracy(model, dataset.x_test, dataset.y_test, batch_size=batch_size)
+    with common.progress_bars() as progress:
+        results = runner.evaluate(
+            model,
+            dataset.x_test,
+            dataset.y_test,
+            specs,
+            seed=seed,
+            surrogate=helper,
+            batch_size=batch_size,
+            progress=progress,
+            context={"run": common.run_folder(target), "data": dataset},
+        )
+    record = result.evaluation_record(
+        target=target, data=dataset.name, clean=clean, attacks=results, seed=seed
+    )
+    return record, checks.failed_gates(gates, clean, results)
+
+
+def _print_tables(record: dict[str, Any]) -> None:
+    """Clean accuracy, then a table for each kind of threat: never one for two of them."""
+    from rich.table import Table
+
+    console = common.console()
+    interval = f"[{record['clean_low']:.4f}, {record['clean_high']:.4f}]"
+    console.print(
+        f"{record['target']} on {record['n']} test images of {record['data']}: "
+        f"clean accuracy {record['clean_accuracy']:.4f} {interval}",
+        markup=False,
+        highlight=False,
+    )
+    surrogates = dict.fromkeys(attack["surrogate"] for attack in record["attacks"])
+    for surrogate in surrogates:
+        title = f"Transfer from {surrogate}" if surrogate else "Attacks on the model itself"
+        table = Table("attack", "threat model", title=title)
+        for name in ("robust accuracy", "95% interval", "mean Linf", "mean L2", "seconds"):
+            table.add_column(name, justify="right")
+        for attack in record["attacks"]:
+            if attack["surrogate"] == surrogate:
+                table.add_row(*_row(attack))
+        console.print(table)
+
+
+def _row(attack: dict[str, Any]) -> list[str]:
+    eps = "" if attack["eps"] is None else f" eps {attack['eps']:.4g}"
+    return [
+        attack["attack"] + eps,
+        attack["threat"],
+        f"{attack['robust_accuracy']:.4f}",
+        f"{attack['low']:.4f} - {attack['high']:.4f}",
+        f"{attack['linf']:.4f}",
+        f"{attack['l2']:.3f}",
+        f"{attack['seconds']:.1f}",
+    ]

@@ -1,0 +1,65 @@
+"""`atkl export`: a SavedModel that was checked before it was put in place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from atk_latent import atomic
+
+from . import _common as common
+
+
+@click.command("export", short_help="Write a checked SavedModel.")
+@common.target_argument
+@common.data_option
+@click.option("--out", required=True, metavar="DIR", help="The SavedModel; absent or empty.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=256,
+    show_default=True,
+    help="Test images to check the exported model with.",
+)
+@common.device_option
+@common.json_option
+@common.run_command
+def export_command(
+    target: str, data: str, out: str, limit: int, device: str, as_json: bool
+) -> None:
+    """Exports TARGET as a SavedModel at DIR.
+
+    The signature serving_default takes float32 images (batch, height, width, channels) in
+    [0, 1] and gives logits. Before anything appears at DIR a fresh Python process loads
+    the model and must give the same logits on images of --data.
+    """
+    atomic.check_new_folder(out)
+    with common.stdout_kept_clean():
+        record = _exported(target, data, out, limit, device)
+    if as_json:
+        common.print_json(record)
+        return
+    common.console().print(
+        f"SavedModel written to {out}; on {record['checked']} images its logits differ from the "
+        f"Keras model's by at most {record['max_difference']:.2g}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _exported(target: str, data: str, out: str, limit: int, device: str) -> dict[str, Any]:
+    """The record of the export."""
+    from atk_latent.data.loading import load_dataset
+
+    common.choose_device(device)
+    dataset = load_dataset(data)
+    common.setup_tensorflow(device)
+    from atk_latent.exporting import CARD, export_saved_model
+
+    model = common.load_target(target, dataset.image_shape, dataset.num_classes)
+    card = Path(target) / CARD if common.run_folder(target) else None
+    record = export_saved_model(model, out, dataset.x_test[:limit], card=card)
+    return {"target": target, "data": dataset.name, **record}

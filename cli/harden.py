@@ -1,0 +1,146 @@
+"""`atkl harden`: from data to a run folder with a hardened classifier."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from atk_latent import atomic
+from atk_latent.config import assignments
+from atk_latent.errors import InputError
+from atk_latent.registry import METHODS
+
+from . import _common as common
+
+PRESETS = ("paper", "official", "quick")
+# Options that are settings under another name.
+SHORTHANDS = ("eps", "epochs", "batch_size", "latent_layer")
+
+
+def _overrides(pairs: tuple[str, ...], shorthands: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = dict(assignments(pairs))
+    for name, value in shorthands.items():
+        if value is not None and name in found:
+            option = "--" + name.replace("_", "-")
+            raise InputError(f"'{name}' is given twice, by {option} and by --set; keep one")
+        if value is not None:
+            found[name] = value
+    return found
+
+
+def _default_out(method: str, data: str) -> Path:
+    return Path("saved_models") / f"{method}-{Path(data).stem}"
+
+
+def _table(card: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    console, metrics = common.console(), card["metrics"]
+    percent = lambda value: f"{100 * value:.2f}%"  # noqa: E731
+    title = (
+        f"{card['method']} on {card['data']} ({card['preset']}), {card['test_images']} test images"
+    )
+    table = Table(title=title)
+    for column in ("accuracy on", "vanilla", "hardened"):
+        table.add_column(column, justify="left" if column == "accuracy on" else "right")
+    before, after = card["vanilla_clean_accuracy"], card["clean_accuracy"]
+    table.add_row("clean images", percent(before), percent(after))
+    for row in metrics.get("accuracy_over_eps", []):
+        name = f"LADDER examples, eps {row['eps']:g}"
+        table.add_row(name, percent(row["vanilla"]), percent(row["hardened"]))
+    console.print(table)
+    if "accuracy_over_eps" in metrics:
+        console.print(
+            "LADDER examples are made from test images against the vanilla model: white-box "
+            "for it, a transfer attack on the hardened one."
+        )
+        console.print(f"generator test MSE {metrics['generator_test_mse']:.5f}")
+    console.print(f"{card['seconds']:.0f} s, {card['peak_memory_mb']:.0f} MB. Run: {card['run']}")
+
+
+@click.command("harden")
+@click.option("--method", required=True, metavar="M", help="See `atkl list methods`.")
+@click.option("--data", required=True, metavar="D", help="Registered name, .npz or folder.")
+@click.option("--model", metavar="NAME|PATH", help="Registered model, or a trained one to harden.")
+@click.option("--latent-layer", metavar="NAME", help="Layer whose output is perturbed.")
+@click.option("--preset", type=click.Choice(PRESETS), default="paper", show_default=True)
+@click.option("--eps", metavar="E[,E...]", help="Size of the perturbation; a list is drawn from.")
+@click.option("--epochs", metavar="N", help="Epochs of adversarial training.")
+@click.option("--batch-size", metavar="N", help="Images of a training batch.")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Training images at most.")
+@click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Any other setting.")
+@click.option("--config", type=click.Path(path_type=Path), help="JSON file with settings.")
+@click.option("--out", type=click.Path(path_type=Path), help="Run folder to write.")
+@click.option("--resume", is_flag=True, help="Go on with the run in --out.")
+@common.seed_option
+@common.device_option
+@common.json_option
+@common.run_command
+def harden(
+    method: str,
+    data: str,
+    model: str | None,
+    preset: str,
+    limit: int | None,
+    pairs: tuple[str, ...],
+    config: Path | None,
+    out: Path | None,
+    resume: bool,
+    seed: int,
+    device: str,
+    as_json: bool,
+    **shorthands: str | None,
+) -> None:
+    """Train a defence and leave a run folder with the hardened classifier.
+
+    \b
+    atkl harden --method ladder --data digits
+    atkl harden --method ladder --data mnist --set examples=fresh --epochs 12
+    atkl harden --method ladder --data my.npz --model my.keras --latent-layer dense_1
+    """
+    METHODS.entry(method)
+    overrides = {**_from_file(config), **_overrides(pairs, shorthands)}
+    folder = out or _default_out(method, data)
+    with common.stdout_kept_clean():
+        card = _run(method, data, preset, model, overrides, limit, seed, folder, resume, device)
+    if as_json:
+        click.echo(atomic.json_text(card))
+    else:
+        _table(card)
+
+
+def _run(
+    method: str,
+    data: str,
+    preset: str,
+    model: str | None,
+    overrides: dict[str, Any],
+    limit: int | None,
+    seed: int,
+    folder: Path,
+    resume: bool,
+    device: str,
+) -> dict[str, Any]:
+    common.setup_tensorflow(device)
+    from atk_latent.data.loading import load_dataset
+    from atk_latent.experiments import hardening
+
+    dataset = load_dataset(data, limit_train=limit, seed=seed)
+    request = hardening.Request(method, data, preset, model, overrides, limit, seed)
+    with common.progress_bars() as show:
+        return hardening.harden(request, dataset, folder, resume=resume, progress=show)
+
+
+def _from_file(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        raise InputError(f"--config {path} must be a JSON file of settings: {problem}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"--config {path} must hold one JSON object, like {{'epochs': 5}}")
+    return content

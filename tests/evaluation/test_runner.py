@@ -1,0 +1,152 @@
+"""A linear model whose every prediction can be computed by hand."""
+
+import keras
+import numpy as np
+import pytest
+
+from atk_latent.art_bridge.evasion import BoundAttack
+from atk_latent.errors import InputError
+from atk_latent.evaluation import runner
+
+
+def brightness(threshold):
+    """Class 1 if the mean pixel of a 2x2 image is above `threshold`."""
+    model = keras.Sequential(
+        [keras.Input((2, 2, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]
+    )
+    kernel = np.array([[0.0, 10.0]] * 4, np.float32)
+    model.set_weights([kernel, np.array([0.0, -40.0 * threshold], np.float32)])
+    return model
+
+
+X = np.stack([np.full((2, 2, 1), v) for v in (0.1, 0.4, 0.6, 0.9, 0.45)]).astype(np.float32)
+Y = np.array([0, 0, 1, 1, 1])  # the last is wrong without any attack
+
+
+class Move:
+    """Hands back `change(x)`; what a broken attack may do."""
+
+    def __init__(self, change):
+        self.change = change
+
+    def generate(self, x, y):
+        return self.change(x)
+
+
+def bound(change, eps=0.2, norm="linf"):
+    return BoundAttack("move", "white-box, Linf", norm, eps, Move(change))
+
+
+def test_robust_accuracy_is_computed_by_hand():
+    # eps 0.2 moves 0.4 and 0.6 across 0.5, not 0.1 and 0.9; the last was wrong before
+    (result,) = runner.evaluate(brightness(0.5), X, Y, ["fgsm:eps=0.2"], batch_size=2)
+    assert (result.n, result.robust_accuracy) == (5, 0.4)
+    assert result.low < 0.4 < result.high
+    assert result.linf == pytest.approx(0.2, abs=1e-6)
+    assert result.l2 == pytest.approx(0.4, abs=1e-6)
+    assert (result.attack, result.threat) == ("fgsm", "white-box, Linf")
+    assert (result.inference, result.eps, result.surrogate) == ("none", 0.2, None)
+    assert runner.clean_accuracy(brightness(0.5), X, Y).value == 0.8
+
+
+def test_an_image_wrong_before_is_wrong_after_even_if_the_attack_repairs_it():
+    brighter = bound(lambda x: np.clip(x + 0.1, 0, 1))  # takes 0.45 to the right side
+    target = runner.estimator_for(brightness(0.5))
+    chunks = list(runner.attack_chunks(brighter, target, X, Y, spec="move", seed=0))
+    assert chunks[0].predictions[4] == Y[4]
+    assert not chunks[0].robust[4]
+    assert runner.summarise(brighter, chunks, spec="move").robust_accuracy <= 0.8
+
+
+def test_transfer_is_crafted_on_the_surrogate_and_scored_on_the_target():
+    opposite = brightness(0.5)
+    opposite.set_weights([-opposite.get_weights()[0], -opposite.get_weights()[1]])
+    surrogate = runner.Surrogate("other", opposite)
+    (result,) = runner.evaluate(brightness(0.5), X, Y, ["fgsm:eps=0.2"], surrogate=surrogate)
+    assert result.robust_accuracy == 0.8  # what hurts the surrogate helps the target
+    assert result.threat == "transfer from other (white-box there, Linf)"
+    assert result.surrogate == "other"
+
+
+def test_same_seed_same_numbers_whatever_else_runs():
+    model = brightness(0.5)
+    alone = runner.evaluate(model, X, Y, ["pgd:eps=0.1,steps=1"], seed=3)[0]
+    both = runner.evaluate(model, X, Y, ["square:queries=3", "pgd:eps=0.1,steps=1"], seed=3)[1]
+    assert (alone.linf, alone.l2) == (both.linf, both.l2)
+    other = runner.evaluate(model, X, Y, ["pgd:eps=0.1,steps=1"], seed=4)[0]
+    assert other.l2 != alone.l2
+
+
+def test_chunk_seeds_differ_and_are_stable():
+    seeds = {
+        runner.chunk_seed(seed, spec, start)
+        for seed in (0, 1)
+        for spec in ("pgd", "fgsm")
+        for start in (0, 256)
+    }
+    assert len(seeds) == 8
+    assert runner.chunk_seed(0, "pgd", 0) == runner.chunk_seed(0, "pgd", 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda x: x + 0.3, "a change of"),
+        (lambda x: x * np.nan, "not finite"),
+        (lambda x: x - 0.15, "not in"),
+        (lambda x: x[:1], "shape"),
+    ],
+)
+def test_an_attack_that_breaks_its_promise_is_a_bug(change, message):
+    attack = bound(change)
+    with pytest.raises(RuntimeError, match=message):
+        runner.checked_images(attack, X * 0.5, attack.generate(X * 0.5, Y))
+
+
+def test_rounding_at_the_edge_is_clipped_and_no_more():
+    x = np.ones((1, 2, 2, 1), np.float32)
+    found = runner.checked_images(bound(None), x, x + np.float32(5e-7))
+    assert found.max() == 1.0
+    with pytest.raises(RuntimeError, match="not in"):
+        runner.checked_images(bound(None), x, x + np.float32(5e-6))
+
+
+def test_progress_is_told_every_chunk():
+    seen = []
+    runner.evaluate(
+        brightness(0.5),
+        X,
+        Y,
+        ["fgsm:eps=0.1"],
+        batch_size=2,
+        progress=lambda *step: seen.append(step),
+    )
+    assert seen == [("fgsm", done, 5) for done in (0, 2, 4, 5)]
+
+
+def test_every_spec_is_read_before_any_runs():
+    seen = []
+    with pytest.raises(InputError, match="Did you mean 'pgd'"):
+        runner.evaluate(
+            brightness(0.5), X, Y, ["fgsm", "pgdd"], progress=lambda *step: seen.append(step)
+        )
+    assert not seen
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        (X[:0], Y[:0], "0 came"),
+        (X, Y[:2], "as many"),
+        (X * 255, Y, r"\[0, 1\]"),
+        (X * np.nan, Y, r"\[0, 1\]"),
+    ],
+)
+def test_images_that_cannot_be_evaluated_are_refused(x, y, message):
+    with pytest.raises(InputError, match=message):
+        runner.evaluate(brightness(0.5), x, y, ["fgsm"])
+
+
+def test_default_attacks():
+    assert runner.default_specs((28, 28, 1)) == ["fgsm:eps=0.3", "pgd:eps=0.3"]
+    assert runner.default_specs((32, 32, 3)) == ["fgsm:eps=8/255", "pgd:eps=8/255"]
