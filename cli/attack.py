@@ -101,9 +101,9 @@ def _attacked(
     model = common.load_target(target, dataset.image_shape, dataset.num_classes)
     estimator = estimator_for(model, image_shape=dataset.image_shape, batch_size=batch_size)
     context = {"run": common.run_folder(target), "data": dataset, "seed": seed}
-    bound = make_attack(spec, estimator, **context)
     chunks = []
     with common.progress_bars() as progress:
+        bound = make_attack(spec, estimator, **context, progress=progress)
         progress(bound.shown, 0, len(x))
         for chunk in runner.attack_chunks(
             bound, estimator, x, y, spec=spec, seed=seed, batch_size=batch_size

@@ -125,7 +125,11 @@ def _measure(
             surrogate=helper,
             batch_size=batch_size,
             progress=progress,
-            context={"run": common.run_folder(target), "data": dataset},
+            context={
+                "run": common.run_folder(target),
+                "data": dataset,
+                "progress": progress,
+            },
         )
     record = result.evaluation_record(
         target=target, data=dataset.name, clean=clean, attacks=results, seed=seed

@@ -100,7 +100,7 @@ def harden(
     atkl harden --method ladder --data digits
     atkl harden --method ladder --data mnist --set examples=fresh --epochs 12
     atkl harden --method ladder --data my.npz --model my.keras --latent-layer dense_1
-    """
+    """  # noqa: D301
     METHODS.entry(method)
     overrides = {**_from_file(config), **_overrides(pairs, shorthands)}
     folder = out or _default_out(method, data)

@@ -64,4 +64,4 @@ def main() -> None:
     atkl export runs/ladder --data mnist --out exported/ladder
 
     Exit codes: 0 done, 1 a bug, 2 wrong input, 3 a gate (--fail-under) was not met.
-    """
+    """  # noqa: D301

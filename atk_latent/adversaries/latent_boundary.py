@@ -253,17 +253,15 @@ class LatentBoundary:
             return (crafted.x_adv, crafted.target, crafted.eps, *crossed)
 
         names = ("x_adv", "target", "eps", "latent_crossed", "image_crossed")
-        parts = []
+        parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
         for start in range(0, len(x), batch_size):
             rows = slice(start, start + batch_size)
             made = step(tf.constant(x[rows], tf.float32), tf.constant(y[rows]))
-            parts.append([tensor.numpy() for tensor in made])
+            for name, tensor in zip(names, made, strict=True):
+                parts[name].append(tensor.numpy())
             if on_batch:
                 on_batch(min(start + batch_size, len(x)), len(x))
-        return {
-            name: np.concatenate(column)
-            for name, column in zip(names, zip(*parts, strict=False), strict=True)
-        }
+        return {name: np.concatenate(column) for name, column in parts.items()}
 
 
 def _argmax(logits: tf.Tensor) -> tf.Tensor:

@@ -119,7 +119,7 @@ def make_attack(spec: str, estimator: Any, **context: Any) -> BoundAttack:
             the name alone would be ours.
         estimator: the ART estimator the attack is crafted on.
         context: what an attack may need beside it: `run` (Path of the target's run folder
-            or None), `seed`, `data` (Dataset).
+            or None), `seed`, `data` (Dataset), `progress`.
 
     Raises:
         InputError: on an unknown name or setting (with the nearest one) or a value that

@@ -133,7 +133,7 @@ def evaluate(
         surrogate: craft on this model instead and score on the target.
         batch_size: images attacked at once; part of what the numbers depend on.
         progress: called with (attack, images done, images in all).
-        context: for attacks that need more than an estimator: `run`, `data`.
+        context: for attacks that need more than an estimator: `run`, `data`, `progress`.
 
     Returns:
         One result an attack, in the order of `specs`.
@@ -272,13 +272,18 @@ def summarise(
     )
 
 
+def made_on(attack: BoundAttack, surrogate: Surrogate | None = None) -> str | None:
+    """The model the images are made on where that is not the target; None where it is."""
+    return attack.surrogate or (surrogate.name if surrogate else None)
+
+
 def threat_text(attack: BoundAttack, surrogate: Surrogate | None = None) -> str:
-    """What the attacker knows: of the target, or of the surrogate it is crafted on."""
-    name = surrogate.name if surrogate else attack.surrogate
-    if name is None:
+    """What the attacker knows: of the target, or of the surrogate the images are made on."""
+    origin = made_on(attack, surrogate)
+    if origin is None:
         return attack.threat
     access, comma, rest = attack.threat.partition(", ")
-    return f"transfer from {name} ({access} there{comma}{rest})"
+    return f"transfer from {origin} ({access} there{comma}{rest})"
 
 
 def _watched(

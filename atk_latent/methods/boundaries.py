@@ -39,8 +39,8 @@ class BoundarySettings:
     svm_images: int = 200
     svm_test_images: int = 66
     svm_optimizer: Literal["adam", "sgd"] = "adam"
-    svm_learning_rate: float = 0.01
-    svm_epochs: int = 30
+    svm_learning_rate: float = 0.03
+    svm_epochs: int = 40
     svm_batch_size: int = 0
     hinge_weight: float = 1.0
     l2_weight: float = 0.01

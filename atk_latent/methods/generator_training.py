@@ -119,7 +119,8 @@ class GeneratorTraining(keras.Model):
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """A discriminator step where there is one, then a generator step."""
         if self.discriminator is not None:
-            self._discriminator_step(*data)
+            z, x, _ = keras.utils.unpack_x_y_sample_weight(data)
+            self._discriminator_step(z, x)
         return super().train_step(data)
 
     def _discriminator_step(self, z: tf.Tensor, x: tf.Tensor) -> None:

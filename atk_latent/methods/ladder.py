@@ -88,6 +88,7 @@ OFFICIAL: dict[str, Any] = {
     "normal": "raw",
     "svm_images": 134,
     "svm_optimizer": "sgd",
+    "svm_learning_rate": 0.01,
     "svm_epochs": 10,
     "svm_batch_size": 1,
     "hinge_weight": 0.01,

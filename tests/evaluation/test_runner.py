@@ -68,6 +68,13 @@ def test_transfer_is_crafted_on_the_surrogate_and_scored_on_the_target():
     assert result.surrogate == "other"
 
 
+def test_an_attack_with_a_surrogate_of_its_own_is_a_transfer_attack():
+    attack = BoundAttack("move", "white-box, any", "latent", None, Move(None), surrogate="vanilla")
+    assert runner.threat_text(attack) == "transfer from vanilla (white-box there, any)"
+    assert runner.made_on(attack, runner.Surrogate("other", None)) == "vanilla"
+    assert runner.made_on(bound(None)) is None
+
+
 def test_same_seed_same_numbers_whatever_else_runs():
     model = brightness(0.5)
     alone = runner.evaluate(model, X, Y, ["pgd:eps=0.1,steps=1"], seed=3)[0]

@@ -1,0 +1,183 @@
+import keras
+import numpy as np
+import pytest
+from art.attacks.evasion import FastGradientMethod
+from art.data_generators import NumpyDataGenerator
+from art.estimators.classification import TensorFlowV2Classifier
+from keras import layers
+
+from atk_latent import LADDERAttack, LADDERTrainer
+from atk_latent.art_bridge.trainers import UnitPixels, integer_labels
+from atk_latent.errors import InputError
+
+FAST = {
+    "svm_images": 20,
+    "svm_test_images": 10,
+    "svm_epochs": 20,
+    "generator_epochs": 2,
+    "generator_batch_size": 32,
+    "examples_per_class": 20,
+    "epochs": 2,
+    "batch_size": 32,
+    "eps": (1.0,),
+}
+
+
+def blobs(n=90, seed=0, high=1.0):
+    rng = np.random.default_rng(seed)
+    y = np.arange(n) % 3
+    x = 0.1 * rng.random((n, 28, 28, 1), np.float32)
+    for label, (row, column) in enumerate([(0, 0), (0, 14), (14, 0)]):
+        x[y == label, row : row + 14, column : column + 14] += 0.8
+    return high * x, y
+
+
+def estimator(high=1.0, kind="sequential", loss=None, preprocessing=(0.0, 1.0), train=True):
+    keras.utils.set_random_seed(0)
+    stack = [
+        layers.Flatten(),
+        layers.Dense(12, activation="relu"),
+        layers.Dense(3),
+    ]
+    if kind == "sequential":
+        model = keras.Sequential([layers.Input((28, 28, 1)), layers.Rescaling(1 / high), *stack])
+    else:
+        inputs = keras.Input((28, 28, 1))
+        outputs = layers.Rescaling(1 / high)(inputs)
+        for layer in stack:
+            outputs = layer(outputs)
+        model = keras.Model(inputs, outputs)
+    classifier = TensorFlowV2Classifier(
+        model=model,
+        nb_classes=3,
+        input_shape=(28, 28, 1),
+        loss_object=loss or keras.losses.CategoricalCrossentropy(from_logits=True),
+        optimizer=keras.optimizers.SGD(0.05),
+        clip_values=(0.0, high),
+        preprocessing=preprocessing,
+    )
+    if train:
+        x, y = blobs(high=high)
+        classifier.fit(x, np.eye(3)[y], batch_size=32, nb_epochs=4)
+    return classifier
+
+
+def accuracy(classifier, x, y):
+    return float(np.mean(np.argmax(classifier.predict(x), axis=1) == y))
+
+
+@pytest.mark.parametrize("kind", ["sequential", "functional"])
+@pytest.mark.parametrize("one_hot", [False, True])
+def test_an_art_script_needs_two_changed_lines(kind, one_hot):
+    classifier = estimator(kind=kind)
+    before = [w.copy() for w in classifier.model.get_weights()]
+    x, y = blobs()
+    trainer = LADDERTrainer(classifier, **FAST)
+    trainer.fit(x, np.eye(3)[y] if one_hot else y)
+    robust = trainer.get_classifier()
+    assert robust is classifier
+    after = robust.model.get_weights()
+    assert any(np.abs(a - b).max() > 1e-5 for a, b in zip(before, after, strict=True))
+    assert accuracy(robust, x, y) > 0.9
+    x_adv = FastGradientMethod(robust, eps=0.1).generate(x[:8], np.eye(3)[y[:8]])
+    assert x_adv.shape == (8, 28, 28, 1)
+
+
+def test_pixels_of_another_range_are_trained_on_in_their_own_range():
+    classifier = estimator(high=255.0)
+    x, y = blobs(high=255.0)
+    LADDERTrainer(classifier, **FAST).fit(x, y)
+    assert accuracy(classifier, x, y) > 0.9
+
+
+def test_the_view_in_unit_pixels_predicts_what_the_estimator_does():
+    classifier = estimator(high=255.0, preprocessing=(20.0, 2.0))
+    view, (x, _) = UnitPixels(classifier), blobs(high=255.0)
+    np.testing.assert_allclose(
+        view.model.predict(view.images(x), verbose=0), classifier.predict(x), rtol=1e-4, atol=1e-4
+    )
+    np.testing.assert_allclose(view.pixels(view.images(x)), x, rtol=1e-5)
+
+
+def test_words_of_art_change_the_recipe():
+    classifier = estimator()
+    x, y = blobs()
+    trainer = LADDERTrainer(classifier, **FAST)
+    epochs = []
+    count = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: epochs.append(logs))
+    trainer.fit(x, y, validation_data=(x, y), nb_epochs=3, batch_size=16, callbacks=[count])
+    assert len(epochs) == 3
+    assert "val_accuracy" in epochs[-1]
+    assert trainer.trained.settings.batch_size == 16
+
+
+def test_fit_generator_drains_the_generator():
+    classifier = estimator()
+    x, y = blobs()
+    generator = NumpyDataGenerator(x, y, batch_size=16)
+    trainer = LADDERTrainer(classifier, **FAST)
+    trainer.fit_generator(generator, nb_epochs=1)
+    assert accuracy(classifier, x, y) > 0.8
+
+
+def test_a_second_fit_in_the_same_folder_reuses_the_helpers(tmp_path):
+    x, y = blobs()
+    stages = []
+    for _ in range(2):
+        stages.clear()
+        trainer = LADDERTrainer(
+            estimator(), progress=lambda stage, *_: stages.append(stage), **FAST
+        )
+        trainer.fit(x, y, folder=tmp_path / "state")
+    assert "generator" not in stages
+    assert "boundaries" not in stages
+
+
+def test_what_cannot_be_trained_is_refused():
+    with pytest.raises(InputError, match="TensorFlowV2Classifier"):
+        LADDERTrainer(object())
+    softmax = estimator(train=False)
+    softmax.model.layers[-1].activation = keras.activations.softmax
+    with pytest.raises(InputError, match="logits"):
+        LADDERTrainer(softmax)
+    with pytest.raises(InputError, match="unknown setting 'ebs'"):
+        LADDERTrainer(estimator(train=False), ebs=3)
+    x, y = blobs()
+    with pytest.raises(InputError, match=r"0..1.*Received: 0\.\d*..1\.99"):
+        LADDERTrainer(estimator(train=False), **FAST).fit(2 * x + 0.2, y)
+
+
+def test_labels_of_every_form_become_integers():
+    assert integer_labels(np.array([2, 0]), 3).tolist() == [2, 0]
+    assert integer_labels(np.eye(3)[[2, 0]], 3).tolist() == [2, 0]
+    assert integer_labels(np.array([[2], [0]]), 3).tolist() == [2, 0]
+    with pytest.raises(InputError, match="0..2"):
+        integer_labels(np.array([3]), 3)
+    with pytest.raises(InputError, match="shape"):
+        integer_labels(np.zeros((2, 5)), 3)
+
+
+def test_ladder_attack_is_an_art_attack():
+    classifier = estimator(high=255.0)
+    x, y = blobs(high=255.0)
+    attack = LADDERAttack(classifier, eps=3.0, seed=5)
+    with pytest.raises(InputError, match="fit"):
+        attack.generate(x, y)
+    attack.fit(x, y, generator_epochs=2, svm_images=20, svm_test_images=10, svm_epochs=10)
+    x_adv = attack.generate(x, np.eye(3)[y])
+    assert x_adv.shape == x.shape
+    assert x_adv.dtype == x.dtype
+    assert x_adv.min() >= 0
+    assert 100 < x_adv.max() <= 255
+    np.testing.assert_array_equal(x_adv, attack.generate(x, y))
+    assert set(attack.last) >= {"target", "eps", "latent_crossed"}
+    assert attack.generate(x[:4]).shape == (4, 28, 28, 1)
+
+
+def test_ladder_attack_refuses_bad_settings():
+    with pytest.raises(InputError, match="eps"):
+        LADDERAttack(estimator(train=False), eps=-1.0)
+    with pytest.raises(InputError, match="unknown setting 'target'"):
+        LADDERAttack(estimator(train=False), target="uniform")
+    with pytest.raises(InputError, match="batch_size"):
+        LADDERAttack(estimator(train=False), batch_size=0)
