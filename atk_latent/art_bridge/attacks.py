@@ -94,7 +94,7 @@ class LADDERAttack(EvasionAttack):
             **settings: of `LADDERSettings`, on top of the paper's.
         """
         chosen = LADDER.settings_for("", "", "paper", settings)
-        ladder = LADDER(self.view.model, chosen, seed=self.seed)
+        ladder = LADDER(self.view.model, chosen, seed=self.seed or 0)
         if folder:
             folder.mkdir(parents=True, exist_ok=True)
         labels = integer_labels(y, self.estimator.nb_classes)
@@ -160,13 +160,12 @@ def ladder(
         InputError: on a setting that will not do, or helpers that are not there.
     """
     spec = build(LADDERSpec, settings)
-    run, helpers = context.get("run"), spec.helpers
-    if helpers == "auto":
-        helpers = "run" if has_helpers(run) else "own"
+    run: Path | None = context.get("run")
     chosen = {name: getattr(spec, name) for name in PERTURBATION_FIELDS}
-    if helpers == "run" and run is None:
+    if spec.helpers == "run" and run is None:
         raise InputError("ladder:helpers=run needs a run folder as target; use helpers=own")
-    prepared = load_ladder(run) if helpers == "run" else None
+    reused = spec.helpers != "own" and (spec.helpers == "run" or has_helpers(run))
+    prepared = load_ladder(run) if run is not None and reused else None
     attack = LADDERAttack(estimator, prepared, seed=None, **chosen)
     if prepared is None:
         _fit_on_own_latents(attack, spec, context)
@@ -184,14 +183,15 @@ def ladder(
 
 
 def _fit_on_own_latents(attack: LADDERAttack, spec: LADDERSpec, context: Mapping[str, Any]) -> None:
-    data, run, seed = context.get("data"), context.get("run"), int(context.get("seed", 0))
+    data, seed = context.get("data"), int(context.get("seed", 0))
+    run: Path | None = context.get("run")
     if data is None:
         raise InputError("ladder:helpers=own needs the data set to train its helpers on")
     keras.utils.set_random_seed(seed)
     attack.fit(
         data.x_train,
         data.y_train,
-        folder=run / "helpers" / "own" if has_helpers(run) else None,
+        folder=run / "helpers" / "own" if run is not None and has_helpers(run) else None,
         progress=context.get("progress"),
         generator_epochs=spec.generator_epochs,
     )

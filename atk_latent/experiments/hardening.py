@@ -7,7 +7,6 @@ import dataclasses
 import io
 import json
 import os
-import platform
 import resource
 import shutil
 import sys
@@ -16,13 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
-import tensorflow as tf
 
-import atk_latent
 from atk_latent.atomic import atomic_file, write_json
 from atk_latent.data.dataset import Dataset
 from atk_latent.errors import InputError
+from atk_latent.evaluation.result import versions
 from atk_latent.methods.base import Method, clean_accuracy
 from atk_latent.methods.fitting import Progress
 from atk_latent.methods.natural import Natural, natural_settings
@@ -142,42 +139,38 @@ class Run:
             part.write_text(text.getvalue(), encoding="utf-8")
 
 
-def versions() -> dict[str, str]:
-    """Versions of what a number depends on."""
-    return {
-        "atk_latent": atk_latent.__version__,
-        "python": platform.python_version(),
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-        "numpy": np.__version__,
-    }
-
-
 def peak_memory_mb() -> float:
     """Most memory this process has held so far, in MiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
 
 
-def vanilla_classifier(
-    request: Request, dataset: Dataset, run: Run, progress: Progress | None
-) -> keras.Model:
-    """The classifier to harden: given by path, or trained plainly and kept in `helpers/`."""
-    stored = run.helpers / "vanilla.keras"
-    if stored.exists():
-        return load_classifier(stored, dataset.image_shape, dataset.num_classes)
+def starting_classifier(request: Request, dataset: Dataset) -> tuple[keras.Model, bool]:
+    """The classifier to start from, and whether it still has to be trained.
+
+    Raises:
+        InputError: if the model named is missing, does not fit the data or ends in softmax.
+    """
     name = request.model or default_model(dataset)
-    if _is_path(name):
-        model = load_classifier(name, dataset.image_shape, dataset.num_classes)
-        require_logits(model, dataset.x_test[:64])
-    else:
-        model = MODELS[name](dataset.image_shape, dataset.num_classes, seed=request.seed)
-        settings = natural_settings(name, dataset.name, request.preset)
-        training = Natural(model, settings, seed=request.seed)
-        x, y = dataset.x_train, dataset.y_train
-        training.harden(x, y, folder=run.checkpoint / "vanilla", progress=_named(progress))
-    run.save_model(model, "helpers/vanilla.keras")
-    return model
+    if not _is_path(name):
+        return MODELS[name](dataset.image_shape, dataset.num_classes, seed=request.seed), True
+    model = load_classifier(name, dataset.image_shape, dataset.num_classes)
+    require_logits(model, dataset.x_test[:64])
+    return model, False
+
+
+def train_vanilla(
+    model: keras.Model, request: Request, dataset: Dataset, run: Run, progress: Progress | None
+) -> None:
+    """Trains a registered classifier plainly, in place."""
+    name = request.model or default_model(dataset)
+    settings = natural_settings(name, dataset.name, request.preset)
+    Natural(model, settings, seed=request.seed).harden(
+        dataset.x_train,
+        dataset.y_train,
+        folder=run.checkpoint / "vanilla",
+        progress=_named(progress),
+    )
 
 
 def _named(progress: Progress | None) -> Progress | None:
@@ -250,23 +243,12 @@ def harden(
     metrics = method.measure(dataset.x_test, dataset.y_test)
     _figures(method, dataset, metrics, folder)
     card = {
-        "run": str(folder),
-        "method": request.method,
-        "data": request.data,
-        "preset": request.preset,
+        **_card(request, dataset, run, settings, metrics),
         "clean_accuracy": clean_accuracy(method.classifier, dataset.x_test, dataset.y_test),
         "vanilla_clean_accuracy": before,
         "seconds": round(time.monotonic() - started, 1),
         "peak_memory_mb": round(peak_memory_mb(), 1),
-        "metrics": metrics,
-        "train_images": len(x),
-        "test_images": len(dataset.x_test),
-        "data_fingerprint": dataset.fingerprint(),
-        "class_names": dataset.class_names,
-        "seed": request.seed,
         "resumed": resume,
-        "settings": dataclasses.asdict(settings),
-        "versions": versions(),
     }
     write_json(folder / "card.json", card)
     shutil.rmtree(run.checkpoint, ignore_errors=True)
@@ -276,23 +258,43 @@ def harden(
     return json.loads((folder / "card.json").read_text())
 
 
+def _card(
+    request: Request, dataset: Dataset, run: Run, settings: Any, metrics: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        "run": str(run.folder),
+        "method": request.method,
+        "data": request.data,
+        "preset": request.preset,
+        "metrics": metrics,
+        "train_images": len(dataset.x_train),
+        "test_images": len(dataset.x_test),
+        "data_fingerprint": dataset.fingerprint(),
+        "class_names": dataset.class_names,
+        "seed": request.seed,
+        "settings": dataclasses.asdict(settings),
+        "versions": versions(),
+    }
+
+
 def _method(
     request: Request, dataset: Dataset, run: Run, settings: Any, progress: Progress | None
 ) -> Method:
-    """The method around the classifier it starts from."""
+    """The method around the classifier it starts from; makes the run folder."""
     kind = METHODS[request.method]
-    if kind is Natural:
-        model = MODELS[request.model or default_model(dataset)](
-            dataset.image_shape, dataset.num_classes, seed=request.seed
-        )
-        run.open()
-        return kind(model, settings, seed=request.seed)
-    if request.model and _is_path(request.model):  # refuse a bad file before making a folder
-        model = load_classifier(request.model, dataset.image_shape, dataset.num_classes)
-        require_logits(model, dataset.x_test[:64])
-        kind(model, settings, seed=request.seed)
+    model, untrained = starting_classifier(request, dataset)
+    method = kind(model, settings, seed=request.seed)  # refuses before anything is written
     run.open()
-    return kind(vanilla_classifier(request, dataset, run, progress), settings, seed=request.seed)
+    if kind is Natural:
+        return method
+    stored = run.helpers / "vanilla.keras"
+    if stored.exists():
+        model = load_classifier(stored, dataset.image_shape, dataset.num_classes)
+    else:
+        if untrained:
+            train_vanilla(model, request, dataset, run, progress)
+        run.save_model(model, "helpers/vanilla.keras")
+    return kind(model, settings, seed=request.seed)
 
 
 def _figures(method: Method, dataset: Dataset, metrics: dict[str, Any], folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable
 from typing import Literal
 
@@ -144,7 +145,7 @@ class _Group:
     def accuracy(self, z: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Share of latents on their own side of the boundary, float32 (P,)."""
         right = y * svm_scores(tf.constant(z), self.weights, self.settings) > 0
-        return np.mean(right, axis=1, dtype=np.float32)
+        return np.asarray(np.mean(right, axis=1), np.float32)
 
 
 def fit_boundaries(
@@ -181,13 +182,11 @@ def fit_boundaries(
     pairs, width = class_pairs(num_classes), latents.shape[1]
     group = max(1, MEMORY_PER_GROUP // (4 * width * width))
     starts = range(0, len(pairs), group)
-    done, total = 0, settings.svm_epochs * len(starts)
+    ticks = itertools.count(1)
 
     def tick() -> None:
-        nonlocal done
-        done += 1
         if on_epoch:
-            on_epoch(done, total)
+            on_epoch(next(ticks), settings.svm_epochs * len(starts))
 
     def stack(rows: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         low, high = rows[chosen[:, 0]], rows[chosen[:, 1]]

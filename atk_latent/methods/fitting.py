@@ -110,7 +110,7 @@ class Checkpoint(keras.callbacks.Callback):
         new, part = self.folder / f"epoch-{epoch + 1:06d}", self.folder / "part"
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir()
-        values = {str(i): np.asarray(v) for i, v in enumerate(self.variables())}
+        values: dict[str, Any] = {str(i): np.asarray(v) for i, v in enumerate(self.variables())}
         np.savez(part / "variables.npz", **values)
         (part / "logs.json").write_text(json.dumps(self.logs))
         os.replace(part, new)

@@ -80,7 +80,7 @@ class GeneratorTraining(keras.Model):
         self.mse = keras.metrics.MeanSquaredError(name="mse")
         self.bce = keras.losses.BinaryCrossentropy(from_logits=True)
         # Keras looks optimizers up by attribute when it saves: two must be two attributes.
-        self.discriminator_optimizer: keras.optimizers.Optimizer | None = None
+        self.discriminator_optimizer: Any = None
         if discriminator is not None:
             self.discriminator_loss = keras.metrics.Mean(name="discriminator_loss")
             self.discriminator_optimizer = keras.optimizers.Adam(1e-4, beta_1=0.5, beta_2=0.999)
@@ -118,18 +118,18 @@ class GeneratorTraining(keras.Model):
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """A discriminator step where there is one, then a generator step."""
-        if self.discriminator is not None:
+        judge = self.discriminator
+        if judge is not None:
             z, x, _ = keras.utils.unpack_x_y_sample_weight(data)
-            self._discriminator_step(z, x)
+            self._discriminator_step(judge, z, x)
         return super().train_step(data)
 
-    def _discriminator_step(self, z: tf.Tensor, x: tf.Tensor) -> None:
+    def _discriminator_step(self, judge: keras.Model, z: tf.Tensor, x: tf.Tensor) -> None:
         images = self.generator(z, training=True)
         with tf.GradientTape() as tape:
-            real = self.discriminator(x, training=True)
-            fake = self.discriminator(images, training=True)
+            real, fake = judge(x, training=True), judge(images, training=True)
             loss = self.bce(tf.ones_like(real), real) + self.bce(tf.zeros_like(fake), fake)
-        variables = self.discriminator.trainable_variables
+        variables = judge.trainable_variables
         self.discriminator_optimizer.apply(tape.gradient(loss, variables), variables)
         self.discriminator_loss.update_state(loss)
 

@@ -179,16 +179,20 @@ class LADDER(Method):
         Raises:
             InputError: before `prepare`.
         """
-        if self.boundaries is None or self.generator is None:
-            raise InputError("LADDER must be prepared first: call prepare(x, y)")
+        generator, boundaries = self._prepared()
         return LatentBoundary(
             features=self.features,
             head=self.head,
-            generator=self.generator,
-            boundaries=self.boundaries,
+            generator=generator,
+            boundaries=boundaries,
             settings=dataclasses.replace(self.settings, **changes),
             seed=self.seeds if seed is None else seed,
         )
+
+    def _prepared(self) -> tuple[keras.Model, AttentionSVM]:
+        if self.boundaries is None or self.generator is None:
+            raise InputError("LADDER must be prepared first: call prepare(x, y)")
+        return self.generator, self.boundaries
 
     def perturb(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         """Fresh LADDER examples of a batch."""
@@ -343,8 +347,9 @@ class LADDER(Method):
         Args:
             x: float32 (n, H, W, C) in [0, 1]; y: int64 (n,).
         """
+        generator, boundaries = self._prepared()
         z = self.features.predict(x, batch_size=500, verbose=0)
-        decoded = self.generator.predict(z, batch_size=500, verbose=0)
+        decoded = generator.predict(z, batch_size=500, verbose=0)
         table = []
         for eps in EPS_TABLE:
             adversary = self.adversary(seed=self.seed + 1, eps=(eps,), eps_mode="draw")
@@ -361,8 +366,8 @@ class LADDER(Method):
         return {
             "generator_test_mse": float(np.mean(np.square(decoded - x))),
             "reconstruction_vanilla_accuracy": clean_accuracy(self.vanilla, decoded, y),
-            "boundary_accuracy_mean": float(np.mean(self.boundaries.accuracies)),
-            "boundary_accuracy_min": float(np.min(self.boundaries.accuracies)),
+            "boundary_accuracy_mean": float(np.mean(boundaries.accuracies)),
+            "boundary_accuracy_min": float(np.min(boundaries.accuracies)),
             "ladder_examples_eps": low["eps"],
             "ladder_examples_vanilla_accuracy": low["vanilla"],
             "ladder_examples_accuracy": low["hardened"],

@@ -15,7 +15,7 @@ from atk_latent.registry import METHODS
 
 def has_helpers(folder: Path | None) -> bool:
     """Whether a folder is a finished LADDER run."""
-    return bool(folder) and (folder / "helpers" / "boundaries.npz").exists()
+    return folder is not None and (folder / "helpers" / "boundaries.npz").exists()
 
 
 def load_ladder(folder: Path) -> LADDER:

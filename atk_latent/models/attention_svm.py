@@ -140,9 +140,10 @@ class AttentionSVM:
 
     def save(self, path: Path) -> None:
         """Writes everything to one `.npz` without pickles."""
-        meta = {"num_classes": self.num_classes, "gain": self.gain}
-        words = {"attention": self.attention, "normal": self.normal}
-        np.savez(path, **self.arrays, **meta, **words)
+        settings = ("num_classes", "gain", "attention", "normal")
+        content: dict[str, Any] = {name: getattr(self, name) for name in settings}
+        content.update(self.arrays)
+        np.savez(path, **content)
 
     @classmethod
     def load(cls, path: Path) -> AttentionSVM:

@@ -1,0 +1,228 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+from atk_latent.cli.main import main
+from click.testing import CliRunner
+
+from atk_latent.data.loading import load_dataset
+from atk_latent.errors import InputError
+from atk_latent.experiments.hardening import Request, default_model, harden
+
+FAST = {
+    "svm_epochs": 3,
+    "generator_epochs": 2,
+    "epochs": 2,
+    "examples_per_class": 20,
+}
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load_dataset("digits", limit_train=300, limit_test=100)
+
+
+def request(**changes):
+    values = {"method": "ladder", "data": "digits", "preset": "quick", "overrides": FAST}
+    return Request(**{**values, **changes})
+
+
+@pytest.fixture(scope="module")
+def run(digits, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "deep" / "ladder"
+    card = harden(request(), digits, folder)
+    return folder, card
+
+
+def test_a_run_folder_holds_what_the_design_says(run):
+    folder, card = run
+    present = {path.name for path in folder.iterdir()}
+    assert present == {
+        "model.keras",
+        "card.json",
+        "history.csv",
+        "helpers",
+        "request.json",
+        "ladder_strip.png",
+        "accuracy_over_eps.png",
+    }
+    helpers = {path.name for path in (folder / "helpers").iterdir()}
+    assert helpers == {"vanilla.keras", "boundaries.npz", "generator.keras"}
+    assert json.loads((folder / "card.json").read_text()) == card
+
+
+def test_the_card_has_the_promised_fields(run):
+    _, card = run
+    promised = {
+        "run",
+        "method",
+        "data",
+        "preset",
+        "clean_accuracy",
+        "vanilla_clean_accuracy",
+        "seconds",
+        "peak_memory_mb",
+        "metrics",
+        "seed",
+        "settings",
+        "versions",
+    }
+    assert promised <= set(card)
+    assert {
+        "generator_test_mse",
+        "ladder_examples_vanilla_accuracy",
+        "ladder_examples_accuracy",
+    } <= set(card["metrics"])
+    assert card["settings"]["epochs"] == 2
+    assert 0 <= card["clean_accuracy"] <= 1
+    assert card["peak_memory_mb"] > 100
+
+
+def test_the_accuracy_in_the_card_is_the_saved_models(run, digits):
+    folder, card = run
+    model = keras.models.load_model(folder / "model.keras")
+    labels = np.argmax(model.predict(digits.x_test, verbose=0), axis=1)
+    assert card["clean_accuracy"] == pytest.approx(np.mean(labels == digits.y_test))
+
+
+def test_the_history_has_a_line_an_epoch(run):
+    lines = (run[0] / "history.csv").read_text().splitlines()
+    assert len(lines) == 3
+    assert lines[0].startswith("epoch,")
+    assert "adversarial_accuracy" in lines[0]
+
+
+def test_a_finished_run_is_not_done_again(run, digits):
+    folder, card = run
+    with pytest.raises(InputError, match="--resume"):
+        harden(request(), digits, folder)
+    before = (folder / "model.keras").stat().st_mtime_ns
+    assert harden(request(), digits, folder, resume=True) == card
+    assert (folder / "model.keras").stat().st_mtime_ns == before
+
+
+def test_resuming_with_other_arguments_is_refused(run, digits):
+    with pytest.raises(InputError, match="seed=0, now it is 3"):
+        harden(request(seed=3), digits, run[0], resume=True)
+
+
+class Interrupted(Exception):
+    pass
+
+
+def stop_at(stage):
+    def progress(now, done, total, logs):
+        if now == stage:
+            raise Interrupted
+
+    return progress
+
+
+@pytest.mark.parametrize("stage", ["vanilla", "generator", "classifier", "measuring"])
+def test_a_run_stopped_anywhere_ends_as_an_undisturbed_one(run, digits, tmp_path, stage):
+    folder = tmp_path / "run"
+    with pytest.raises(Interrupted):
+        harden(request(), digits, folder, progress=stop_at(stage))
+    assert not (folder / "card.json").exists()
+    assert not list(folder.glob("**/.*tmp*"))
+    card = harden(request(), digits, folder, resume=True)
+    for name in ("clean_accuracy", "vanilla_clean_accuracy"):
+        assert card[name] == run[1][name]
+    ours, theirs = (
+        keras.models.load_model(path / "model.keras").get_weights() for path in (folder, run[0])
+    )
+    for one, two in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(one, two, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_any_moment_resumes(tmp_path):
+    folder = tmp_path / "run"
+    sets = [f"--set={name}={value}" for name, value in FAST.items()]
+    command = [
+        sys.executable,
+        "-m",
+        "atk_latent.cli",
+        "harden",
+        "--method",
+        "ladder",
+        "--data",
+        "digits",
+        "--preset",
+        "quick",
+        "--limit",
+        "300",
+        "--out",
+        str(folder),
+        "--json",
+        *sets,
+    ]
+    for seconds in (6, 9, 12):
+        child = subprocess.Popen(
+            [*command, "--resume"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        time.sleep(seconds)
+        os.kill(child.pid, signal.SIGKILL)
+        child.wait()
+    done = subprocess.run([*command, "--resume"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["method"] == "ladder"
+
+
+def test_natural_training_is_a_method_too(digits, tmp_path):
+    plain = request(method="natural", overrides={"epochs": "2"})
+    card = harden(plain, digits, tmp_path / "run")
+    assert card["metrics"] == {}
+    assert card["clean_accuracy"] > card["vanilla_clean_accuracy"]
+    assert not (tmp_path / "run" / "ladder_strip.png").exists()
+
+
+def test_a_trained_model_of_the_users_own_is_hardened(run, digits, tmp_path):
+    own = request(model=str(run[0] / "helpers" / "vanilla.keras"))
+    card = harden(own, digits, tmp_path / "run")
+    assert card["vanilla_clean_accuracy"] == run[1]["vanilla_clean_accuracy"]
+
+
+def test_models_are_chosen_by_data_set_and_image_size(digits):
+    assert default_model(digits) == "lenet"
+
+
+def test_attack_writes_ladder_examples_of_the_run(run, digits, tmp_path):
+    out = tmp_path / "examples.npz"
+    arguments = [
+        "attack",
+        str(run[0]),
+        "--data",
+        "digits",
+        "--attack",
+        "ladder:eps=5",
+        "--limit",
+        "60",
+        "--out",
+        str(out),
+        "--json",
+    ]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    with np.load(out) as made:
+        assert made["x_adv"].shape == (60, 28, 28, 1)
+        assert np.abs(made["x_adv"] - made["x"]).mean() > 0.01
+        assert made["x_adv"].min() >= 0
+        assert made["x_adv"].max() <= 1
+
+
+def test_evaluate_says_that_the_runs_own_helpers_make_a_transfer_attack(run):
+    arguments = ["evaluate", str(run[0]), "--data", "digits", "--limit", "60", "--json"]
+    arguments += ["--attack", "ladder:eps=5", "--attack", "fgsm:eps=0.1"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    ladder, fgsm = json.loads(result.stdout)["attacks"]
+    assert ladder["threat"].startswith("transfer from")
+    assert "vanilla.keras" in ladder["threat"]
+    assert fgsm["threat"].startswith("white-box")
