@@ -7,12 +7,12 @@ import sys
 import keras
 import numpy as np
 import pytest
+from click.testing import CliRunner
+
 from atk_latent.cli import _common
 from atk_latent.cli.attack import attack_command
 from atk_latent.cli.evaluate import evaluate_command
 from atk_latent.cli.export import export_command
-from click.testing import CliRunner
-
 from atk_latent.errors import InputError
 
 COMMANDS = {"evaluate": evaluate_command, "attack": attack_command, "export": export_command}

@@ -3,9 +3,10 @@
 import keras
 import numpy as np
 import pytest
-from atk_latent.cli.main import main
 from click.testing import CliRunner
 from keras import layers
+
+from atk_latent.cli.main import main
 
 
 def arrays(n=40, channels=1, classes=4):

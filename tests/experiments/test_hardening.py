@@ -8,9 +8,12 @@ import time
 import keras
 import numpy as np
 import pytest
-from atk_latent.cli.main import main
 from click.testing import CliRunner
 
+# Importing ART resets logging, and absl then closes the stream its handler was given: it must
+# happen here, not while click's CliRunner has another stderr in place.
+import atk_latent.art_bridge.estimator  # noqa: F401
+from atk_latent.cli.main import main
 from atk_latent.data.loading import load_dataset
 from atk_latent.errors import InputError
 from atk_latent.experiments.hardening import Request, default_model, harden
