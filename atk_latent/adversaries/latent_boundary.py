@@ -29,7 +29,7 @@ class PerturbationSettings:
         eps_mode: "draw" gives each image one eps drawn uniformly from the list; "search"
             raises eps per image until the vanilla label of the decoded image differs.
         targets: "uniform" draws each target among the other classes; "balanced" gives
-            every (source, target) pair the same count, to within one per batch.
+            every (source, target) pair the same count, to within one per call.
         noise: "none"; "cavrandom" adds N(0, noise_scale) to the normal; "random" replaces
             the normal with N(0, noise_scale).
         noise_scale: float >= 0; None is the published 0.01 (cavrandom) or 0.1 (random).
@@ -149,20 +149,27 @@ class LatentBoundary:
         del classifier
         return self.craft(x, y).x_adv
 
-    def craft(self, x: tf.Tensor, y: tf.Tensor, target: tf.Tensor | None = None) -> Crafted:
+    def craft(
+        self,
+        x: tf.Tensor,
+        y: tf.Tensor,
+        target: tf.Tensor | None = None,
+        eps: tf.Tensor | None = None,
+    ) -> Crafted:
         """Examples with all that led to them.
 
         Args:
             x: float32 (B, H, W, C) in [0, 1]; y: integer (B,), the source classes.
             target: integer (B,), or None to draw by `settings.targets`.
+            eps: float32 (B,), or None to go by the settings.
         """
         source = tf.cast(y, tf.int32)
         target = self.draw_targets(source) if target is None else tf.cast(target, tf.int32)
         z = tf.cast(self.features(x, training=False), tf.float32)
         move = self.move(z, source, target)
-        if self.settings.eps_mode == "search":
+        if eps is None and self.settings.eps_mode == "search":
             return self._search(z, move, target)
-        eps = self.draw_eps(tf.shape(source))
+        eps = self.draw_eps(tf.shape(source)) if eps is None else eps
         z_adv = z + eps[:, None] * move
         return Crafted(self.decode(z_adv), z_adv, target, eps)
 
@@ -228,35 +235,53 @@ class LatentBoundary:
         latent = _argmax(self.head(crafted.z_adv, training=False)) != source
         return latent, _argmax(self.predict(crafted.x_adv)) != source
 
+    @tf.function(reduce_retracing=True)
+    def _craft_and_judge(
+        self, x: tf.Tensor, y: tf.Tensor, target: tf.Tensor, eps: tf.Tensor | None
+    ) -> tuple[tf.Tensor, ...]:
+        crafted = self.craft(x, y, target, eps)
+        return (crafted.x_adv, crafted.target, crafted.eps, *self.label_rule(crafted, y))
+
     def craft_all(
         self,
         x: np.ndarray,
         y: np.ndarray,
         *,
+        target: np.ndarray | None = None,
+        eps: float | None = None,
         batch_size: int = 256,
         on_batch: Callable[[int, int], None] | None = None,
     ) -> dict[str, np.ndarray]:
         """Examples of whole arrays, batch by batch, in one compiled graph.
 
+        Targets and eps are drawn for all images at once, so they do not depend on the batch
+        size, and balanced targets are balanced over the whole.
+
         Args:
+            x: float32 (n, H, W, C) in [0, 1]; y: integer (n,).
+            target: integer (n,), or None to draw. eps: one for all images, or None to go
+                by the settings.
             on_batch: called with (images done, images in all).
 
         Returns:
             x_adv (n, H, W, C), target, eps, and the label rule's `latent_crossed` and
             `image_crossed`, each (n,).
         """
-
-        @tf.function(reduce_retracing=True)
-        def step(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            crafted = self.craft(images, labels)
-            crossed = self.label_rule(crafted, labels)
-            return (crafted.x_adv, crafted.target, crafted.eps, *crossed)
-
+        source = tf.constant(y, tf.int32)
+        targets = self.draw_targets(source) if target is None else tf.constant(target, tf.int32)
+        sizes = None if eps is None else tf.fill(tf.shape(source), tf.constant(eps, tf.float32))
+        if eps is None and self.settings.eps_mode == "draw":
+            sizes = self.draw_eps(tf.shape(source))
         names = ("x_adv", "target", "eps", "latent_crossed", "image_crossed")
         parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
         for start in range(0, len(x), batch_size):
             rows = slice(start, start + batch_size)
-            made = step(tf.constant(x[rows], tf.float32), tf.constant(y[rows]))
+            made = self._craft_and_judge(
+                tf.constant(x[rows], tf.float32),
+                source[rows],
+                targets[rows],
+                None if sizes is None else sizes[rows],
+            )
             for name, tensor in zip(names, made, strict=True):
                 parts[name].append(tensor.numpy())
             if on_batch:

@@ -208,10 +208,14 @@ class LADDER(Method):
         progress: Progress | None = None,
     ) -> None:
         """Trains boundaries and generator, or finds them in `folder`; see `Method.prepare`."""
-        latents = self.features.predict(x, batch_size=500, verbose=0)
+        latents = self._latents(x)
         self.boundaries = self._boundaries(latents, y, folder, progress)
         self.generator = self._generator(latents, x, folder, progress)
         self.generator.trainable = False
+
+    def _latents(self, x: np.ndarray) -> np.ndarray:
+        """Latents of images, float32 (n, N) whatever the precision of the classifier."""
+        return self.features.predict(x, batch_size=500, verbose=0).astype(np.float32)
 
     def _boundaries(
         self, latents: np.ndarray, y: np.ndarray, folder: Path | None, progress: Progress | None
@@ -340,20 +344,20 @@ class LADDER(Method):
         """Generator error, boundary accuracies and accuracy over eps on test images.
 
         The table is the protocol behind the paper's Table 8: one set of examples per eps,
-        made from test images against the vanilla model with one random target each, scored
-        by the vanilla and by the hardened classifier. It is white-box for the vanilla model
+        made from test images against the vanilla model with one random target each (the same
+        for every eps), scored by the vanilla and by the hardened classifier. It is white-box for the vanilla model
         and a transfer attack on the hardened one.
 
         Args:
             x: float32 (n, H, W, C) in [0, 1]; y: int64 (n,).
         """
         generator, boundaries = self._prepared()
-        z = self.features.predict(x, batch_size=500, verbose=0)
-        decoded = generator.predict(z, batch_size=500, verbose=0)
+        decoded = generator.predict(self._latents(x), batch_size=500, verbose=0)
+        adversary = self.adversary(seed=self.seed + 1)
+        target = np.asarray(adversary.draw_targets(tf.constant(y, tf.int32)))
         table = []
         for eps in EPS_TABLE:
-            adversary = self.adversary(seed=self.seed + 1, eps=(eps,), eps_mode="draw")
-            made = adversary.craft_all(x, y)
+            made = adversary.craft_all(x, y, target=target, eps=eps)
             table.append(
                 {
                     "eps": eps,
@@ -391,7 +395,7 @@ class LADDER(Method):
         by_turn = [rows[i] for i in range(count) for rows in firsts if i < len(rows)]
         rows = np.array(by_turn[:count])
         x, y = x[rows], y[rows]
-        z = self.features(x, training=False)
+        z = tf.cast(self.features(x, training=False), tf.float32)
         adversary = self.adversary(seed=self.seed + 2)
         target = adversary.draw_targets(tf.constant(y, tf.int32))
         move = adversary.move(z, tf.constant(y, tf.int32), target)

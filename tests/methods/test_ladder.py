@@ -21,6 +21,7 @@ from atk_latent.methods.ladder import (
     rows_per_class,
 )
 from atk_latent.methods.natural import Natural, SGDSettings
+from atk_latent.models.discriminators import image_discriminator
 
 FAST = {
     "svm_images": 20,
@@ -316,3 +317,38 @@ def test_label_rule_counts_add_up():
         "image_crossed_only": 1,
         "both_crossed": 1,
     }
+
+
+@pytest.mark.parametrize("size", [32, pytest.param(128, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("gan", ["replace", "add"])
+def test_ladder_gan_trains_with_the_published_discriminator(size, gan):
+    judge = image_discriminator((size, size, 3), seed=0)
+    generator = keras.Sequential(
+        [
+            layers.Input((4,)),
+            layers.Dense(8 * 8 * 3),
+            layers.Reshape((8, 8, 3)),
+            layers.UpSampling2D(size // 8),
+            layers.Activation("sigmoid"),
+        ]
+    )
+    training = GeneratorTraining(generator, judge, GeneratorSettings(gan=gan))
+    training.compile(keras.optimizers.Adam(1e-3), jit_compile=False)
+    rng = np.random.default_rng(0)
+    z, x = rng.standard_normal((4, 4), np.float32), rng.random((4, size, size, 3), np.float32)
+    before = generator.get_weights()[0].copy()
+    logs = training.train_on_batch(z, x, return_dict=True)
+    assert np.isfinite([float(value) for value in logs.values()]).all()
+    assert np.abs(generator.get_weights()[0] - before).max() > 0
+
+
+def test_the_fresh_recipe_works_in_mixed_precision(vanilla_path):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = trained_classifier()
+        method = prepared(model, examples="fresh", epochs=1)
+        logs = method.harden(*blobs())
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert logs[-1]["adversarial_accuracy"] > 0.5
+    assert method.adversary().craft_all(*blobs(6))["x_adv"].dtype == np.float32
