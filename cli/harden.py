@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,11 @@ def harden(
     overrides = {**_from_file(config), **_overrides(pairs, shorthands)}
     folder = out or _default_out(method, data)
     with common.stdout_kept_clean():
-        card = _run(method, data, preset, model, overrides, limit, seed, folder, resume, device)
+        try:
+            card = _run(method, data, preset, model, overrides, limit, seed, folder, resume, device)
+        except KeyboardInterrupt:
+            click.echo(f"Stopped. The same command with --resume goes on in {folder}.", err=True)
+            sys.exit(common.INTERRUPTED)
     if as_json:
         click.echo(atomic.json_text(card))
     else:

@@ -242,10 +242,11 @@ def harden(
     run.save_history(logs)
     metrics = method.measure(dataset.x_test, dataset.y_test)
     _figures(method, dataset, metrics, folder)
+    after = clean_accuracy(method.classifier, dataset.x_test, dataset.y_test)
     card = {
         **_card(request, dataset, run, settings, metrics),
-        "clean_accuracy": clean_accuracy(method.classifier, dataset.x_test, dataset.y_test),
-        "vanilla_clean_accuracy": before,
+        "clean_accuracy": after,
+        "vanilla_clean_accuracy": after if isinstance(method, Natural) else before,
         "seconds": round(time.monotonic() - started, 1),
         "peak_memory_mb": round(peak_memory_mb(), 1),
         "resumed": resume,

@@ -345,8 +345,8 @@ class LADDER(Method):
 
         The table is the protocol behind the paper's Table 8: one set of examples per eps,
         made from test images against the vanilla model with one random target each (the same
-        for every eps), scored by the vanilla and by the hardened classifier. It is white-box for the vanilla model
-        and a transfer attack on the hardened one.
+        for every eps), scored by both classifiers. It is white-box for the vanilla model and
+        a transfer attack on the hardened one.
 
         Args:
             x: float32 (n, H, W, C) in [0, 1]; y: int64 (n,).

@@ -196,7 +196,7 @@ def test_natural_training_is_a_method_too(digits, tmp_path):
     plain = request(method="natural", overrides={"epochs": "2"})
     card = harden(plain, digits, tmp_path / "run")
     assert card["metrics"] == {}
-    assert card["clean_accuracy"] > card["vanilla_clean_accuracy"]
+    assert card["clean_accuracy"] == card["vanilla_clean_accuracy"] > 0.5
     assert not (tmp_path / "run" / "ladder_strip.png").exists()
 
 

@@ -1,0 +1,279 @@
+"""One loop for FGSM, PGD, BIM, MIM and margin-loss PGD; they differ by settings only."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import keras
+import tensorflow as tf
+
+from atk_latent.adversaries import losses
+from atk_latent.adversaries.balls import BALLS, Ball, unit_l1
+from atk_latent.adversaries.base import Adversary, Classifier
+from atk_latent.adversaries.noise import RowNoise
+from atk_latent.config import build, check_range, number
+from atk_latent.errors import InputError
+
+_CHOICES = {
+    "norm": tuple(BALLS),
+    "loss": ("cross-entropy", "margin"),
+    "keep": ("best", "last"),
+}
+_START = 1  # fork of the noise for random starts
+
+
+@dataclasses.dataclass(frozen=True)
+class AscentSettings:
+    """How far and how the images climb.
+
+    Args:
+        eps: number >= 0, radius of the ball in the units of `bounds`; 0 leaves images alone.
+        norm: "linf" or "l2", what the ball and the step are measured in.
+        steps: int >= 1, forward-backward passes of each start.
+        step_size: number > 0 in the units of `bounds`, or None for `step_length`'s own. It
+            may be longer than `eps`: the result is projected.
+        random_start: whether a start is drawn uniformly from the ball, clipped to the
+            bounds, or is the image itself.
+        restarts: int >= 1, starts; more than one needs `random_start`.
+        decay: number >= 0, of the momentum (MIM's mu); 0 is plain gradient ascent.
+        loss: "cross-entropy", or "margin", the papers' "CW".
+        margin: number >= 0, confidence of the margin loss; 50 in the papers.
+        targeted: labels are the classes wanted, and the loss is descended.
+        keep: "best" hands back, for each image, the best of the image itself and of every
+            iterate of every start: one that succeeds before one that does not, then the
+            highest loss, so neither a later step nor a restart loses anything. It costs one
+            forward pass more, two with a random start. "last" hands back the last iterate,
+            as the papers do; of several starts the best last one.
+        bounds: (low, high), the legal pixel range.
+
+    Raises:
+        InputError: for values out of range.
+    """
+
+    eps: float = 8 / 255
+    norm: Literal["linf", "l2"] = "linf"
+    steps: int = 40
+    step_size: float | None = None
+    random_start: bool = True
+    restarts: int = 1
+    decay: float = 0.0
+    loss: Literal["cross-entropy", "margin"] = "cross-entropy"
+    margin: float = 50.0
+    targeted: bool = False
+    keep: Literal["best", "last"] = "best"
+    bounds: tuple[float, float] = (0.0, 1.0)
+
+    def __post_init__(self) -> None:
+        """Refuses values out of range."""
+        for name in ("eps", "decay", "margin"):
+            object.__setattr__(self, name, number(getattr(self, name), f"setting '{name}'"))
+            check_range(name, getattr(self, name), 0)
+        for name in ("steps", "restarts"):
+            if not isinstance(getattr(self, name), int):
+                value = getattr(self, name)
+                raise InputError(f"setting '{name}' must be a whole number. Received: {value!r}")
+            check_range(name, getattr(self, name), 1)
+        if self.step_size is not None:
+            object.__setattr__(self, "step_size", number(self.step_size, "setting 'step_size'"))
+            if not self.step_size > 0:
+                raise InputError(
+                    f"setting 'step_size' must be greater than 0. Received: {self.step_size!r}"
+                )
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise InputError(
+                    f"setting '{name}' must be one of {', '.join(allowed)}. "
+                    f"Received: {getattr(self, name)!r}"
+                )
+        if self.restarts > 1 and not self.random_start:
+            raise InputError(
+                "setting 'restarts' must be 1 without random_start: every start would be the "
+                f"image itself. Received: {self.restarts}"
+            )
+        self.ball()
+
+    def ball(self) -> Ball:
+        """The ball, which checks the bounds."""
+        return BALLS[self.norm](self.eps, self.bounds)
+
+    @property
+    def step_length(self) -> float:
+        """`step_size`; where it is open eps / steps with momentum, else 2.5 * eps / steps.
+
+        The second is at most eps, so one step is a step of eps.
+        """
+        if self.step_size is not None:
+            return self.step_size
+        if self.decay:
+            return self.eps / self.steps
+        return min(2.5 * self.eps / self.steps, self.eps)
+
+
+class _Best(NamedTuple):
+    """The best point of each image so far: x float32 (B, ...), loss (B,), success bool (B,)."""
+
+    x: tf.Tensor
+    loss: tf.Tensor
+    success: tf.Tensor
+
+    def or_better(self, other: _Best) -> _Best:
+        """Image by image, `other` where it is better; never where its loss is not a number."""
+        higher = (self.success == other.success) & (other.loss > self.loss)
+        better = (other.success & ~self.success & (other.loss == other.loss)) | higher
+        wide = tf.reshape(better, [-1, *([1] * (self.x.shape.rank - 1))])
+        merged = _Best(
+            tf.where(wide, other.x, self.x),
+            tf.where(better, other.loss, self.loss),
+            tf.where(better, other.success, self.success),
+        )
+        for new, old in zip(merged, self, strict=True):
+            new.set_shape(old.shape)
+        return merged
+
+
+class _Problem(NamedTuple):
+    """A batch to climb: the classifier, the centres and what the loss is to be."""
+
+    classifier: Classifier
+    x: tf.Tensor
+    y: tf.Tensor
+
+
+class GradientAscent(Adversary):
+    """Climbs the loss from each image, or from random points near it, inside a ball.
+
+    Each step moves by `step_length` along the steepest direction of the norm (the sign of
+    the gradient for Linf, the gradient scaled to length 1 for L2), back into the ball, then
+    into the bounds. With momentum the direction is that of g <- decay * g + gradient / its
+    L1 norm. Values of a gradient that are not finite count as 0.
+
+    Args:
+        settings: see `AscentSettings`; None takes its defaults.
+        seed: see `Adversary`.
+
+    Reference: Goodfellow et al. 2015 (FGSM); Kurakin et al. 2017 (BIM); Madry et al. 2018
+        (PGD); Dong et al. 2018, Algorithm 1 (MIM); Carlini and Wagner 2017 (margin).
+    Differs: cross-entropy is climbed through `losses.log_odds`, whose gradient has the same
+        direction and does not vanish; random starts are clipped to the bounds, which ATLD's
+        code leaves to the first step.
+    """
+
+    def __init__(
+        self,
+        settings: AscentSettings | None = None,
+        *,
+        seed: int | keras.random.SeedGenerator = 0,
+    ) -> None:
+        super().__init__(seed=seed)
+        self.settings = settings or AscentSettings()
+        self.ball = self.settings.ball()
+
+    def craft(
+        self, classifier: Classifier, x: tf.Tensor, y: tf.Tensor, noise: RowNoise
+    ) -> tf.Tensor:
+        """Adversarial images; see `Adversary.craft`."""
+        settings = self.settings
+        problem = _Problem(classifier, x, y)
+        if settings.keep == "last" and settings.restarts == 1:
+            return self._climb(problem, self._start(x, noise, 0), ())[0]
+        start = _Best(
+            x, tf.fill(tf.shape(y), tf.float32.min), tf.zeros_like(y, tf.bool)
+        )  # worse than any point whose loss is a number
+        if settings.keep == "best" and settings.random_start:
+            start = self._judged(problem, x, classifier(x))
+
+        def restart(index: tf.Tensor, best: _Best) -> tuple[tf.Tensor, _Best]:
+            tracked = best if settings.keep == "best" else ()
+            last, climbed = self._climb(problem, self._start(x, noise, index), tracked)
+            end = self._judged(problem, last, classifier(last))
+            return index + 1, (climbed or best).or_better(end)
+
+        return _repeat(restart, settings.restarts, start).x
+
+    def _start(self, x: tf.Tensor, noise: RowNoise, index: tf.Tensor | int) -> tf.Tensor:
+        if not self.settings.random_start:
+            return x
+        return self.ball.random_start(x, noise.fork(_START).fork(index))
+
+    def _climb(
+        self, problem: _Problem, start: tf.Tensor, best: _Best | tuple[()]
+    ) -> tuple[tf.Tensor, _Best | tuple[()]]:
+        """The last iterate from `start`, and the best of `best` and all before the last.
+
+        Without a `best`, (), none is looked for.
+        """
+        length = self.settings.step_length
+
+        def step(index: tf.Tensor, state: tuple[Any, ...]) -> tuple[tf.Tensor, tuple[Any, ...]]:
+            x_adv, velocity, found = state
+            gradient, judged = self._gradient(problem, x_adv)
+            if isinstance(found, _Best):
+                found = found.or_better(judged)
+            if self.settings.decay:
+                gradient = velocity = self.settings.decay * velocity + unit_l1(gradient)
+            moved = x_adv + length * self.ball.ascent(gradient)
+            moved = self.ball.project(problem.x, moved)
+            moved.set_shape(x_adv.shape)
+            return index + 1, (moved, velocity, found)
+
+        velocity = tf.zeros_like(start) if self.settings.decay else ()
+        last, _, found = _repeat(step, self.settings.steps, (start, velocity, best))
+        return last, found
+
+    def _gradient(self, problem: _Problem, x_adv: tf.Tensor) -> tuple[tf.Tensor, _Best]:
+        """The gradient of each image's own loss, and what its logits say of it."""
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(x_adv)
+            judged = self._judged(problem, x_adv, problem.classifier(x_adv))
+        gradient = tape.gradient(judged.loss, x_adv, unconnected_gradients="zero")
+        return tf.where(tf.math.is_finite(gradient), gradient, 0.0), judged
+
+    def _judged(self, problem: _Problem, x_adv: tf.Tensor, logits: tf.Tensor) -> _Best:
+        """The point with the loss to climb and whether it is where the attacker wants it."""
+        settings, y = self.settings, problem.y
+        hit = losses.predicted(logits, y)
+        if settings.loss == "margin" and settings.targeted:
+            loss = losses.targeted_margin(logits, y, settings.margin)
+        elif settings.loss == "margin":
+            loss = losses.margin(logits, y, settings.margin)
+        else:
+            loss = losses.log_odds(logits, y)
+            loss = -loss if settings.targeted else loss
+        return _Best(x_adv, loss, hit if settings.targeted else ~hit)
+
+
+def _repeat(body: Callable[..., Any], times: int, state: Any) -> Any:
+    """`state` after `times` rounds of ``index, state = body(index, state)``, in one graph.
+
+    A single round is put into the graph as it is. Iterations are not run ahead in parallel:
+    that costs half as much again (design.md, section 5).
+    """
+    if times == 1:
+        return body(tf.zeros((), tf.int32), state)[1]
+    _, state = tf.while_loop(
+        lambda index, _: index < times,
+        body,
+        (tf.zeros((), tf.int32), state),
+        parallel_iterations=1,
+        maximum_iterations=times,
+    )
+    return state
+
+
+def _preset(**preset: Any) -> Callable[..., GradientAscent]:
+    """A factory of `GradientAscent` with other defaults; settings may be text ("8/255")."""
+
+    def make(*, seed: int | keras.random.SeedGenerator = 0, **settings: Any) -> GradientAscent:
+        return GradientAscent(build(AscentSettings, {**preset, **settings}), seed=seed)
+
+    return make
+
+
+fgsm = _preset(steps=1, random_start=False, keep="last")
+rs_fgsm = _preset(steps=1, random_start=True, keep="last")
+pgd = _preset(random_start=True)
+bim = _preset(random_start=False)
+mim = _preset(random_start=False, decay=1.0, steps=10)
+cw_pgd = _preset(random_start=True, loss="margin")

@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from atk_latent.reporting.figures import accuracy_over_eps, eps_strip
+
+
+def strip(channels, rows=3, columns=4):
+    grey = np.linspace(0, 1, 64).reshape(8, 8, 1).repeat(channels, axis=2)
+    labels = np.arange(rows)
+    return {
+        "original": np.stack([grey] * rows),
+        "reconstruction": np.stack([grey] * rows),
+        "adversarial": np.stack([[grey] * columns] * rows),
+        "eps": np.linspace(0.5, 5, columns),
+        "label": labels,
+        "target": (labels + 1) % rows,
+        "vanilla": np.tile(labels[:, None], (1, columns)),
+        "hardened": np.tile(labels[:, None], (1, columns)),
+    }
+
+
+def orange(path):
+    pixels = np.asarray(Image.open(path).convert("RGB")).astype(int)
+    return int((np.abs(pixels - [0xD3, 0x54, 0x00]).sum(axis=-1) < 30).sum())
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_strip_frames_what_the_hardened_classifier_gets_wrong(tmp_path, channels):
+    arrays, names = strip(channels), ("zero", "one", "a very long class name")
+    eps_strip(arrays, names, tmp_path / "right.png")
+    assert orange(tmp_path / "right.png") == 0
+    arrays["hardened"][0, 2:] = 1
+    eps_strip(arrays, names, tmp_path / "wrong.png")
+    assert orange(tmp_path / "wrong.png") > 200
+
+
+def test_the_accuracy_figure_shows_both_models(tmp_path):
+    table = [{"eps": e, "vanilla": 1 - e / 20, "hardened": 1 - e / 40} for e in (0.5, 5, 20)]
+    accuracy_over_eps(table, tmp_path / "both.png")
+    assert orange(tmp_path / "both.png") > 50
+    assert Image.open(tmp_path / "both.png").size[0] > 400
