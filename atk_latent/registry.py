@@ -137,9 +137,26 @@ METHODS = Registry(
 ATTACKS = Registry(
     "attack",
     {
-        "fgsm": Entry("atk_latent.art_bridge.evasion:fgsm", "one gradient step, Linf or L2"),
+        "fgsm": Entry("atk_latent.art_bridge.fast_attacks:fgsm", "one gradient step, Linf or L2"),
+        "rs-fgsm": Entry(
+            "atk_latent.art_bridge.fast_attacks:rs_fgsm",
+            "one gradient step from a random start, Linf or L2",
+        ),
         "pgd": Entry(
-            "atk_latent.art_bridge.evasion:pgd", "40 gradient steps from a random start, Linf or L2"
+            "atk_latent.art_bridge.fast_attacks:pgd",
+            "40 gradient steps from a random start, Linf or L2",
+        ),
+        "bim": Entry(
+            "atk_latent.art_bridge.fast_attacks:bim",
+            "40 gradient steps from the image itself, Linf or L2",
+        ),
+        "mim": Entry(
+            "atk_latent.art_bridge.fast_attacks:mim",
+            "10 gradient steps with momentum, Linf or L2",
+        ),
+        "cw-pgd": Entry(
+            "atk_latent.art_bridge.fast_attacks:cw_pgd",
+            "PGD on the margin loss, the papers' CW20/40/100, Linf or L2",
         ),
         "cw-l2": Entry("atk_latent.art_bridge.evasion:cw_l2", "Carlini-Wagner, smallest L2"),
         "cw-linf": Entry(

@@ -67,9 +67,9 @@ RECIPES: dict[str, dict[str, Any]] = {
         "weight_decay": 5e-4,
     },
 }
-QUICK_EPOCHS = 5
 # 1,437 training images are few: more epochs, or LeNet is left half trained.
 DATA_RECIPES: dict[str, dict[str, Any]] = {"digits": {"epochs": 40}}
+QUICK_EPOCHS = {"digits": 20}
 
 
 def natural_settings(
@@ -78,7 +78,7 @@ def natural_settings(
     """Settings of plain training for a registered model name and data set."""
     values = {**RECIPES.get(model, RECIPES["cifarnet"]), **DATA_RECIPES.get(data, {})}
     if preset == "quick":
-        values["epochs"] = min(values.get("epochs", SGDSettings.epochs), QUICK_EPOCHS)
+        values["epochs"] = QUICK_EPOCHS.get(data, 5)
     return build(SGDSettings, {**values, **(overrides or {})})
 
 

@@ -36,7 +36,7 @@ def eps_strip(strip: dict[str, np.ndarray], class_names: tuple[str, ...], path: 
     from matplotlib.figure import Figure
 
     rows, columns = strip["adversarial"].shape[:2]
-    figure = Figure(figsize=(0.72 * (columns + 3), 0.95 * rows + 0.9), layout="constrained")
+    figure = Figure(figsize=(0.72 * (columns + 3), 1.0 * rows + 0.9), layout="constrained")
     grid = figure.subplots(rows, columns + 2, squeeze=False)
     short = [name if len(name) <= 8 else name[:7] + "." for name in class_names]
     for row in range(rows):
@@ -49,7 +49,7 @@ def eps_strip(strip: dict[str, np.ndarray], class_names: tuple[str, ...], path: 
             axis = grid[row, column + 2]
             _show(axis, strip["adversarial"][row, column])
             vanilla, hardened = strip["vanilla"][row, column], strip["hardened"][row, column]
-            axis.set_xlabel(f"{short[vanilla]} | {short[hardened]}", fontsize=7, labelpad=1)
+            axis.set_xlabel(f"{short[vanilla]} | {short[hardened]}", fontsize=7, labelpad=2)
             _frame(axis, hardened == label)
     grid[0, 0].set_title("image", fontsize=8)
     grid[0, 1].set_title("decoded", fontsize=8)
