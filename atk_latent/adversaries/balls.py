@@ -42,10 +42,11 @@ class Ball(abc.ABC):
             x: float32 (B, ...), the centres, inside the bounds. x_adv: float32, same shape.
 
         Returns:
-            float32, the shape of `x`: `x_adv` pulled into the ball, then clipped, which
-            takes no value farther from an `x` inside the bounds.
+            float32, the shape of `x`: `x_adv` clipped to the bounds, then pulled towards an
+            `x` inside them, which leaves them by rounding at most.
         """
-        return tf.clip_by_value(x + self._shrunk(x_adv - x), *self.bounds)
+        change = self._shrunk(tf.clip_by_value(x_adv, *self.bounds) - x)
+        return tf.clip_by_value(x + change, *self.bounds)
 
     def random_start(self, x: tf.Tensor, noise: RowNoise) -> tf.Tensor:
         """A point drawn uniformly from the ball, then clipped to the bounds."""
@@ -84,8 +85,8 @@ class LinfBall(Ball):
 class L2Ball(Ball):
     """The Euclidean size of an image's change is at most `eps`; see `Ball`.
 
-    Differs: a point outside is scaled towards the centre and then clipped to the bounds, as
-    everywhere, which is in both sets but need not be their nearest point.
+    Differs: a point outside is clipped to the bounds and then scaled towards the centre,
+    which ends on the sphere and in the bounds but need not be the nearest such point.
     """
 
     def ascent(self, gradient: tf.Tensor) -> tf.Tensor:

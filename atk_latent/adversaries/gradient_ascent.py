@@ -145,8 +145,8 @@ class GradientAscent(Adversary):
     """Climbs the loss from each image, or from random points near it, inside a ball.
 
     Each step moves by `step_length` along the steepest direction of the norm (the sign of
-    the gradient for Linf, the gradient scaled to length 1 for L2), back into the ball, then
-    into the bounds. With momentum the direction is that of g <- decay * g + gradient / its
+    the gradient for Linf, the gradient scaled to length 1 for L2), back into the bounds,
+    then into the ball. With momentum the direction is that of g <- decay * g + gradient / its
     L1 norm. Values of a gradient that are not finite count as 0.
 
     Args:

@@ -15,6 +15,7 @@ from atk_latent.errors import InputError
 
 SHAPE, EPS = (4, 4, 1), {"linf": 0.1, "l2": 0.5}
 STEPS = {"fgsm": 1, "rs-fgsm": 1}
+SEED = 3
 
 
 def network(classes):
@@ -69,7 +70,8 @@ def check_contract(make, model, x, y, *, norm, eps, best):
     if best:
         assert not (hits[1] & ~hits[0]).any(), "a success was lost"
         assert (losses[1] >= losses[0] - 1e-5)[hits[1] == hits[0]].all()
-    np.testing.assert_array_equal(make()(model, x, y), found)
+    adversary.seeds = keras.random.SeedGenerator(SEED)
+    np.testing.assert_array_equal(adversary(model, x, y), found)
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
 
@@ -80,7 +82,7 @@ def test_named_adversary_keeps_the_contract(name, norm, classes, networks):
     model, x, y = networks[classes]
 
     def make():
-        return make_adversary(name, seed=3, eps=EPS[norm], norm=norm, steps=STEPS.get(name, 5))
+        return make_adversary(name, seed=SEED, eps=EPS[norm], norm=norm, steps=STEPS.get(name, 5))
 
     settings = make().settings
     best = settings.keep == "best" and settings.loss == "cross-entropy"
@@ -124,8 +126,9 @@ def test_linear_model_is_taken_to_its_optimum(name):
     want = x + 0.2 * np.sign(weight).reshape(1, 1, 4, 1)
     np.testing.assert_allclose(found, want, atol=1e-6)
     if name != "rs-fgsm":
-        steps = STEPS.get(name, 60)
-        found = make_adversary(name, eps=0.2, norm="l2", steps=steps, step_size=0.2)(model, x, y)
+        # "last": near the optimum the loss is flat, float32 cannot tell the best from the next
+        options = {"norm": "l2", "steps": STEPS.get(name, 60), "step_size": 0.2, "keep": "last"}
+        found = make_adversary(name, eps=0.2, **options)(model, x, y)
         want = x + 0.2 * (weight / np.linalg.norm(weight)).reshape(1, 1, 4, 1)
         np.testing.assert_allclose(found, want, atol=2e-6)
 
@@ -158,7 +161,7 @@ def test_golden_step_of_the_notes():
 def reference(model, x, y, settings):
     """The papers' loop, one eager step after another, on Keras' own cross-entropy."""
     x_adv, velocity = x, tf.zeros_like(x)
-    axes, shape = (1, 2, 3), (-1, 1, 1, 1)
+    axes = (1, 2, 3)
     for _ in range(settings.steps):
         with tf.GradientTape() as tape:
             tape.watch(x_adv)
@@ -170,13 +173,12 @@ def reference(model, x, y, settings):
         if settings.norm == "linf":
             x_adv = x_adv + settings.step_length * tf.sign(g)
             x_adv = x + tf.clip_by_value(x_adv - x, -settings.eps, settings.eps)
+            x_adv = tf.clip_by_value(x_adv, 0.0, 1.0)
         else:
-            length = tf.reshape(tf.norm(tf.reshape(g, (len(x), -1)), axis=1), shape)
-            x_adv = x_adv + settings.step_length * g / length
-            change = x_adv - x
-            length = tf.reshape(tf.norm(tf.reshape(change, (len(x), -1)), axis=1), shape)
-            x_adv = x + change * tf.minimum(1.0, settings.eps / length)
-        x_adv = tf.clip_by_value(x_adv, 0.0, 1.0)
+            length = tf.sqrt(tf.reduce_sum(g**2, axes, keepdims=True))
+            x_adv = tf.clip_by_value(x_adv + settings.step_length * g / length, 0.0, 1.0)
+            length = tf.sqrt(tf.reduce_sum((x_adv - x) ** 2, axes, keepdims=True))
+            x_adv = x + (x_adv - x) * tf.minimum(1.0, settings.eps / length)
     return x_adv
 
 
@@ -257,7 +259,7 @@ def test_inside_a_graph_it_is_part_of_that_graph(networks):
     model, x, y = networks[3]
     inner, outer = (make_adversary("pgd", eps=0.1, steps=2, seed=2) for _ in range(2))
     for batch in (20, 1):
-        step = tf.function(lambda images, labels: inner(model, images, labels))
+        step = tf.function(lambda *batch: inner(model, *batch), autograph=False)
         found = step(x[:batch], tf.constant(y[:batch]))
         np.testing.assert_allclose(found, outer(model, x[:batch], y[:batch]), atol=1e-5)
 

@@ -165,7 +165,7 @@ def test_the_label_rule_is_counted_by_hand():
 
 
 def test_noise_has_the_published_sizes():
-    x, y = tf.constant(images(2000)), tf.constant(np.zeros(2000, np.int32))
+    x, y = tf.constant(images(400)), tf.constant(np.zeros(400, np.int32))
     target = tf.ones_like(y)
     plain = tiny(PerturbationSettings()).move(tf.reshape(x, (-1, 2)), y, target).numpy()
     z = tf.reshape(x, (-1, 2))

@@ -57,8 +57,9 @@ def test_every_adversary_has_an_attack_of_its_name():
         assert ATTACKS[name].__self__.name == name
 
 
-@pytest.mark.parametrize("name", SPECS)
-@pytest.mark.parametrize("model_name", ["three", "two"])
+@pytest.mark.parametrize(
+    ("name", "model_name"), [*((name, "three") for name in SPECS), ("cw-pgd", "two")]
+)
 def test_attack_by_name_keeps_the_contract_and_its_seed(name, model_name, request):
     model, x, y = request.getfixturevalue(model_name)
     estimator = estimator_for(model)
@@ -99,19 +100,20 @@ def test_pgd_means_what_it_means_in_art(three):
     assert type(make_attack("art:fgsm", estimator).attack).__module__.startswith("art.")
 
 
-@pytest.mark.parametrize(("norm", "eps"), [(np.inf, 0.12), (2, 0.9)])
-def test_robust_accuracy_is_not_higher_than_arts(norm, eps, three):
-    x, y = images(150)
+@pytest.mark.parametrize(
+    ("norm", "eps", "starts"), [(np.inf, 0.12, 0), (np.inf, 0.12, 1), (2, 0.9, 0)]
+)
+def test_robust_accuracy_is_not_higher_than_arts(norm, eps, starts, three):
+    x, y = images(300)
     estimator = arts(three[0])
-    options = {"norm": norm, "eps": eps, "eps_step": eps / 4, "max_iter": 10}
-    options |= {"num_random_init": 1, "batch_size": 64, "verbose": False}
+    options = {"norm": norm, "eps": eps, "eps_step": eps / 4, "max_iter": 20}
+    options |= {"num_random_init": starts, "batch_size": 100, "verbose": False}
     with seeded(0):
-        theirs = robust(estimator, ProjectedGradientDescent(estimator, **options).generate(x, y), y)
-        ours = robust(estimator, FastPGD(estimator, **options).generate(x, y), y)
-        margin = robust(estimator, MarginPGD(estimator, **options).generate(x, y), y)
-    clean = robust(estimator, x, y)
-    assert ours <= theirs + 0.02 and margin <= theirs + 0.02
-    assert theirs < clean - 0.1
+        theirs = ProjectedGradientDescent(estimator, **options).generate(x, y)
+        found = FastPGD(estimator, **options).generate(x, y)
+    noise = 0.015 if starts else 0.0
+    assert robust(estimator, found, y) <= robust(estimator, theirs, y) + noise
+    assert robust(estimator, theirs, y) < robust(estimator, x, y) - 0.1
 
 
 def test_estimators_own_pixels_and_preprocessing_are_respected(three):

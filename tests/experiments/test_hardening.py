@@ -143,7 +143,15 @@ def stop_at(stage):
     return progress
 
 
-@pytest.mark.parametrize("stage", ["vanilla", "generator", "classifier", "measuring"])
+@pytest.mark.parametrize(
+    "stage",
+    [
+        pytest.param("vanilla", marks=pytest.mark.slow),
+        pytest.param("generator", marks=pytest.mark.slow),
+        "classifier",
+        "measuring",
+    ],
+)
 def test_a_run_stopped_anywhere_ends_as_an_undisturbed_one(run, digits, tmp_path, stage):
     folder = tmp_path / "run"
     with pytest.raises(Interrupted):

@@ -18,6 +18,7 @@ OFFICIAL = BoundarySettings(
     attention_gain="one",
     normal="raw",
     svm_optimizer="sgd",
+    svm_learning_rate=0.01,
     svm_epochs=1,
     svm_batch_size=1,
     hinge_weight=0.01,
