@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from atk_latent.errors import InputError
-from atk_latent.methods.fitting import Progress
+from atk_latent.methods.fitting import Progress, batches, jit_compile, run_fit
+from atk_latent.methods.optimizers import SGDSettings
+
+# From the step to start at to an endless stream of batches.
+Stream = Callable[[int], tf.data.Dataset]
 
 
 def correct(y: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
@@ -23,8 +27,9 @@ def correct(y: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
 class Method(keras.Model):
     """A classifier and the way it is trained.
 
-    What differs between methods is `perturb` (and `compute_loss` where the loss is not a
-    mixture of two terms). `fit`, callbacks, `tf.data`, mixed precision, `jit_compile` and
+    What differs between methods is `perturb`, or `training_batches` where adversarial
+    images are made beforehand (and `compute_loss` where the loss is not a mixture of two
+    terms). `fit`, callbacks, `tf.data`, mixed precision, `jit_compile` and
     `tf.distribute` are Keras' own. The trained `classifier` is taken out and used bare.
 
     Data may be ``(x, y)``; then `perturb` makes the adversarial half of each batch. Or
@@ -33,15 +38,24 @@ class Method(keras.Model):
 
     Args:
         classifier: Keras model, images (B, H, W, C) in [0, 1] to logits (B, K).
+        settings: how `harden` updates the weights; a method's own settings extend these.
+        seed: int, of the order of the data and of everything drawn.
         alpha: float in [0, 1], weight of the clean loss; 1 - alpha is the adversarial one.
 
     Metrics: `loss`, `accuracy` (when compiled with it), `adversarial_accuracy`.
     """
 
-    def __init__(self, classifier: keras.Model, *, alpha: float = 0.5, **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(
+        self,
+        classifier: keras.Model,
+        settings: SGDSettings | None = None,
+        *,
+        seed: int = 0,
+        alpha: float = 0.5,
+    ) -> None:
+        super().__init__()
         self.classifier = classifier
-        self.alpha = alpha
+        self.settings, self.seed, self.alpha = settings or SGDSettings(), seed, alpha
         self.adversarial_accuracy = keras.metrics.Mean(name="adversarial_accuracy")
 
     def perturb(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor | None:
@@ -136,9 +150,39 @@ class Method(keras.Model):
         Returns:
             The logs of every epoch.
         """
-        raise InputError(
-            f"{type(self).__name__} has no recipe of its own; compile it and call `fit`"
+        stream, rows = self.training_batches(x, y, progress=progress)
+        self.compile(
+            optimizer=self.settings.optimizer(),
+            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            metrics=["accuracy"],
+            jit_compile=jit_compile(),
         )
+        return run_fit(
+            self,
+            stream,
+            epochs=self.settings.epochs,
+            steps_per_epoch=-(-rows // self.settings.batch_size),
+            stage="classifier",
+            checkpoint=folder,
+            progress=progress,
+            validation_data=validation_data,
+            callbacks=callbacks,
+        )
+
+    def training_batches(
+        self, x: np.ndarray, y: np.ndarray, *, progress: Progress | None = None
+    ) -> tuple[Stream, int]:
+        """What `harden` trains on: the images themselves, unless a method makes more of them.
+
+        Returns:
+            The stream, in one of the forms above, and the rows of an epoch.
+        """
+        del progress
+
+        def stream(step: int) -> tf.data.Dataset:
+            return batches((x, y), self.settings.batch_size, seed=self.seed, start_step=step)
+
+        return stream, len(x)
 
     def measure(self, x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
         """Numbers of the method's own on test data, for the card; none by default."""

@@ -17,11 +17,11 @@ from atk_latent.adversaries.latent_boundary import LatentBoundary, PerturbationS
 from atk_latent.atomic import atomic_file
 from atk_latent.config import build, check_range
 from atk_latent.errors import InputError
-from atk_latent.methods.base import Method, clean_accuracy
+from atk_latent.methods.base import Method, Stream, clean_accuracy
 from atk_latent.methods.boundaries import BoundarySettings, fit_boundaries
-from atk_latent.methods.fitting import Progress, batches, run_fit
+from atk_latent.methods.fitting import Progress, batches
 from atk_latent.methods.generator_training import GeneratorSettings, fit_generator
-from atk_latent.methods.natural import SGDSettings, compile_classifier
+from atk_latent.methods.optimizers import SGDSettings
 from atk_latent.models.attention_svm import AttentionSVM, latent_width
 from atk_latent.models.generators import generator_for
 from atk_latent.models.latent import frozen_copy, split
@@ -134,13 +134,13 @@ class LADDER(Method):
     """
 
     variant: ClassVar[dict[str, Any]] = {}
+    settings: LADDERSettings
 
     def __init__(
         self, classifier: keras.Model, settings: LADDERSettings | None = None, *, seed: int = 0
     ) -> None:
         settings = settings or LADDERSettings(**self.variant)
-        super().__init__(classifier, alpha=settings.alpha)
-        self.settings, self.seed = settings, seed
+        super().__init__(classifier, settings, seed=seed, alpha=settings.alpha)
         self.vanilla = frozen_copy(classifier)
         self.features, self.head = split(self.vanilla, settings.latent_layer)
         self.latent_width = latent_width(self.features)
@@ -299,49 +299,25 @@ class LADDER(Method):
         self.findings["label_rule"] = label_rule_counts(made)
         return x, made["x_adv"], y
 
-    def harden(
-        self,
-        x: np.ndarray,
-        y: np.ndarray,
-        *,
-        folder: Path | None = None,
-        progress: Progress | None = None,
-        validation_data: tuple[np.ndarray, np.ndarray] | None = None,
-        callbacks: list[keras.callbacks.Callback] | None = None,
-    ) -> list[dict[str, float]]:
-        """Fine-tunes the classifier (Eq 6); see `Method.harden`."""
-        size, rows, seed = self.settings.batch_size, len(x), self.seed
+    def training_batches(
+        self, x: np.ndarray, y: np.ndarray, *, progress: Progress | None = None
+    ) -> tuple[Stream, int]:
+        """Eq 6's data: clean images for fresh examples, or the fixed set; see `Method`."""
         if self.settings.examples == "fresh":
+            return super().training_batches(x, y, progress=progress)
+        x_fixed, x_adv, y_fixed = self.make_examples(x, y, progress=progress)
+        size, seed = self.settings.batch_size, self.seed
 
-            def stream(step: int) -> tf.data.Dataset:
-                return batches((x, y), size, seed=seed, start_step=step)
+        def stream(step: int) -> tf.data.Dataset:
+            made = batches(((x_fixed, x_adv), y_fixed), size, seed=seed, start_step=step)
+            if self.settings.originals == "paired":
+                return made
+            clean = batches((x, y), size, seed=seed + 1, start_step=step)
+            return tf.data.Dataset.zip(made, clean).map(
+                lambda pair, full: ((full[0], pair[0][1]), (full[1], pair[1]))
+            )
 
-        else:
-            x_fixed, x_adv, y_fixed = self.make_examples(x, y, progress=progress)
-            rows = len(x_adv)
-
-            def stream(step: int) -> tf.data.Dataset:
-                pairs = ((x_fixed, x_adv), y_fixed)
-                made = batches(pairs, size, seed=seed, start_step=step)
-                if self.settings.originals == "paired":
-                    return made
-                clean = batches((x, y), size, seed=seed + 1, start_step=step)
-                return tf.data.Dataset.zip(made, clean).map(
-                    lambda pair, full: ((full[0], pair[0][1]), (full[1], pair[1]))
-                )
-
-        compile_classifier(self, self.settings)
-        return run_fit(
-            self,
-            stream,
-            epochs=self.settings.epochs,
-            steps_per_epoch=-(-rows // size),
-            stage="classifier",
-            checkpoint=folder,
-            progress=progress,
-            validation_data=validation_data,
-            callbacks=callbacks,
-        )
+        return stream, len(x_adv)
 
     def measure(self, x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
         """Generator error, boundary accuracies and accuracy over eps on test images.

@@ -6,8 +6,8 @@ from keras import layers
 
 from atk_latent.methods.base import Method, correct
 from atk_latent.methods.fitting import Checkpoint, Plateau, batches, run_fit
-from atk_latent.methods.natural import Natural, SGDSettings, natural_settings
-from atk_latent.methods.optimizers import SGDL2
+from atk_latent.methods.natural import Natural, natural_settings
+from atk_latent.methods.optimizers import SGDL2, SGDSettings
 
 
 def linear(width=2, classes=2, weights=None):

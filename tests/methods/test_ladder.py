@@ -20,7 +20,8 @@ from atk_latent.methods.ladder import (
     label_rule_counts,
     rows_per_class,
 )
-from atk_latent.methods.natural import Natural, SGDSettings
+from atk_latent.methods.natural import Natural
+from atk_latent.methods.optimizers import SGDSettings
 from atk_latent.models.discriminators import image_discriminator
 
 FAST = {
