@@ -73,14 +73,14 @@ class Checkpoint(keras.callbacks.Callback):
         self.folder = folder
         self.logs: list[dict[str, float]] = []
 
-    def variables(self) -> list[Any]:
-        """Everything that is saved, in a fixed order."""
-        optimizers = [
-            value
-            for name, value in sorted(vars(self.model).items())
-            if isinstance(value, keras.optimizers.Optimizer)
-        ]
-        return [*self.model.variables, *(v for o in optimizers for v in o.variables)]
+    def variables(self) -> dict[str, Any]:
+        """Everything that is saved: the model's variables and those of each optimizer."""
+        owners = {"model": self.model, **_optimizers(self.model)}
+        return {
+            f"{name}-{index}": variable
+            for name, owner in owners.items()
+            for index, variable in enumerate(owner.variables)
+        }
 
     def restore(self, model: keras.Model) -> int:
         """Loads the newest state into `model`.
@@ -92,12 +92,12 @@ class Checkpoint(keras.callbacks.Callback):
         states = sorted(self.folder.glob("epoch-*")) if self.folder else []
         if not states:
             return 0
-        for optimizer in vars(model).values():
-            if isinstance(optimizer, keras.optimizers.Optimizer) and not optimizer.built:
-                optimizer.build(model.trainable_variables)
+        for optimizer in _optimizers(model).values():
+            if not optimizer.built:
+                optimizer.build(model.trainable_weights)
         with np.load(states[-1] / "variables.npz") as stored:
-            for index, variable in enumerate(self.variables()):
-                variable.assign(stored[str(index)])
+            for name, variable in self.variables().items():
+                variable.assign(stored[name])
         self.logs = json.loads((states[-1] / "logs.json").read_text())
         return len(self.logs)
 
@@ -110,13 +110,19 @@ class Checkpoint(keras.callbacks.Callback):
         new, part = self.folder / f"epoch-{epoch + 1:06d}", self.folder / "part"
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir()
-        values: dict[str, Any] = {str(i): np.asarray(v) for i, v in enumerate(self.variables())}
+        values: dict[str, Any] = {name: np.asarray(v) for name, v in self.variables().items()}
         np.savez(part / "variables.npz", **values)
         (part / "logs.json").write_text(json.dumps(self.logs))
         os.replace(part, new)
         for old in self.folder.glob("epoch-*"):
             if old != new:
                 shutil.rmtree(old)
+
+
+def _optimizers(model: keras.Model) -> dict[str, keras.optimizers.Optimizer]:
+    """The optimizers that a model holds, by attribute."""
+    kind = keras.optimizers.Optimizer
+    return {name: value for name, value in vars(model).items() if isinstance(value, kind)}
 
 
 class Plateau(keras.callbacks.Callback):
@@ -252,5 +258,5 @@ def run_fit(
             verbose=0,
         )
     else:  # `fit` would do this last: put averaged weights in place where there are any
-        model.optimizer.finalize_variable_values(model.trainable_variables)
+        model.optimizer.finalize_variable_values(model.trainable_weights)
     return keeper.logs

@@ -353,3 +353,38 @@ def test_the_fresh_recipe_works_in_mixed_precision(vanilla_path):
         keras.config.set_dtype_policy("float32")
     assert logs[-1]["adversarial_accuracy"] > 0.5
     assert method.adversary().craft_all(*blobs(6))["x_adv"].dtype == np.float32
+
+
+def test_a_killed_gan_training_goes_on_with_both_optimizers(tmp_path, monkeypatch):
+    def small_judge(shape, seed=0):
+        stack = [layers.Input(shape), layers.Flatten(), layers.Dense(1)]
+        keras.utils.set_random_seed(seed)
+        return keras.Sequential(stack)
+
+    monkeypatch.setattr("atk_latent.methods.generator_training.image_discriminator", small_judge)
+    rng = np.random.default_rng(0)
+    z, x = rng.standard_normal((40, 2), np.float32), rng.random((40, 2, 2, 1), np.float32)
+    settings = GeneratorSettings(
+        gan="add", generator_epochs=4, generator_patience=0, generator_batch_size=8
+    )
+
+    def train(folder, progress=None):
+        keras.utils.set_random_seed(1)
+        generator = keras.Sequential(
+            [layers.Input((2,)), layers.Dense(4), layers.Reshape((2, 2, 1))]
+        )
+        fit_generator(generator, z, x, settings, checkpoint=folder, progress=progress)
+        return generator.get_weights()
+
+    class Stop(Exception):
+        pass
+
+    def stop(stage, done, total, logs):
+        if done > total // 2:
+            raise Stop
+
+    whole = train(tmp_path / "a")
+    with pytest.raises(Stop):
+        train(tmp_path / "b", stop)
+    for one, two in zip(whole, train(tmp_path / "b"), strict=True):
+        np.testing.assert_array_equal(one, two)
