@@ -21,6 +21,9 @@ class GeneratorSettings:
 
     Args:
         generator: registered name, or "auto" for the one that fits the image shape.
+        generator_style: "paper" is Tables 11 to 13 with ordinary initial weights; "official"
+            has the published code's (transposed convolutions around 1), its tanh on CIFAR
+            and its discriminator. Table 10's generator is the same in both.
         reconstruction: "l2" (mean squared) or "l1" (mean absolute) error.
         generator_epochs: int >= 1, at most this many.
         generator_patience: int >= 0; the rate is lowered twice and then training stops,
@@ -34,6 +37,7 @@ class GeneratorSettings:
     """
 
     generator: str = "auto"
+    generator_style: Literal["paper", "official"] = "paper"
     reconstruction: Literal["l1", "l2"] = "l2"
     generator_epochs: int = 1000
     generator_patience: int = 2
@@ -165,7 +169,10 @@ def fit_generator(
     shuffled = np.random.default_rng(seed).permutation(len(images))
     kept_back = max(1, int(len(images) * settings.held_out))
     held_out, rows = shuffled[:kept_back], shuffled[kept_back:]
-    judge = None if settings.gan == "none" else image_discriminator(images.shape[1:], seed=seed)
+    official = settings.generator_style == "official"
+    judge = None
+    if settings.gan != "none":
+        judge = image_discriminator(images.shape[1:], seed=seed, official=official)
     training = GeneratorTraining(generator, judge, settings)
     training.compile(
         keras.optimizers.Adam(settings.generator_learning_rate), jit_compile=jit_compile()

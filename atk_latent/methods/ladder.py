@@ -95,12 +95,18 @@ OFFICIAL: dict[str, Any] = {
     "svm_batch_size": 1,
     "hinge_weight": 0.01,
     "l2_weight": 1.0,
+    "generator_style": "official",
     "generator_patience": 0,
     "generator_learning_rate": 1e-3,
     "eps": (0.5,),
     "search_rounding": False,
     "originals": "paired",
     "ema": 0.0,
+}
+OFFICIAL_GENERATORS: dict[str, dict[str, Any]] = {
+    "svhn": {"init": "official"},
+    "celeba": {"init": "official"},
+    "cifar10": {"init": "official", "output_activation": "tanh"},
 }
 OFFICIAL_LATENT = {"mnist": "fc1", "fashion_mnist": "fc1", "digits": "fc1"}
 
@@ -247,7 +253,9 @@ class LADDER(Method):
             return keras.models.load_model(path, compile=False)
         name = self.settings.generator
         name = generator_for(self.image_shape) if name == "auto" else name
-        generator = GENERATORS[name](self.latent_width, self.image_shape, seed=self.seed)
+        official = self.settings.generator_style == "official"
+        options = OFFICIAL_GENERATORS.get(name, {}) if official else {}
+        generator = GENERATORS[name](self.latent_width, self.image_shape, seed=self.seed, **options)
         fit_generator(
             generator,
             latents,

@@ -287,6 +287,22 @@ def test_the_official_preset_is_the_published_code():
     assert (s.attention, s.normal, s.attention_gain) == ("exp-softmax", "raw", "one")
     assert (s.hinge_weight, s.l2_weight, s.svm_batch_size, s.svm_epochs) == (0.01, 1.0, 1, 10)
     assert (s.originals, s.latent_layer, s.search_rounding) == ("paired", "fc1", False)
+    assert s.generator_style == "official"
+
+
+@pytest.mark.parametrize(("style", "ends_in"), [("paper", "sigmoid"), ("official", "tanh")])
+def test_the_official_style_reaches_the_generator(monkeypatch, style, ends_in):
+    model = keras.Sequential(
+        [layers.Input((16, 16, 3)), layers.Flatten(), layers.Dense(8), layers.Dense(2)]
+    )
+    monkeypatch.setattr("atk_latent.methods.ladder.fit_generator", lambda *_, **__: [])
+    method = LADDER(model, LADDERSettings(generator_style=style))
+    x = np.zeros((2, 16, 16, 3), np.float32)
+    generator = method._generator(np.zeros((2, 8), np.float32), x, None, None)
+    activations = [getattr(layer, "activation", None) for layer in generator.layers]
+    names = {keras.activations.serialize(a) for a in activations if a is not None}
+    assert ends_in in names
+    assert ({"sigmoid", "tanh"} - {ends_in}).isdisjoint(names)
 
 
 def test_variants_and_overrides_reach_the_settings():
@@ -356,7 +372,7 @@ def test_the_fresh_recipe_works_in_mixed_precision(vanilla_path):
 
 
 def test_a_killed_gan_training_goes_on_with_both_optimizers(tmp_path, monkeypatch):
-    def small_judge(shape, seed=0):
+    def small_judge(shape, seed=0, official=False):
         stack = [layers.Input(shape), layers.Flatten(), layers.Dense(1)]
         keras.utils.set_random_seed(seed)
         return keras.Sequential(stack)
