@@ -10,6 +10,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,10 @@ from atk_latent.art_bridge.evasion import (
     seeded,
 )
 from atk_latent.errors import InputError
+from atk_latent.evaluation.chunks import Chunk
 from atk_latent.evaluation.result import Accuracy, AttackResult
+from atk_latent.evaluation.store import ChunkStore, data_digest
+from atk_latent.models.fingerprint import fingerprint
 
 Progress = Callable[[str, int, int], None]
 _BALL_SLACK = 1e-5
@@ -42,29 +46,6 @@ class Surrogate:
 
     name: str
     model: Any
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """Some attacked images and what the target made of them.
-
-    Args:
-        start: index of the first.
-        x_adv: float32 (m, height, width, channels) in [0, 1].
-        predictions: int64 (m,), the target's classes of `x_adv`.
-        robust: bool (m,), right before and after the attack.
-        linf: float64 (m,), largest change of a value.
-        l2: float64 (m,), Euclidean size of the change.
-        seconds: crafting and scoring.
-    """
-
-    start: int
-    x_adv: np.ndarray
-    predictions: np.ndarray
-    robust: np.ndarray
-    linf: np.ndarray
-    l2: np.ndarray
-    seconds: float
 
 
 def default_specs(image_shape: tuple[int, ...]) -> list[str]:
@@ -121,6 +102,7 @@ def evaluate(
     batch_size: int = 256,
     progress: Progress | None = None,
     context: Mapping[str, Any] | None = None,
+    store: Path | None = None,
 ) -> list[AttackResult]:
     """Attacks `model` and says what accuracy is left.
 
@@ -134,6 +116,8 @@ def evaluate(
         batch_size: images attacked at once; part of what the numbers depend on.
         progress: called with (attack, images done, images in all).
         context: for attacks that need more than an estimator: `run`, `data`, `progress`.
+        store: folder in which finished chunks are kept and found again, so that a stopped
+            evaluation goes on where it was; see `ChunkStore`.
 
     Returns:
         One result an attack, in the order of `specs`.
@@ -152,8 +136,12 @@ def evaluate(
     known = {**(context or {}), "seed": seed}
     bound = [make_attack(spec, crafted_on, **known) for spec in specs]  # all errors first
     results = []
+    models = {"target": target, "crafted_on": crafted_on}
     for spec, attack in zip(specs, bound, strict=True):
-        chunks = attack_chunks(attack, target, x, y, spec=spec, seed=seed, batch_size=batch_size)
+        kept = _store(store, models, x, y, attack, spec=spec, seed=seed, batch_size=batch_size)
+        chunks = attack_chunks(
+            attack, target, x, y, spec=spec, seed=seed, batch_size=batch_size, store=kept
+        )
         watched = _watched(chunks, attack.shown, len(x), progress)
         results.append(summarise(attack, watched, spec=spec, surrogate=surrogate))
     return results
@@ -168,6 +156,7 @@ def attack_chunks(
     spec: str,
     seed: int,
     batch_size: int = 256,
+    store: ChunkStore | None = None,
 ) -> Iterator[Chunk]:
     """Attacks `x` in chunks of `batch_size`, checked and scored on `target`.
 
@@ -179,26 +168,64 @@ def attack_chunks(
         spec: the attack's text; part of what a chunk's seed is made from.
         seed: int >= 0.
         batch_size: images a chunk.
+        store: where finished chunks are looked for and kept.
 
     Raises:
         RuntimeError: if the attack leaves its ball or the pixel range.
     """
     for start in range(0, len(x), batch_size):
-        began = time.perf_counter()
-        images, labels = x[start : start + batch_size], y[start : start + batch_size]
-        with seeded(chunk_seed(seed, spec, start)):
-            x_adv = checked_images(attack, images, attack.generate(images, labels))
-        predictions = target.predict(x_adv, batch_size).argmax(axis=1)
-        was_right = target.predict(images, batch_size).argmax(axis=1) == labels
-        yield Chunk(
-            start=start,
-            x_adv=x_adv,
-            predictions=predictions,
-            robust=was_right & (predictions == labels),
-            linf=change_size(images, x_adv, "linf"),
-            l2=change_size(images, x_adv, "l2"),
-            seconds=time.perf_counter() - began,
-        )
+        found = store.load(start) if store else None
+        if found is None:
+            rows = slice(start, start + batch_size)
+            with seeded(chunk_seed(seed, spec, start)):
+                found = _attacked(attack, target, x[rows], y[rows], start, batch_size)
+            if store:
+                store.save(found)
+        yield found
+
+
+def _attacked(
+    attack: BoundAttack,
+    target: CompiledKerasClassifier,
+    x: np.ndarray,
+    y: np.ndarray,
+    start: int,
+    batch_size: int,
+) -> Chunk:
+    """Attacks and scores one chunk."""
+    began = time.perf_counter()
+    x_adv = checked_images(attack, x, attack.generate(x, y))
+    predictions = target.predict(x_adv, batch_size).argmax(axis=1)
+    was_right = target.predict(x, batch_size).argmax(axis=1) == y
+    return Chunk(
+        start=start,
+        x_adv=x_adv,
+        predictions=predictions,
+        robust=was_right & (predictions == y),
+        linf=change_size(x, x_adv, "linf"),
+        l2=change_size(x, x_adv, "l2"),
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _store(
+    root: Path | None,
+    models: Mapping[str, CompiledKerasClassifier],
+    x: np.ndarray,
+    y: np.ndarray,
+    attack: BoundAttack,
+    **known: Any,
+) -> ChunkStore | None:
+    """The store of one attack, named for everything its numbers depend on."""
+    if root is None:
+        return None
+    depends_on = {
+        **{name: fingerprint(estimator.model) for name, estimator in models.items()},
+        "data": data_digest(x, y),
+        "settings": dict(attack.settings),
+        **known,
+    }
+    return ChunkStore(root, depends_on)
 
 
 def chunk_seed(seed: int, spec: str, start: int) -> int:

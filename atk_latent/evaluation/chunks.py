@@ -1,0 +1,31 @@
+"""Some attacked images and what the target made of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some attacked images and what the target made of them.
+
+    Args:
+        start: index of the first.
+        x_adv: float32 (m, height, width, channels) in [0, 1]; None where the chunk comes
+            from a store, which keeps no images.
+        predictions: int64 (m,), the target's classes of `x_adv`.
+        robust: bool (m,), right before and after the attack.
+        linf: float64 (m,), largest change of a value.
+        l2: float64 (m,), Euclidean size of the change.
+        seconds: crafting and scoring.
+    """
+
+    start: int
+    x_adv: np.ndarray | None
+    predictions: np.ndarray
+    robust: np.ndarray
+    linf: np.ndarray
+    l2: np.ndarray
+    seconds: float
