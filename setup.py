@@ -12,7 +12,7 @@ VERSION = re.search(
 
 # tensorflow-datasets imports importlib_resources when it downloads but no longer declares it.
 DATASETS = ["tensorflow-datasets>=4.9.8", "importlib_resources"]
-TEST = [*DATASETS, "pytest>=8", "ruff>=0.8", "mypy>=1.13"]
+TEST = [*DATASETS, "pytest>=8", "ruff>=0.8", "mypy>=1.13", "jsonschema>=4.18"]
 
 setup(
     name="atk-latent",
@@ -24,6 +24,7 @@ setup(
     python_requires=">=3.10,<3.14",
     packages=[*find_packages(include=["atk_latent", "atk_latent.*"]), "atk_latent.cli"],
     package_dir={"atk_latent.cli": "cli"},
+    package_data={"atk_latent.reporting": ["schemas/*.json", "templates/*"]},
     install_requires=[
         "tensorflow>=2.18",
         "keras>=3.6",
@@ -35,6 +36,7 @@ setup(
         "matplotlib",
         "rich",
         "pillow",
+        "jinja2",
     ],
     extras_require={
         "datasets": DATASETS,

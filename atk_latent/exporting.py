@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,13 @@ import tensorflow as tf
 from atk_latent.atomic import atomic_folder, check_new_folder
 from atk_latent.errors import InputError
 
-CARD = "card.json"
+CARD, SERVED = "card.json", "serving_default"
 _RELOAD = """
 import sys
 import numpy as np
 import tensorflow as tf
 model = tf.saved_model.load(sys.argv[1])
-served = model.signatures["serving_default"]
+served = model.signatures[sys.argv[4]]
 (name,) = served.structured_input_signature[1]
 images = np.load(sys.argv[2])
 parts = [
@@ -41,6 +42,7 @@ def export_saved_model(
     *,
     tolerance: float = 1e-4,
     card: str | Path | None = None,
+    endpoints: Mapping[str, keras.Model] | None = None,
 ) -> dict[str, Any]:
     """Writes `model` as a SavedModel and proves that it still says the same.
 
@@ -56,6 +58,8 @@ def export_saved_model(
         x_check: real images, float32 (n >= 1, height, width, channels) in [0, 1].
         tolerance: largest difference of a logit that is let through.
         card: a `card.json` to put beside the model, if it exists.
+        endpoints: further signatures by name, models of the same images such as IMT, checked
+            in the same way.
 
     Returns:
         {"out", "signature", "image_shape", "num_classes", "checked", "max_difference",
@@ -73,17 +77,23 @@ def export_saved_model(
             f"the check needs images of shape (n, height, width, channels), n >= 1. "
             f"Received: {images.shape}"
         )
-    wanted = _logits(model, images)
+    wanted, more = _logits(model, images), dict(endpoints or {})
     has_card = card is not None and Path(card).is_file()
     with atomic_folder(out) as folder:
-        _write(model, folder, images.shape[1:])
+        _write(model, folder, images.shape[1:], more)
         difference = _largest_difference(wanted, _fresh_logits(folder, images))
         _check(difference, tolerance, out)
+        differences = {SERVED: difference}
+        for name, endpoint in more.items():
+            found = _fresh_logits(folder, images, name)
+            differences[name] = _largest_difference(_logits(endpoint, images), found)
+            _check(differences[name], tolerance, out)
         if has_card:
             shutil.copyfile(str(card), folder / CARD)
     return {
         "out": str(out),
-        "signature": "serving_default",
+        "signature": SERVED,
+        "signatures": differences,
         "image_shape": list(images.shape[1:]),
         "num_classes": int(wanted.shape[1]),
         "checked": len(images),
@@ -94,34 +104,42 @@ def export_saved_model(
 
 
 def _logits(model: keras.Model, images: np.ndarray) -> np.ndarray:
-    """Logits on the CPU, where the reloaded model will run too."""
+    """Logits of the compiled model on the CPU, where the reloaded model will run too."""
+    answer = tf.function(_served(model), reduce_retracing=True)
     with tf.device("/CPU:0"):
-        parts = [
-            tf.cast(model(images[i : i + 256], training=False), tf.float32).numpy()
-            for i in range(0, len(images), 256)
-        ]
+        parts = [answer(images[i : i + 256]).numpy() for i in range(0, len(images), 256)]
     return np.concatenate(parts)
 
 
-def _write(model: keras.Model, folder: Path, image_shape: tuple[int, ...]) -> None:
+def _served(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
+    return lambda images: tf.cast(model(images, training=False), tf.float32)
+
+
+def _write(
+    model: keras.Model,
+    folder: Path,
+    image_shape: tuple[int, ...],
+    endpoints: Mapping[str, keras.Model],
+) -> None:
     archive = keras.export.ExportArchive()
-    archive.track(model)
-    archive.add_endpoint(
-        "serve",
-        lambda images: tf.cast(model(images, training=False), tf.float32),
-        input_signature=[tf.TensorSpec([None, *image_shape], tf.float32, name="images")],
-    )
+    for name, endpoint in {"serve": model, **endpoints}.items():
+        archive.track(endpoint)
+        archive.add_endpoint(
+            name,
+            _served(endpoint),
+            input_signature=[tf.TensorSpec([None, *image_shape], tf.float32, name="images")],
+        )
     archive.write_out(str(folder), verbose=False)
 
 
-def _fresh_logits(folder: Path, images: np.ndarray) -> np.ndarray:
+def _fresh_logits(folder: Path, images: np.ndarray, signature: str = SERVED) -> np.ndarray:
     """What a new process with TensorFlow only makes of the SavedModel in `folder`."""
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
     with tempfile.TemporaryDirectory(prefix="atkl-export-") as scratch:
         given, found = Path(scratch, "images.npy"), Path(scratch, "logits.npy")
         np.save(given, images)
         run = subprocess.run(
-            [sys.executable, "-c", _RELOAD, str(folder), str(given), str(found)],
+            [sys.executable, "-c", _RELOAD, str(folder), str(given), str(found), signature],
             env={**os.environ, **quiet},
             cwd=scratch,
             capture_output=True,

@@ -93,6 +93,14 @@ MODELS = Registry(
         "svhnnet": Entry("atk_latent.models.vgg:svhnnet", "VGG8 with batch norm, 21.8 M"),
         "celebanet": Entry("atk_latent.models.vgg:celebanet", "VGG11 with batch norm, 51.2 M"),
         "cifarnet": Entry("atk_latent.models.resnet:cifarnet", "ResNet-18 for 32x32, 11.2 M"),
+        "preactresnet18": Entry(
+            "atk_latent.models.resnet:preactresnet18", "PreActResNet-18 for 32x32, 11.2 M"
+        ),
+        "wrn-28-10": Entry("atk_latent.models.wide_resnet:wrn_28_10", "WideResNet-28-10, 36.5 M"),
+        "wrn-34-10": Entry("atk_latent.models.wide_resnet:wrn_34_10", "WideResNet-34-10, 46.2 M"),
+        "wrn-16-4": Entry("atk_latent.models.wide_resnet:wrn_16_4", "WideResNet-16-4, 2.7 M"),
+        "wrn-10-4": Entry("atk_latent.models.wide_resnet:wrn_10_4", "WideResNet-10-4, 1.2 M"),
+        "wrn-10-2": Entry("atk_latent.models.wide_resnet:wrn_10_2", "WideResNet-10-2, 0.3 M"),
     },
 )
 
@@ -113,6 +121,10 @@ GENERATORS = Registry(
 METHODS = Registry(
     "method",
     {
+        "atld": Entry(
+            "atk_latent.methods.atld:ATLD",
+            "trains on latent manifold adversarial examples, in a game with a discriminator",
+        ),
         "ladder": Entry(
             "atk_latent.methods.ladder:LADDER",
             "fine-tunes on images decoded from latents moved along attention-SVM normals",
@@ -127,6 +139,43 @@ METHODS = Registry(
         "ladder-gan": Entry(
             "atk_latent.methods.ladder:LADDERGAN", "LADDER with an adversarially trained generator"
         ),
+        "feature-scattering": Entry(
+            "atk_latent.methods.feature_scattering:FeatureScattering",
+            "trains on images whose features were scattered as a batch, without labels",
+        ),
+        "tla": Entry("atk_latent.methods.tla:TLA", "PGD training with a triplet loss on latents"),
+        "lat": Entry(
+            "atk_latent.methods.lat:LAT",
+            "PGD training, then fine-tuning against attacks on a latent layer too",
+        ),
+        "bilateral": Entry(
+            "atk_latent.methods.bilateral:Bilateral",
+            "trains on images of one targeted step, with labels perturbed in closed form",
+        ),
+        "trades-ladder": Entry(
+            "atk_latent.methods.trades:TRADESLADDER", "TRADES' loss on LADDER examples"
+        ),
+        "pgd": Entry(
+            "atk_latent.methods.adversarial:PGDTraining", "PGD adversarial training (Madry)"
+        ),
+        "fgsm": Entry(
+            "atk_latent.methods.adversarial:FGSMTraining",
+            "one long step from a random start (fast adversarial training)",
+        ),
+        "free": Entry(
+            "atk_latent.methods.adversarial:FreeTraining",
+            "free adversarial training: each batch replayed",
+        ),
+        "trades": Entry(
+            "atk_latent.methods.trades:TRADES", "clean accuracy and agreement in the ball"
+        ),
+        "mart": Entry(
+            "atk_latent.methods.mart:MART", "adversarial training aware of misclassified images"
+        ),
+        "augment": Entry(
+            "atk_latent.methods.augment:AugmentedTraining",
+            "fine-tuning on a fixed set made by any attack, as LADDER's baselines",
+        ),
         "natural": Entry(
             "atk_latent.methods.natural:Natural",
             "plain training, the vanilla every table starts from",
@@ -137,48 +186,126 @@ METHODS = Registry(
 ATTACKS = Registry(
     "attack",
     {
-        "fgsm": Entry("atk_latent.art_bridge.fast_attacks:fgsm", "one gradient step, Linf or L2"),
+        "fgsm": Entry("atk_latent.art_bridge.our_recipes:fgsm", "one gradient step, Linf or L2"),
         "rs-fgsm": Entry(
-            "atk_latent.art_bridge.fast_attacks:rs_fgsm",
+            "atk_latent.art_bridge.our_recipes:rs_fgsm",
             "one gradient step from a random start, Linf or L2",
         ),
         "pgd": Entry(
-            "atk_latent.art_bridge.fast_attacks:pgd",
+            "atk_latent.art_bridge.our_recipes:pgd",
             "40 gradient steps from a random start, Linf or L2",
         ),
         "bim": Entry(
-            "atk_latent.art_bridge.fast_attacks:bim",
+            "atk_latent.art_bridge.our_recipes:bim",
             "40 gradient steps from the image itself, Linf or L2",
         ),
         "mim": Entry(
-            "atk_latent.art_bridge.fast_attacks:mim",
+            "atk_latent.art_bridge.our_recipes:mim",
             "10 gradient steps with momentum, Linf or L2",
         ),
         "cw-pgd": Entry(
-            "atk_latent.art_bridge.fast_attacks:cw_pgd",
+            "atk_latent.art_bridge.our_recipes:cw_pgd",
             "PGD on the margin loss, the papers' CW20/40/100, Linf or L2",
         ),
-        "cw-l2": Entry("atk_latent.art_bridge.evasion:cw_l2", "Carlini-Wagner, smallest L2"),
+        "apgd-ce": Entry(
+            "atk_latent.art_bridge.our_recipes:apgd_ce",
+            "gradient steps that adapt, on cross-entropy, Linf or L2",
+        ),
+        "apgd-dlr": Entry(
+            "atk_latent.art_bridge.our_recipes:apgd_dlr",
+            "the same on the logit ratio, Linf or L2; 3 classes or more",
+        ),
+        "apgd-t": Entry(
+            "atk_latent.art_bridge.our_recipes:apgd_t",
+            "the same towards 9 classes in turn, Linf or L2; 4 classes or more",
+        ),
+        "fab": Entry(
+            "atk_latent.art_bridge.our_recipes:fab", "the nearest adversarial image, Linf or L2"
+        ),
+        "fab-t": Entry(
+            "atk_latent.art_bridge.our_recipes:fab_t",
+            "the nearest adversarial image of 9 classes in turn, Linf or L2",
+        ),
+        "cw-l2": Entry(
+            "atk_latent.art_bridge.our_recipes:cw_l2",
+            "Carlini-Wagner, smallest L2; 6 constants of 100 steps (the papers' 9 of 1000)",
+        ),
         "cw-linf": Entry(
-            "atk_latent.art_bridge.evasion:cw_linf", "Carlini-Wagner, smallest Linf; slow"
+            "atk_latent.art_bridge.art_recipes:cw_linf", "Carlini-Wagner, smallest Linf; slow"
         ),
         "jsma": Entry(
-            "atk_latent.art_bridge.evasion:jsma", "saliency map, few values, a random target class"
+            "atk_latent.art_bridge.our_recipes:jsma",
+            "saliency map, few values, a random target class",
         ),
-        "deepfool": Entry("atk_latent.art_bridge.evasion:deepfool", "nearest boundary, L2"),
+        "deepfool": Entry("atk_latent.art_bridge.art_recipes:deepfool", "nearest boundary, L2"),
         "square": Entry(
-            "atk_latent.art_bridge.evasion:square", "random squares, sees logits only, Linf"
+            "atk_latent.art_bridge.our_recipes:square",
+            "random squares, sees logits only, Linf or L2",
+        ),
+        "rays": Entry(
+            "atk_latent.art_bridge.our_recipes:rays",
+            "nearest boundary along rays of signs, sees predicted classes only, Linf",
         ),
         "hopskipjump": Entry(
-            "atk_latent.art_bridge.evasion:hopskipjump", "sees predicted classes only; slow"
+            "atk_latent.art_bridge.art_recipes:hopskipjump", "sees predicted classes only; slow"
         ),
         "autoattack": Entry(
-            "atk_latent.art_bridge.evasion:autoattack",
-            "ART's variant of AutoAttack (not the official suite), Linf; slow",
+            "atk_latent.art_bridge.our_recipes:autoattack",
+            "the official suite: APGD, targeted APGD and FAB, Square, Linf or L2; slow",
+        ),
+        "atld-joint": Entry(
+            "atk_latent.art_bridge.atld_attacks:joint",
+            "gradients of classifier and discriminator at once, Linf; needs an ATLD run",
+        ),
+        "atld-chain": Entry(
+            "atk_latent.art_bridge.atld_attacks:chain",
+            "steps on the classifier, then one on the discriminator, Linf; needs an ATLD run",
+        ),
+        "atld-manifold": Entry(
+            "atk_latent.art_bridge.atld_attacks:manifold",
+            "steps on the discriminator alone, Linf; needs an ATLD run",
+        ),
+        "through-imt": Entry(
+            "atk_latent.art_bridge.imt:through_imt",
+            "any attack through IMT: through-imt:attack=pgd,backward=identity",
         ),
         "ladder": Entry(
             "atk_latent.art_bridge.attacks:ladder",
             "latents moved across a boundary and decoded; unbounded in pixels",
+        ),
+        "song": Entry(
+            "atk_latent.art_bridge.unrestricted:song",
+            "images of a GAN (atkl train-gan), searched in its latents; unrestricted",
+        ),
+    },
+)
+
+EXPERIMENTS = Registry(
+    "experiment",
+    {
+        "atld-mnist": Entry(
+            "atk_latent.experiments.atld_protocols:mnist",
+            "ATLD without and with IMT on MNIST, static and adaptive attacks apart",
+        ),
+        "atld-cifar10": Entry(
+            "atk_latent.experiments.atld_protocols:cifar10",
+            "the same on CIFAR-10 with a small WideResNet",
+        ),
+        "atld-fig1": Entry(
+            "atk_latent.experiments.atld_toy:figure_one",
+            "ATLD Figure 1: perturbations and decision boundaries in two dimensions",
+        ),
+        "atld-fig3": Entry(
+            "atk_latent.experiments.atld_toy:figure_three",
+            "ATLD Figure 3: IMT moves attacked points away from the boundary",
+        ),
+        "baselines-mnist": Entry(
+            "atk_latent.experiments.baselines:mnist",
+            "every method on MNIST: one network, one budget, five attacks, mean rank",
+        ),
+        "baselines-cifar10": Entry(
+            "atk_latent.experiments.baselines:cifar10",
+            "the same on CIFAR-10 with a small network",
         ),
     },
 )

@@ -86,8 +86,10 @@ def table(rows: list[dict[str, Any]]) -> str:
         if "skipped" in row:
             body.append(f"| {row['name']} | | | | | not run: {row['skipped']} |")
             continue
-        figures = " | ".join(f"{row[key]:.4g}" for key in ("ours", "peer", "ratio", "goal"))
-        body.append(f"| {row['name']} | {figures} | {'yes' if row['ok'] else '**no**'} |")
+        keys = ("ours", "peer", "ratio", "goal")
+        figures = " | ".join(f"{row[key]:.4g}" if key in row else "" for key in keys)
+        met = {True: "yes", False: "**no**", None: ""}[row.get("ok")]
+        body.append(f"| {row['name']} | {figures} | {met} |")
     return "\n".join([*head, *body]) + "\n"
 
 

@@ -25,7 +25,17 @@ from . import _common as common
     help="NAME or NAME:key=value,key=value, such as pgd:eps=8/255,steps=20; may be repeated. "
     "Default: fgsm and pgd, with eps 0.3 for 28x28x1 images and 8/255 for all others.",
 )
+@click.option(
+    "--suite", metavar="NAME", help="A named list of attacks: atld-static, atld-adaptive."
+)
 @common.limit_option
+@click.option(
+    "--inference",
+    default="none",
+    show_default=True,
+    metavar="none|imt|imt+",
+    help="Score TARGET, an ATLD run, behind IMT; imt+:magnitude=0.25 changes its settings.",
+)
 @click.option(
     "--surrogate",
     metavar="RUN",
@@ -48,7 +58,9 @@ def evaluate_command(
     target: str,
     data: str,
     attacks: tuple[str, ...],
+    suite: str | None,
     limit: int | None,
+    inference: str,
     surrogate: str | None,
     seed: int,
     batch_size: int,
@@ -62,13 +74,25 @@ def evaluate_command(
 
     TARGET is a run folder, a .keras file or a SavedModel. Accuracies are over all test
     images: one that is wrong without attack counts as wrong. With --surrogate every
-    number is a transfer number and says from which model.
+    number is a transfer number and says from which model. With --inference imt the attacks
+    are made on the bare classifier and scored behind IMT, as published (static), but for
+    those that know of it (adaptive): atld-joint, atld-chain, atld-manifold, through-imt.
     """
     if out:
         atomic.check_new_file(out, replace=force)
     with common.stdout_kept_clean():
         record, missed = _measure(
-            target, data, attacks, limit, surrogate, seed, batch_size, fail_under, device
+            target,
+            data,
+            attacks,
+            suite,
+            limit,
+            inference,
+            surrogate,
+            seed,
+            batch_size,
+            fail_under,
+            device,
         )
     if out:
         atomic.write_json(out, record)
@@ -86,7 +110,9 @@ def _measure(
     target: str,
     data: str,
     attacks: Sequence[str],
+    suite: str | None,
     limit: int | None,
+    inference: str,
     surrogate: str | None,
     seed: int,
     batch_size: int,
@@ -100,21 +126,29 @@ def _measure(
 
     gates = checks.parse_gates(fail_under)
     common.check_attack_names(attacks)
-    if attacks:
+    if attacks and not suite:
         checks.check_gates_are_run(gates, attacks)
     common.choose_device(device)
     dataset = load_dataset(data, limit_test=limit, seed=seed)
     common.setup_tensorflow(device)
     from atk_latent.evaluation import runner
+    from atk_latent.evaluation.suites import suite_specs
 
-    specs = list(attacks) or runner.default_specs(dataset.image_shape)
+    specs = [*attacks, *(suite_specs(suite, dataset.image_shape) if suite else ())]
+    specs = specs or runner.default_specs(dataset.image_shape)
     checks.check_gates_are_run(gates, specs)
     shape, classes = dataset.image_shape, dataset.num_classes
     model = common.load_target(target, shape, classes)
     helper = None
     if surrogate:
         helper = runner.Surrogate(surrogate, common.load_target(surrogate, shape, classes))
-    clean = runner.clean_accuracy(model, dataset.x_test, dataset.y_test, batch_size=batch_size)
+    deployed, context = _deployed(inference, target, model)
+    clean = runner.clean_accuracy(
+        deployed.model if deployed else model,
+        dataset.x_test,
+        dataset.y_test,
+        batch_size=batch_size,
+    )
     with common.progress_bars() as progress:
         results = runner.evaluate(
             model,
@@ -123,18 +157,28 @@ def _measure(
             specs,
             seed=seed,
             surrogate=helper,
+            deployed=deployed,
             batch_size=batch_size,
             progress=progress,
-            context={
-                "run": common.run_folder(target),
-                "data": dataset,
-                "progress": progress,
-            },
+            context={**context, "data": dataset, "progress": progress},
         )
     record = result.evaluation_record(
         target=target, data=dataset.name, clean=clean, attacks=results, seed=seed
     )
+    record = {**record, "inference": inference}
     return record, checks.failed_gates(gates, clean, results)
+
+
+def _deployed(inference: str, target: str, model: Any) -> tuple[Any, dict[str, Any]]:
+    """What is scored in place of the bare model, if anything, and what attacks are told."""
+    from atk_latent.evaluation.runner import Deployed
+    from atk_latent.inference.loading import imt_for
+
+    run = common.run_folder(target)
+    imt = imt_for(inference, run, model)
+    if imt is None:
+        return None, {"run": run}
+    return Deployed(inference, imt), {"run": run, "imt": imt, "manifold": imt.transform.manifold}
 
 
 def _print_tables(record: dict[str, Any]) -> None:
@@ -145,20 +189,32 @@ def _print_tables(record: dict[str, Any]) -> None:
     interval = f"[{record['clean_low']:.4f}, {record['clean_high']:.4f}]"
     console.print(
         f"{record['target']} on {record['n']} test images of {record['data']}: "
-        f"clean accuracy {record['clean_accuracy']:.4f} {interval}",
+        f"clean accuracy {record['clean_accuracy']:.4f} {interval}"
+        + ("" if record["inference"] == "none" else f", inference {record['inference']}"),
         markup=False,
         highlight=False,
     )
-    surrogates = dict.fromkeys(attack["surrogate"] for attack in record["attacks"])
-    for surrogate in surrogates:
-        title = f"Transfer from {surrogate}" if surrogate else "Attacks on the model itself"
-        table = Table("attack", "threat model", title=title)
+    kinds = dict.fromkeys(_kind(attack) for attack in record["attacks"])
+    for kind in kinds:
+        table = Table("attack", "threat model", title=kind)
         for name in ("robust accuracy", "95% interval", "mean Linf", "mean L2", "seconds"):
             table.add_column(name, justify="right")
         for attack in record["attacks"]:
-            if attack["surrogate"] == surrogate:
+            if _kind(attack) == kind:
                 table.add_row(*_row(attack))
         console.print(table)
+
+
+def _kind(attack: dict[str, Any]) -> str:
+    """The title of the table that an attack belongs to."""
+    if attack["surrogate"]:
+        return f"Transfer from {attack['surrogate']}"
+    if attack["inference"] == "none":
+        return "Attacks on the model itself"
+    defence = attack["inference"].partition(":")[0].upper()
+    if attack["threat"].startswith("adaptive"):
+        return f"Adaptive attacks, which know of the discriminator or {defence}; scored behind it"
+    return f"Static attacks on the bare classifier, then {defence}: no attack on what is deployed"
 
 
 def _row(attack: dict[str, Any]) -> list[str]:

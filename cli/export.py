@@ -23,21 +23,25 @@ from . import _common as common
     show_default=True,
     help="Test images to check the exported model with.",
 )
+@click.option(
+    "--imt", is_flag=True, help="Also the signatures imt and imt_plus; TARGET is an ATLD run."
+)
 @common.device_option
 @common.json_option
 @common.run_command
 def export_command(
-    target: str, data: str, out: str, limit: int, device: str, as_json: bool
+    target: str, data: str, out: str, limit: int, imt: bool, device: str, as_json: bool
 ) -> None:
     """Exports TARGET as a SavedModel at DIR.
 
     The signature serving_default takes float32 images (batch, height, width, channels) in
     [0, 1] and gives logits. Before anything appears at DIR a fresh Python process loads
-    the model and must give the same logits on images of --data.
+    the model and must give the same logits on images of --data. With --imt the signatures
+    imt and imt_plus move each image against its adversarial probability first.
     """
     atomic.check_new_folder(out)
     with common.stdout_kept_clean():
-        record = _exported(target, data, out, limit, device)
+        record = _exported(target, data, out, limit, imt, device)
     if as_json:
         common.print_json(record)
         return
@@ -50,7 +54,9 @@ def export_command(
     )
 
 
-def _exported(target: str, data: str, out: str, limit: int, device: str) -> dict[str, Any]:
+def _exported(
+    target: str, data: str, out: str, limit: int, imt: bool, device: str
+) -> dict[str, Any]:
     """The record of the export."""
     from atk_latent.data.loading import load_dataset
 
@@ -58,8 +64,16 @@ def _exported(target: str, data: str, out: str, limit: int, device: str) -> dict
     dataset = load_dataset(data)
     common.setup_tensorflow(device)
     from atk_latent.exporting import CARD, export_saved_model
+    from atk_latent.inference.loading import imt_for
 
     model = common.load_target(target, dataset.image_shape, dataset.num_classes)
-    card = Path(target) / CARD if common.run_folder(target) else None
-    record = export_saved_model(model, out, dataset.x_test[:limit], card=card)
+    run = common.run_folder(target)
+    names = {"imt": "imt", "imt_plus": "imt+"} if imt else {}
+    record = export_saved_model(
+        model,
+        out,
+        dataset.x_test[:limit],
+        card=Path(target) / CARD if run else None,
+        endpoints={name: imt_for(variant, run, model) for name, variant in names.items()},
+    )
     return {"target": target, "data": dataset.name, **record}

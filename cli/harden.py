@@ -40,7 +40,7 @@ def _table(card: dict[str, Any]) -> None:
     from rich.table import Table
 
     console, metrics = common.console(), card["metrics"]
-    percent = lambda value: f"{100 * value:.2f}%"  # noqa: E731
+    percent = lambda value: "-" if value is None else f"{100 * value:.2f}%"  # noqa: E731
     title = (
         f"{card['method']} on {card['data']} ({card['preset']}), {card['test_images']} test images"
     )
@@ -49,6 +49,9 @@ def _table(card: dict[str, Any]) -> None:
         table.add_column(column, justify="left" if column == "accuracy on" else "right")
     before, after = card["vanilla_clean_accuracy"], card["clean_accuracy"]
     table.add_row("clean images", percent(before), percent(after))
+    if "pgd_accuracy" in metrics:
+        name = "PGD-20, {pgd_norm} eps {pgd_eps:.4g}, {pgd_images} images".format(**metrics)
+        table.add_row(name, "-", percent(metrics["pgd_accuracy"]))
     for row in metrics.get("accuracy_over_eps", []):
         name = f"LADDER examples, eps {row['eps']:g}"
         table.add_row(name, percent(row["vanilla"]), percent(row["hardened"]))
@@ -101,6 +104,9 @@ def harden(
     atkl harden --method ladder --data digits
     atkl harden --method ladder --data mnist --set examples=fresh --epochs 12
     atkl harden --method ladder --data my.npz --model my.keras --latent-layer dense_1
+    atkl harden --method pgd --data mnist --preset quick --eps 0.3
+    atkl harden --method trades --data digits --set early_stopping=true --set awp_gamma=0.005
+    atkl harden --method augment --data mnist --set attack=jsma
     """  # noqa: D301
     METHODS.entry(method)
     overrides = {**_from_file(config), **_overrides(pairs, shorthands)}

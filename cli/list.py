@@ -14,6 +14,7 @@ KINDS = {
     "data": registry.DATA,
     "models": registry.MODELS,
     "generators": registry.GENERATORS,
+    "experiments": registry.EXPERIMENTS,
 }
 
 
@@ -21,7 +22,7 @@ KINDS = {
 @click.argument("kind", type=click.Choice(list(KINDS)))
 @common.json_option
 def list_names(kind: str, as_json: bool) -> None:
-    """List methods, attacks, data sets, models or generators."""
+    """List methods, attacks, data sets, models, generators or experiments."""
     names = KINDS[kind]
     if as_json:
         click.echo(atomic.json_text({kind: list(names)}))

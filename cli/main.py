@@ -12,9 +12,13 @@ from atk_latent import __version__
 
 COMMANDS = {
     "harden": "train a defence and leave a run folder with the hardened classifier",
+    "train-gan": "train the class-conditional GAN that the attack song draws its images with",
     "evaluate": "attack a model and print clean and robust accuracy",
     "attack": "write adversarial images to a file",
+    "audit": "look for gradient masking: does a robustness figure deserve belief?",
+    "report": "result files to one HTML page, Markdown, CSV and LaTeX tables, figures",
     "export": "write a SavedModel and check it in a fresh process",
+    "reproduce": "a table or figure of the papers, or all methods side by side",
     "list": "names of methods, attacks, data sets and models",
     "doctor": "what this machine can do: versions, devices, data found",
 }
@@ -44,7 +48,7 @@ class LazyGroup(click.Group):
         """Imports one command."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f".{cmd_name}", __package__)
+        module = importlib.import_module(f".{cmd_name.replace('-', '_')}", __package__)
         return next(item for item in vars(module).values() if isinstance(item, click.Command))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

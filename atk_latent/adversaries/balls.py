@@ -12,6 +12,8 @@ from atk_latent.adversaries.noise import RowNoise
 from atk_latent.config import number
 from atk_latent.errors import InputError
 
+_BISECTIONS = 30  # halve an interval of a pixel's range down to float32 precision
+
 
 @dataclasses.dataclass(frozen=True)
 class Ball(abc.ABC):
@@ -48,15 +50,31 @@ class Ball(abc.ABC):
         change = self._shrunk(tf.clip_by_value(x_adv, *self.bounds) - x)
         return tf.clip_by_value(x + change, *self.bounds)
 
+    def clip(self, x: tf.Tensor, x_adv: tf.Tensor) -> tf.Tensor:
+        """`x_adv` pulled into the ball, then clipped to the bounds, as APGD does.
+
+        For Linf the same point as `project`; in another norm it may end inside the sphere.
+        """
+        return tf.clip_by_value(x + self._shrunk(x_adv - x), *self.bounds)
+
     def random_start(self, x: tf.Tensor, noise: RowNoise) -> tf.Tensor:
         """A point drawn uniformly from the ball, then clipped to the bounds."""
         return tf.clip_by_value(x + self._drawn(x, noise), *self.bounds)
 
+    def random_start_on_sphere(self, x: tf.Tensor, noise: RowNoise) -> tf.Tensor:
+        """A point drawn from the ball's surface, then clipped to the bounds."""
+        return tf.clip_by_value(x + self.eps * self._direction(x, noise), *self.bounds)
+
     @abc.abstractmethod
-    def ascent(self, gradient: tf.Tensor) -> tf.Tensor:
+    def ascent(self, gradient: tf.Tensor, at: tf.Tensor | None = None) -> tf.Tensor:
         """The direction of size 1 in this norm along which `gradient` climbs the most.
 
         0 where the gradient is 0; the gradient's own size does not matter.
+
+        Args:
+            gradient: float32 (B, ...).
+            at: float32, same shape, where the gradient was taken: a norm whose direction is
+                sparse leaves out the values that cannot go further. None leaves out none.
         """
 
     @abc.abstractmethod
@@ -64,19 +82,29 @@ class Ball(abc.ABC):
         """The change of each image, no larger than `eps`."""
 
     @abc.abstractmethod
+    def _direction(self, x: tf.Tensor, noise: RowNoise) -> tf.Tensor:
+        """Changes of size 1 in this norm, every direction alike, the shape of `x`."""
+
     def _drawn(self, x: tf.Tensor, noise: RowNoise) -> tf.Tensor:
         """Changes drawn uniformly from the ball, the shape of `x`."""
+        share = noise.fork(1).uniform(_over_rows(tf.reduce_sum, x))
+        length = self.eps * share ** (1.0 / math.prod(x.shape[1:]))
+        return length * self._direction(x, noise.fork(0))
 
 
 class LinfBall(Ball):
     """No value of an image changes by more than `eps`; see `Ball`."""
 
-    def ascent(self, gradient: tf.Tensor) -> tf.Tensor:
+    def ascent(self, gradient: tf.Tensor, at: tf.Tensor | None = None) -> tf.Tensor:
         """The sign of each value."""
         return tf.sign(gradient)
 
     def _shrunk(self, change: tf.Tensor) -> tf.Tensor:
         return tf.clip_by_value(change, -self.eps, self.eps)
+
+    def _direction(self, x: tf.Tensor, noise: RowNoise) -> tf.Tensor:
+        drawn = 2.0 * noise.uniform(x) - 1.0
+        return tf.math.divide_no_nan(drawn, _over_rows(tf.reduce_max, tf.abs(drawn)))
 
     def _drawn(self, x: tf.Tensor, noise: RowNoise) -> tf.Tensor:
         return (2.0 * noise.uniform(x) - 1.0) * self.eps
@@ -89,7 +117,7 @@ class L2Ball(Ball):
     which ends on the sphere and in the bounds but need not be the nearest such point.
     """
 
-    def ascent(self, gradient: tf.Tensor) -> tf.Tensor:
+    def ascent(self, gradient: tf.Tensor, at: tf.Tensor | None = None) -> tf.Tensor:
         """The gradient of each image, scaled to length 1."""
         return unit(gradient)
 
@@ -97,13 +125,75 @@ class L2Ball(Ball):
         length = tf.sqrt(_over_rows(tf.reduce_sum, tf.square(change)))
         return change * (self.eps / tf.maximum(length, max(self.eps, 1e-30)))
 
-    def _drawn(self, x: tf.Tensor, noise: RowNoise) -> tf.Tensor:
-        direction = unit(noise.fork(0).normal(x))
-        share = noise.fork(1).uniform(_over_rows(tf.reduce_sum, x))
-        return self.eps * share ** (1.0 / math.prod(x.shape[1:])) * direction
+    def _direction(self, x: tf.Tensor, noise: RowNoise) -> tf.Tensor:
+        return unit(noise.normal(x))
 
 
-BALLS: dict[str, type[Ball]] = {"linf": LinfBall, "l2": L2Ball}
+class L1Ball(Ball):
+    """The absolute changes of an image's values sum to at most `eps`; see `Ball`.
+
+    A step moves the `SPARSITY` share of the values that climb the most, each by the same
+    length. The projection is the nearest point of ball and bounds: each change becomes
+    sign(v) clip(|v| - t, 0, room), with the t >= 0 at which they sum to `eps`; t is bisected
+    to float32 precision.
+
+    Reference: Tramer and Boneh, NeurIPS 2019, section 3 (SLIDE: the sparse step); Croce and
+        Hein, ICML 2021, Proposition 2.1 (the projection on ball and box).
+    Differs: SLIDE projects on the ball, then clips to the bounds, which ends inside the ball;
+        a step leaves out values that stand at a bound and would leave it, which would waste
+        it; ties with the smallest value that moves move too.
+    """
+
+    SPARSITY = 0.01  # SLIDE's 99th percentile
+
+    def project(self, x: tf.Tensor, x_adv: tf.Tensor) -> tf.Tensor:
+        """The nearest point of ball and bounds."""
+        low, high = self.bounds
+        change = x_adv - x
+        room = tf.where(change > 0, high - x, x - low)
+        nearest = self._shrunk(change, room)
+        return tf.clip_by_value(x + nearest, low, high)
+
+    def ascent(self, gradient: tf.Tensor, at: tf.Tensor | None = None) -> tf.Tensor:
+        """The signs of the largest values, equal shares that sum to 1."""
+        size = tf.abs(gradient)
+        if at is not None:
+            full = tf.where(gradient > 0, at >= self.bounds[1], at <= self.bounds[0])
+            size = tf.where(full, 0.0, size)
+        count = math.ceil(self.SPARSITY * math.prod(gradient.shape[1:]))
+        flat = tf.reshape(size, [-1, math.prod(gradient.shape[1:])])
+        least = tf.math.top_k(flat, count).values[:, -1]
+        least = tf.reshape(least, [-1, *([1] * (gradient.shape.rank - 1))])
+        return unit_l1(tf.where((size >= least) & (size > 0), tf.sign(gradient), 0.0))
+
+    def _shrunk(self, change: tf.Tensor, room: tf.Tensor | float = math.inf) -> tf.Tensor:
+        size = tf.abs(change)
+
+        def left(threshold: tf.Tensor) -> tf.Tensor:
+            return tf.clip_by_value(size - threshold, 0.0, room)
+
+        def halve(low: tf.Tensor, high: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            middle = (low + high) / 2.0
+            outside = _over_rows(tf.reduce_sum, left(middle)) > self.eps
+            return tf.where(outside, middle, low), tf.where(outside, high, middle)
+
+        most = _over_rows(tf.reduce_max, size)
+        threshold = tf.while_loop(
+            lambda *_: True,
+            halve,
+            (tf.zeros_like(most), most),
+            parallel_iterations=1,
+            maximum_iterations=_BISECTIONS,
+        )[1]
+        inside = _over_rows(tf.reduce_sum, left(tf.zeros_like(most))) <= self.eps
+        return tf.sign(change) * left(tf.where(inside, 0.0, threshold))
+
+    def _direction(self, x: tf.Tensor, noise: RowNoise) -> tf.Tensor:
+        sizes = unit_l1(-tf.math.log1p(-noise.fork(0).uniform(x)))
+        return tf.where(noise.fork(1).uniform(x) < 0.5, -sizes, sizes)
+
+
+BALLS: dict[str, type[Ball]] = {"linf": LinfBall, "l2": L2Ball, "l1": L1Ball}
 
 
 def unit(gradient: tf.Tensor) -> tf.Tensor:

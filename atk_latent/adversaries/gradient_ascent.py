@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import keras
@@ -11,16 +10,13 @@ import tensorflow as tf
 
 from atk_latent.adversaries import losses
 from atk_latent.adversaries.balls import BALLS, Ball, unit_l1
-from atk_latent.adversaries.base import Adversary, Classifier
+from atk_latent.adversaries.base import Classifier
+from atk_latent.adversaries.expectation import expected_gradient, expected_logits
+from atk_latent.adversaries.gradients import GradientAdversary, repeat, wide
 from atk_latent.adversaries.noise import RowNoise
-from atk_latent.config import build, check_range, number
+from atk_latent.adversaries.settings import preset, read_settings
 from atk_latent.errors import InputError
 
-_CHOICES = {
-    "norm": tuple(BALLS),
-    "loss": ("cross-entropy", "margin"),
-    "keep": ("best", "last"),
-}
 _START = 1  # fork of the noise for random starts
 
 
@@ -30,7 +26,7 @@ class AscentSettings:
 
     Args:
         eps: number >= 0, radius of the ball in the units of `bounds`; 0 leaves images alone.
-        norm: "linf" or "l2", what the ball and the step are measured in.
+        norm: "linf", "l2" or "l1", what the ball and the step are measured in.
         steps: int >= 1, forward-backward passes of each start.
         step_size: number > 0 in the units of `bounds`, or None for `step_length`'s own. It
             may be longer than `eps`: the result is projected.
@@ -46,6 +42,8 @@ class AscentSettings:
             highest loss, so neither a later step nor a restart loses anything. It costs one
             forward pass more, two with a random start. "last" hands back the last iterate,
             as the papers do; of several starts the best last one.
+        eot: int >= 1, passes whose gradients and logits are averaged at every step; more
+            than one for a classifier that answers at random.
         bounds: (low, high), the legal pixel range.
 
     Raises:
@@ -53,7 +51,7 @@ class AscentSettings:
     """
 
     eps: float = 8 / 255
-    norm: Literal["linf", "l2"] = "linf"
+    norm: Literal["linf", "l2", "l1"] = "linf"
     steps: int = 40
     step_size: float | None = None
     random_start: bool = True
@@ -63,30 +61,17 @@ class AscentSettings:
     margin: float = 50.0
     targeted: bool = False
     keep: Literal["best", "last"] = "best"
+    eot: int = 1
     bounds: tuple[float, float] = (0.0, 1.0)
 
     def __post_init__(self) -> None:
         """Refuses values out of range."""
-        for name in ("eps", "decay", "margin"):
-            object.__setattr__(self, name, number(getattr(self, name), f"setting '{name}'"))
-            check_range(name, getattr(self, name), 0)
-        for name in ("steps", "restarts"):
-            if not isinstance(getattr(self, name), int):
-                value = getattr(self, name)
-                raise InputError(f"setting '{name}' must be a whole number. Received: {value!r}")
-            check_range(name, getattr(self, name), 1)
-        if self.step_size is not None:
-            object.__setattr__(self, "step_size", number(self.step_size, "setting 'step_size'"))
-            if not self.step_size > 0:
-                raise InputError(
-                    f"setting 'step_size' must be greater than 0. Received: {self.step_size!r}"
-                )
-        for name, allowed in _CHOICES.items():
-            if getattr(self, name) not in allowed:
-                raise InputError(
-                    f"setting '{name}' must be one of {', '.join(allowed)}. "
-                    f"Received: {getattr(self, name)!r}"
-                )
+        least = {"eps": 0, "decay": 0, "margin": 0, "steps": 1, "restarts": 1, "eot": 1}
+        read_settings(self, **{name: (low,) for name, low in least.items()})
+        if self.step_size is not None and not self.step_size > 0:
+            raise InputError(
+                f"setting 'step_size' must be greater than 0. Received: {self.step_size!r}"
+            )
         if self.restarts > 1 and not self.random_start:
             raise InputError(
                 "setting 'restarts' must be 1 without random_start: every start would be the "
@@ -122,9 +107,8 @@ class _Best(NamedTuple):
         """Image by image, `other` where it is better; never where its loss is not a number."""
         higher = (self.success == other.success) & (other.loss > self.loss)
         better = (other.success & ~self.success & (other.loss == other.loss)) | higher
-        wide = tf.reshape(better, [-1, *([1] * (self.x.shape.rank - 1))])
         merged = _Best(
-            tf.where(wide, other.x, self.x),
+            tf.where(wide(better, self.x), other.x, self.x),
             tf.where(better, other.loss, self.loss),
             tf.where(better, other.success, self.success),
         )
@@ -141,13 +125,13 @@ class _Problem(NamedTuple):
     y: tf.Tensor
 
 
-class GradientAscent(Adversary):
+class GradientAscent(GradientAdversary):
     """Climbs the loss from each image, or from random points near it, inside a ball.
 
     Each step moves by `step_length` along the steepest direction of the norm (the sign of
-    the gradient for Linf, the gradient scaled to length 1 for L2), back into the bounds,
-    then into the ball. With momentum the direction is that of g <- decay * g + gradient / its
-    L1 norm. Values of a gradient that are not finite count as 0.
+    the gradient for Linf, the gradient scaled to length 1 for L2, the signs of its largest
+    values for L1), back into the bounds and the ball. With momentum the direction is that of
+    g <- decay * g + gradient / its L1 norm. Values of a gradient that are not finite count as 0.
 
     Args:
         settings: see `AscentSettings`; None takes its defaults.
@@ -182,15 +166,15 @@ class GradientAscent(Adversary):
             x, tf.fill(tf.shape(y), tf.float32.min), tf.zeros_like(y, tf.bool)
         )  # worse than any point whose loss is a number
         if settings.keep == "best" and settings.random_start:
-            start = self._judged(problem, x, classifier(x))
+            start = self._judged(problem, x)
 
         def restart(index: tf.Tensor, best: _Best) -> tuple[tf.Tensor, _Best]:
             tracked = best if settings.keep == "best" else ()
             last, climbed = self._climb(problem, self._start(x, noise, index), tracked)
-            end = self._judged(problem, last, classifier(last))
+            end = self._judged(problem, last)
             return index + 1, (climbed or best).or_better(end)
 
-        return _repeat(restart, settings.restarts, start).x
+        return repeat(restart, settings.restarts, start).x
 
     def _start(self, x: tf.Tensor, noise: RowNoise, index: tf.Tensor | int) -> tf.Tensor:
         if not self.settings.random_start:
@@ -213,67 +197,48 @@ class GradientAscent(Adversary):
                 found = found.or_better(judged)
             if self.settings.decay:
                 gradient = velocity = self.settings.decay * velocity + unit_l1(gradient)
-            moved = x_adv + length * self.ball.ascent(gradient)
+            moved = x_adv + length * self.ball.ascent(gradient, x_adv)
             moved = self.ball.project(problem.x, moved)
             moved.set_shape(x_adv.shape)
             return index + 1, (moved, velocity, found)
 
         velocity = tf.zeros_like(start) if self.settings.decay else ()
-        last, _, found = _repeat(step, self.settings.steps, (start, velocity, best))
+        last, _, found = repeat(step, self.settings.steps, (start, velocity, best))
         return last, found
 
     def _gradient(self, problem: _Problem, x_adv: tf.Tensor) -> tuple[tf.Tensor, _Best]:
-        """The gradient of each image's own loss, and what its logits say of it."""
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(x_adv)
-            judged = self._judged(problem, x_adv, problem.classifier(x_adv))
-        gradient = tape.gradient(judged.loss, x_adv, unconnected_gradients="zero")
-        return tf.where(tf.math.is_finite(gradient), gradient, 0.0), judged
+        """The direction of each image's gradient, and what its logits say of it."""
+        found = expected_gradient(
+            problem.classifier,
+            lambda logits: self._loss(logits, problem.y),
+            x_adv,
+            self.settings.eot,
+        )
+        return found.direction, self._judged(problem, x_adv, found.logits)
 
-    def _judged(self, problem: _Problem, x_adv: tf.Tensor, logits: tf.Tensor) -> _Best:
+    def _judged(
+        self, problem: _Problem, x_adv: tf.Tensor, logits: tf.Tensor | None = None
+    ) -> _Best:
         """The point with the loss to climb and whether it is where the attacker wants it."""
-        settings, y = self.settings, problem.y
-        hit = losses.predicted(logits, y)
-        if settings.loss == "margin" and settings.targeted:
-            loss = losses.targeted_margin(logits, y, settings.margin)
-        elif settings.loss == "margin":
-            loss = losses.margin(logits, y, settings.margin)
-        else:
-            loss = losses.log_odds(logits, y)
-            loss = -loss if settings.targeted else loss
-        return _Best(x_adv, loss, hit if settings.targeted else ~hit)
+        if logits is None:
+            logits = expected_logits(problem.classifier, x_adv, self.settings.eot)
+        hit = losses.predicted(logits, problem.y)
+        loss = self._loss(logits, problem.y)
+        return _Best(x_adv, loss, hit if self.settings.targeted else ~hit)
+
+    def _loss(self, logits: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        settings = self.settings
+        if settings.loss == "margin":
+            kind = losses.targeted_margin if settings.targeted else losses.margin
+            return kind(logits, y, settings.margin)
+        # averaged gradients are weighted by the cross-entropy's own slopes
+        loss = (losses.log_odds if settings.eot == 1 else losses.cross_entropy)(logits, y)
+        return -loss if settings.targeted else loss
 
 
-def _repeat(body: Callable[..., Any], times: int, state: Any) -> Any:
-    """`state` after `times` rounds of ``index, state = body(index, state)``, in one graph.
-
-    A single round is put into the graph as it is. Iterations are not run ahead in parallel:
-    that costs half as much again (design.md, section 5).
-    """
-    if times == 1:
-        return body(tf.zeros((), tf.int32), state)[1]
-    _, state = tf.while_loop(
-        lambda index, _: index < times,
-        body,
-        (tf.zeros((), tf.int32), state),
-        parallel_iterations=1,
-        maximum_iterations=times,
-    )
-    return state
-
-
-def _preset(**preset: Any) -> Callable[..., GradientAscent]:
-    """A factory of `GradientAscent` with other defaults; settings may be text ("8/255")."""
-
-    def make(*, seed: int | keras.random.SeedGenerator = 0, **settings: Any) -> GradientAscent:
-        return GradientAscent(build(AscentSettings, {**preset, **settings}), seed=seed)
-
-    return make
-
-
-fgsm = _preset(steps=1, random_start=False, keep="last")
-rs_fgsm = _preset(steps=1, random_start=True, keep="last")
-pgd = _preset(random_start=True)
-bim = _preset(random_start=False)
-mim = _preset(random_start=False, decay=1.0, steps=10)
-cw_pgd = _preset(random_start=True, loss="margin")
+fgsm = preset(GradientAscent, AscentSettings, steps=1, random_start=False, keep="last")
+rs_fgsm = preset(GradientAscent, AscentSettings, steps=1, random_start=True, keep="last")
+pgd = preset(GradientAscent, AscentSettings, random_start=True)
+bim = preset(GradientAscent, AscentSettings, random_start=False)
+mim = preset(GradientAscent, AscentSettings, random_start=False, decay=1.0, steps=10)
+cw_pgd = preset(GradientAscent, AscentSettings, random_start=True, loss="margin")

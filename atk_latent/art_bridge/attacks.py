@@ -13,7 +13,7 @@ from art.attacks.attack import EvasionAttack
 from art.estimators.classification import TensorFlowV2Classifier
 
 from atk_latent.adversaries.latent_boundary import PerturbationSettings
-from atk_latent.art_bridge.evasion import BoundAttack
+from atk_latent.art_bridge.bound_attack import BoundAttack
 from atk_latent.art_bridge.trainers import UnitPixels, integer_labels
 from atk_latent.config import build
 from atk_latent.errors import InputError

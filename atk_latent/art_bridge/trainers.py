@@ -9,14 +9,18 @@ from typing import Any, ClassVar
 
 import keras
 import numpy as np
+from art.attacks import EvasionAttack
 from art.data_generators import DataGenerator
 from art.defences.trainer import Trainer
 from art.estimators.classification import TensorFlowV2Classifier
 from keras import layers
 
+from atk_latent.art_bridge.by_name import make_attack
+from atk_latent.art_bridge.estimator import estimator_for
 from atk_latent.errors import InputError
 from atk_latent.methods.base import Method
 from atk_latent.methods.fitting import Progress
+from atk_latent.methods.ladder import rows_per_class
 from atk_latent.models.latent import require_logits
 from atk_latent.registry import METHODS
 
@@ -96,7 +100,7 @@ class UnitPixels:
             if np.any(mean != 0) or np.any(std != 1):
                 variance = np.broadcast_to(np.square(std), mean.shape)
                 scaling.append(layers.Normalization(mean=mean, variance=variance))
-        if not scaling:
+        if not scaling and getattr(model, "inputs", None):
             return model
         return keras.Sequential([layers.Input(classifier.input_shape), *scaling, model])
 
@@ -124,9 +128,10 @@ class MethodTrainer(Trainer):
     """Any of our methods as an ART trainer; the named classes below fix the method.
 
     Args:
-        classifier: ART's `TensorFlowV2Classifier` (or ours) around a trained Keras model
-            with logits. Its weights are changed in place, so the same object is robust
-            afterwards.
+        classifier: ART's `TensorFlowV2Classifier` (or ours) around a Keras model with logits.
+            Training starts from its weights as they are (LADDER and the fixed sets want them
+            trained, the others do not) and changes them in place, so the same object is
+            robust afterwards.
         preset: "paper", "official" or "quick". data: the data set whose preset is meant
             ("mnist", "cifar10", ...).
         seed: of everything drawn. progress: told (stage, done, in all, logs).
@@ -152,6 +157,7 @@ class MethodTrainer(Trainer):
         self.view = UnitPixels(classifier)
         self.seed, self.progress = seed, progress
         self.settings = METHODS[self.method].settings_for("", data, preset, settings)
+        self.settings.check_files()
         self.trained: Method | None = None
 
     def fit(
@@ -187,6 +193,7 @@ class MethodTrainer(Trainer):
         if root:
             root.mkdir(parents=True, exist_ok=True)
         method = METHODS[self.method](self.view.model, settings, seed=self.seed)
+        self._equip(method, x, images, labels)
         method.prepare(images, labels, folder=root, progress=self.progress)
         method.harden(
             images,
@@ -198,13 +205,20 @@ class MethodTrainer(Trainer):
         )
         self.trained = method
 
+    def _equip(self, method: Method, x: np.ndarray, images: np.ndarray, labels: np.ndarray) -> None:
+        """What a named class does with a new method before it is prepared; nothing here.
+
+        Args:
+            x: images in the clip values. images: the same in [0, 1]. labels: int64 (n,).
+        """
+
     def fit_generator(
         self, generator: DataGenerator, nb_epochs: int | None = None, **options: Any
     ) -> None:
-        """Trains on one pass of an ART data generator.
+        """Trains on the images of an ART data generator.
 
-        The boundaries need every class at once, so the generator is drained into memory
-        first: `size` images, `batch_size` at a time.
+        It is drained into memory first (`size` images, `batch_size` at a time), since some
+        methods need every class at once and all shuffle by their own seed.
         """
         if generator.size is None:
             raise InputError("the data generator must know its size")
@@ -222,3 +236,97 @@ class LADDERTrainer(MethodTrainer):
     """LADDER as an ART trainer; see `MethodTrainer` and `methods.ladder.LADDER`."""
 
     method = "ladder"
+
+
+class TRADESLADDERTrainer(MethodTrainer):
+    """TRADES' loss on LADDER examples; see `MethodTrainer` and `methods.trades`."""
+
+    method = "trades-ladder"
+
+
+class PGDTrainer(MethodTrainer):
+    """PGD adversarial training; see `MethodTrainer` and `methods.adversarial.PGDTraining`."""
+
+    method = "pgd"
+
+
+class FGSMTrainer(MethodTrainer):
+    """Fast adversarial training; see `MethodTrainer` and `methods.adversarial.FGSMTraining`."""
+
+    method = "fgsm"
+
+
+class FreeTrainer(MethodTrainer):
+    """Free adversarial training; see `MethodTrainer` and `methods.adversarial.FreeTraining`."""
+
+    method = "free"
+
+
+class TRADESTrainer(MethodTrainer):
+    """TRADES; see `MethodTrainer` and `methods.trades.TRADES`."""
+
+    method = "trades"
+
+
+class MARTTrainer(MethodTrainer):
+    """MART; see `MethodTrainer` and `methods.mart.MART`."""
+
+    method = "mart"
+
+
+class AugmentTrainer(MethodTrainer):
+    """Fine-tuning on a fixed set that any attack makes; targeted ones too.
+
+    Args:
+        classifier: see `MethodTrainer`.
+        attack: what makes the set: a name as on the command line ("pgd:eps=0.3"), or an ART
+            `EvasionAttack` bound to any estimator that takes the same pixels. A targeted
+            one gets a random other class for each image.
+        **options: of `MethodTrainer`.
+
+    Raises:
+        InputError: on an attack of another kind.
+    """
+
+    method = "augment"
+
+    def __init__(
+        self,
+        classifier: TensorFlowV2Classifier,
+        attack: str | EvasionAttack | None = None,
+        **options: Any,
+    ) -> None:
+        self.attack = attack if isinstance(attack, EvasionAttack) else None
+        if isinstance(attack, str):
+            options["attack"] = attack
+        elif attack is not None and self.attack is None:
+            raise InputError(
+                "attack must be a name such as 'fgsm' or an ART EvasionAttack. "
+                f"Received: {type(attack).__name__}"
+            )
+        super().__init__(classifier, **options)
+
+    def _equip(self, method: Method, x: np.ndarray, images: np.ndarray, labels: np.ndarray) -> None:
+        settings: Any = method.settings
+        if settings.examples_from is not None:
+            return
+        if settings.examples_per_class is not None:
+            rows = rows_per_class(
+                labels, settings.examples_per_class, self.classifier.nb_classes, self.seed
+            )
+            x, images, labels = x[rows], images[rows], labels[rows]
+        if self.attack is not None:
+            wanted = self._targets(labels) if getattr(self.attack, "targeted", False) else labels
+            x_adv = self.attack.generate(x, np.eye(self.classifier.nb_classes)[wanted])
+            made = self.view.images(x_adv)
+        else:
+            estimator = estimator_for(self.view.model, image_shape=images.shape[1:])
+            bound = make_attack(settings.attack, estimator, run=None, seed=self.seed)
+            made = bound.generate(images, labels)
+        method.use(images, made, labels)
+
+    def _targets(self, labels: np.ndarray) -> np.ndarray:
+        """A random other class for each label."""
+        classes = self.classifier.nb_classes
+        shift = np.random.default_rng(self.seed).integers(1, classes, len(labels))
+        return (labels + shift) % classes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -12,6 +13,9 @@ import atk_latent
 from atk_latent.errors import InputError
 
 _Z95 = 1.959963984540054  # the 97.5% point of the normal distribution
+SCHEMAS = {  # what a result file says it is; atk_latent/reporting/schemas/ holds each
+    kind: f"atk_latent/{kind}/1" for kind in ("evaluation", "audit", "comparison", "card")
+}
 _PACKAGES = ("tensorflow", "keras", "adversarial-robustness-toolbox", "numpy")
 
 
@@ -124,6 +128,15 @@ def versions() -> dict[str, str]:
     return found
 
 
+def provenance(kind: str) -> dict[str, str]:
+    """How a result file begins: its schema and the day it was measured.
+
+    Args:
+        kind: one of `SCHEMAS`.
+    """
+    return {"schema": SCHEMAS[kind], "date": datetime.date.today().isoformat()}
+
+
 def evaluation_record(
     *, target: str, data: str, clean: Accuracy, attacks: Sequence[AttackResult], seed: int
 ) -> dict[str, Any]:
@@ -137,6 +150,7 @@ def evaluation_record(
         seed: what every random draw came from.
     """
     return {
+        **provenance("evaluation"),
         "target": target,
         "data": data,
         "n": clean.n,

@@ -15,15 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from atk_latent.art_bridge.estimator import CompiledKerasClassifier, estimator_for
-from atk_latent.art_bridge.evasion import (
+from atk_latent.art_bridge.bound_attack import (
     NORMS,
     BoundAttack,
     change_size,
     default_eps,
-    make_attack,
     seeded,
 )
+from atk_latent.art_bridge.by_name import make_attack
+from atk_latent.art_bridge.estimator import CompiledKerasClassifier, estimator_for
+from atk_latent.art_bridge.imt import ADAPTIVE
 from atk_latent.errors import InputError
 from atk_latent.evaluation.chunks import Chunk
 from atk_latent.evaluation.result import Accuracy, AttackResult
@@ -42,6 +43,19 @@ class Surrogate:
     Args:
         name: how results call it.
         model: keras.Model that ends in logits, or an estimator.
+    """
+
+    name: str
+    model: Any
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What is scored where that is not the bare classifier: the classifier behind a defence.
+
+    Args:
+        name: of the inference, "imt" or "imt+", with its settings as the user wrote them.
+        model: keras.Model that ends in logits.
     """
 
     name: str
@@ -99,6 +113,7 @@ def evaluate(
     *,
     seed: int = 0,
     surrogate: Surrogate | None = None,
+    deployed: Deployed | None = None,
     batch_size: int = 256,
     progress: Progress | None = None,
     context: Mapping[str, Any] | None = None,
@@ -113,6 +128,8 @@ def evaluate(
         specs: attacks, ``name`` or ``name:key=value,...``.
         seed: int >= 0; the same seed gives the same numbers.
         surrogate: craft on this model instead and score on the target.
+        deployed: score on this instead of the bare `model`. Attacks are crafted on `model`
+            all the same (the papers' static protocol); those that know the defence say so.
         batch_size: images attacked at once; part of what the numbers depend on.
         progress: called with (attack, images done, images in all).
         context: for attacks that need more than an estimator: `run`, `data`, `progress`.
@@ -128,22 +145,29 @@ def evaluate(
     """
     check_images(x, y)
     target = estimator_for(model, image_shape=x.shape[1:], batch_size=batch_size)
-    crafted_on = target
+    crafted_on, inference = target, deployed.name if deployed else "none"
     if surrogate is not None:
         crafted_on = estimator_for(
             surrogate.model, target.nb_classes, x.shape[1:], batch_size=batch_size
+        )
+    if deployed is not None:
+        target = estimator_for(
+            deployed.model, target.nb_classes, x.shape[1:], batch_size=batch_size
         )
     known = {**(context or {}), "seed": seed}
     bound = [make_attack(spec, crafted_on, **known) for spec in specs]  # all errors first
     results = []
     models = {"target": target, "crafted_on": crafted_on}
     for spec, attack in zip(specs, bound, strict=True):
-        kept = _store(store, models, x, y, attack, spec=spec, seed=seed, batch_size=batch_size)
+        numbers = {"spec": spec, "seed": seed, "batch_size": batch_size}
+        kept = _store(store, models, x, y, attack, **numbers, inference=inference)
         chunks = attack_chunks(
             attack, target, x, y, spec=spec, seed=seed, batch_size=batch_size, store=kept
         )
         watched = _watched(chunks, attack.shown, len(x), progress)
-        results.append(summarise(attack, watched, spec=spec, surrogate=surrogate))
+        results.append(
+            summarise(attack, watched, spec=spec, surrogate=surrogate, inference=inference)
+        )
     return results
 
 
@@ -284,7 +308,7 @@ def summarise(
         attack=attack.shown,
         name=attack.name,
         spec=spec,
-        threat=threat_text(attack, surrogate),
+        threat=threat_text(attack, surrogate, inference),
         inference=inference,
         n=accuracy.n,
         robust_accuracy=accuracy.value,
@@ -304,13 +328,20 @@ def made_on(attack: BoundAttack, surrogate: Surrogate | None = None) -> str | No
     return attack.surrogate or (surrogate.name if surrogate else None)
 
 
-def threat_text(attack: BoundAttack, surrogate: Surrogate | None = None) -> str:
-    """What the attacker knows: of the target, or of the surrogate the images are made on."""
-    origin = made_on(attack, surrogate)
-    if origin is None:
-        return attack.threat
-    access, comma, rest = attack.threat.partition(", ")
-    return f"transfer from {origin} ({access} there{comma}{rest})"
+def threat_text(
+    attack: BoundAttack, surrogate: Surrogate | None = None, inference: str = "none"
+) -> str:
+    """What the attacker knows: of the target, or of the surrogate the images are made on.
+
+    With a defence at inference an attack is adaptive, or else it is static.
+    """
+    origin, threat = made_on(attack, surrogate), attack.threat
+    if origin is not None:
+        access, comma, rest = threat.partition(", ")
+        threat = f"transfer from {origin} ({access} there{comma}{rest})"
+    if inference == "none" or threat.startswith(ADAPTIVE):
+        return threat
+    return f"static: {threat}, unaware of {inference.partition(':')[0].upper()}"
 
 
 def _watched(

@@ -15,18 +15,24 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
+from atk_latent.art_bridge.by_name import make_attack
+from atk_latent.art_bridge.estimator import estimator_for
 from atk_latent.atomic import atomic_file, write_json
 from atk_latent.data.dataset import Dataset
 from atk_latent.errors import InputError
+from atk_latent.evaluation import runner
 from atk_latent.evaluation.result import versions
+from atk_latent.methods.augment import AugmentSettings
 from atk_latent.methods.base import Method, clean_accuracy
 from atk_latent.methods.fitting import Progress
+from atk_latent.methods.ladder import rows_per_class
 from atk_latent.methods.natural import Natural, natural_settings
 from atk_latent.models.latent import require_logits
 from atk_latent.models.loading import load_classifier
 from atk_latent.registry import METHODS, MODELS
-from atk_latent.reporting.figures import accuracy_over_eps, eps_strip
+from atk_latent.reporting import figures
 
 DEFAULT_MODELS = {"svhn": "svhnnet", "celeba": "celebanet"}
 
@@ -195,7 +201,9 @@ def check_request(request: Request, dataset: Dataset) -> Any:
     elif not Path(model).exists():
         raise InputError(f"--model {model}: no such file or folder")
     method = METHODS[request.method]
-    return method.settings_for(model, dataset.name, request.preset, request.overrides)
+    settings = method.settings_for(model, dataset.name, request.preset, request.overrides)
+    settings.check_files()
+    return settings
 
 
 def harden(
@@ -231,9 +239,9 @@ def harden(
     if run.finished:
         return json.loads((folder / "card.json").read_text())
     keras.utils.set_random_seed(request.seed)
-    method = _method(request, dataset, run, settings, progress)
+    method, vanilla = _method(request, dataset, run, settings, progress)
     x, y = dataset.x_train, dataset.y_train
-    before = clean_accuracy(method.classifier, dataset.x_test, dataset.y_test)
+    before = vanilla and clean_accuracy(vanilla, dataset.x_test, dataset.y_test)
     method.prepare(x, y, folder=run.helpers, progress=progress)
     logs = method.harden(x, y, folder=run.checkpoint / "classifier", progress=progress)
     if progress:
@@ -244,7 +252,7 @@ def harden(
     _figures(method, dataset, metrics, folder)
     after = clean_accuracy(method.classifier, dataset.x_test, dataset.y_test)
     card = {
-        **_card(request, dataset, run, settings, metrics),
+        **base_card(request, dataset, run, settings, metrics),
         "clean_accuracy": after,
         "vanilla_clean_accuracy": after if isinstance(method, Natural) else before,
         "seconds": round(time.monotonic() - started, 1),
@@ -259,9 +267,10 @@ def harden(
     return json.loads((folder / "card.json").read_text())
 
 
-def _card(
+def base_card(
     request: Request, dataset: Dataset, run: Run, settings: Any, metrics: dict[str, Any]
 ) -> dict[str, Any]:
+    """What every run's card says, whatever was trained."""
     return {
         "run": str(run.folder),
         "method": request.method,
@@ -280,30 +289,78 @@ def _card(
 
 def _method(
     request: Request, dataset: Dataset, run: Run, settings: Any, progress: Progress | None
-) -> Method:
-    """The method around the classifier it starts from; makes the run folder."""
+) -> tuple[Method, keras.Model | None]:
+    """The method around the classifier it starts from; makes the run folder.
+
+    Returns:
+        The method, and the trained classifier before it, None where there is none.
+    """
     kind = METHODS[request.method]
-    model, untrained = starting_classifier(request, dataset)
-    method = kind(model, settings, seed=request.seed)  # refuses before anything is written
+    start, untrained = starting_classifier(request, dataset)
+    method = kind(start, settings, seed=request.seed)  # refuses before anything is written
     run.open()
-    if kind is Natural:
-        return method
+    wants_teacher = settings.extra_data is not None and settings.teacher is None
+    if untrained and kind.starts_from == "scratch" and not wants_teacher:
+        return method, None
+    vanilla = _vanilla(request, dataset, run, progress)
+    if isinstance(settings, AugmentSettings) and settings.examples_from is None:
+        settings = dataclasses.replace(
+            settings,
+            examples_from=str(_examples(settings, vanilla, request, dataset, run, progress)),
+        )
+    if untrained and kind.starts_from == "scratch":  # the vanilla model only labels extra images
+        settings = dataclasses.replace(settings, teacher=str(run.helpers / "vanilla.keras"))
+        return kind(start, settings, seed=request.seed), vanilla
+    return kind(vanilla, settings, seed=request.seed), vanilla
+
+
+def _vanilla(
+    request: Request, dataset: Dataset, run: Run, progress: Progress | None
+) -> keras.Model:
+    """The trained classifier to start from, kept in `helpers/`."""
     stored = run.helpers / "vanilla.keras"
-    if stored.exists():
-        model = load_classifier(stored, dataset.image_shape, dataset.num_classes)
-    else:
+    if not stored.exists():
+        model, untrained = starting_classifier(request, dataset)
         if untrained:
             train_vanilla(model, request, dataset, run, progress)
         run.save_model(model, "helpers/vanilla.keras")
-    return kind(model, settings, seed=request.seed)
+    return load_classifier(stored, dataset.image_shape, dataset.num_classes)
+
+
+def _examples(
+    settings: AugmentSettings,
+    vanilla: keras.Model,
+    request: Request,
+    dataset: Dataset,
+    run: Run,
+    progress: Progress | None,
+) -> Path:
+    """The file of the fixed set that `attack` makes on the vanilla classifier."""
+    path = run.helpers / "examples.npz"
+    if path.exists():
+        return path
+    x, y, count = dataset.x_train, dataset.y_train, settings.examples_per_class
+    if count is not None:
+        rows = rows_per_class(y, count, dataset.num_classes, request.seed)
+        x, y = x[rows], y[rows]
+    estimator = estimator_for(vanilla, image_shape=dataset.image_shape)
+    bound = make_attack(settings.attack, estimator, run=None, data=dataset, seed=request.seed)
+    made: list[np.ndarray] = []
+    for chunk in runner.attack_chunks(
+        bound, estimator, x, y, spec=settings.attack, seed=request.seed
+    ):
+        made.append(np.asarray(chunk.x_adv))
+        if progress:
+            progress("examples", chunk.start + len(made[-1]), len(x), {})
+    x_adv = np.concatenate(made)
+    with atomic_file(path) as part:
+        np.savez_compressed(part, x=x, x_adv=x_adv, y=y)
+    return path
 
 
 def _figures(method: Method, dataset: Dataset, metrics: dict[str, Any], folder: Path) -> None:
     """Draws what the method has to show."""
-    if not hasattr(method, "strip"):
-        return
-    strip = method.strip(dataset.x_test, dataset.y_test)
-    with atomic_file(folder / "ladder_strip.png") as part:
-        eps_strip(strip, dataset.class_names, part)
-    with atomic_file(folder / "accuracy_over_eps.png") as part:
-        accuracy_over_eps(metrics["accuracy_over_eps"], part)
+    shown = method.figures(dataset.x_test, dataset.y_test, metrics, dataset.class_names)
+    for name, figure in shown.items():
+        with atomic_file(folder / f"{name}.png") as part:
+            getattr(figures, figure.kind)(**figure.content, path=part)

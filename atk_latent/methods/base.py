@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from atk_latent.methods.fitting import Progress, batches, jit_compile, run_fit
+from atk_latent.adversaries.names import make_adversary
+from atk_latent.config import build
+from atk_latent.methods.crop_flip import augmented
+from atk_latent.methods.extra_data import mixed_batches, pseudo_labelled
+from atk_latent.methods.fitting import (
+    BestWeights,
+    Progress,
+    Stream,
+    batches,
+    jit_compile,
+    run_fit,
+)
+from atk_latent.methods.objectives import CrossEntropy
 from atk_latent.methods.optimizers import SGDSettings
+from atk_latent.methods.recipes import Recipes, recipe
+from atk_latent.methods.weight_perturbation import moved_against
 
-# From the step to start at to an endless stream of batches.
-Stream = Callable[[int], tf.data.Dataset]
+
+class Figure(NamedTuple):
+    """A figure that a method has to show.
+
+    Args:
+        kind: the function of `reporting.figures` that draws it.
+        content: its arguments, but for the path.
+    """
+
+    kind: str
+    content: dict[str, Any]
 
 
 def correct(y: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
@@ -22,6 +45,10 @@ def correct(y: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     labels = tf.argmax(y, axis=-1) if len(y.shape) == 2 and y.shape[-1] != 1 else y
     labels = tf.reshape(tf.cast(labels, tf.int64), (-1,))
     return tf.cast(tf.argmax(logits, axis=-1) == labels, tf.float32)
+
+
+def _replicas() -> int:
+    return int(tf.distribute.get_strategy().num_replicas_in_sync)
 
 
 class Method(keras.Model):
@@ -32,9 +59,12 @@ class Method(keras.Model):
     terms). `fit`, callbacks, `tf.data`, mixed precision, `jit_compile` and
     `tf.distribute` are Keras' own. The trained `classifier` is taken out and used bare.
 
-    Data may be ``(x, y)``; then `perturb` makes the adversarial half of each batch. Or
-    ``((x, x_adv), y)`` with images made beforehand; or ``((x, x_adv), (y, y_adv))`` where
-    the two halves show different images.
+    A class says what its settings are (`settings_type`), how presets set them (`recipes`)
+    and whether `harden` starts from new weights or from those of a vanilla classifier.
+
+    Data may be ``(x, y)``; then `perturb` makes the adversarial half of each batch, and with
+    alpha 0 that half is all there is to train on. Or ``((x, x_adv), y)`` with images made
+    beforehand; or ``((x, x_adv), (y, y_adv))`` where the two halves show different images.
 
     Args:
         classifier: Keras model, images (B, H, W, C) in [0, 1] to logits (B, K).
@@ -44,6 +74,11 @@ class Method(keras.Model):
 
     Metrics: `loss`, `accuracy` (when compiled with it), `adversarial_accuracy`.
     """
+
+    settings_type: ClassVar[type[SGDSettings]] = SGDSettings
+    recipes: ClassVar[Recipes] = {}
+    starts_from: ClassVar[Literal["scratch", "vanilla"]] = "scratch"
+    updates_per_batch = 1
 
     def __init__(
         self,
@@ -55,8 +90,26 @@ class Method(keras.Model):
     ) -> None:
         super().__init__()
         self.classifier = classifier
+        self.steps_per_epoch = 1
         self.settings, self.seed, self.alpha = settings or SGDSettings(), seed, alpha
+        self.seeds = keras.random.SeedGenerator(seed)
         self.adversarial_accuracy = keras.metrics.Mean(name="adversarial_accuracy")
+
+    @classmethod
+    def settings_for(
+        cls, model: str, data: str, preset: str, overrides: dict[str, Any]
+    ) -> SGDSettings:
+        """Settings of a preset ("paper", "official" or "quick") with `overrides` on top.
+
+        Args:
+            model: name or path of the classifier, "" where none is known.
+            data: name of the data set. overrides: typed, or text as on the command line.
+
+        Raises:
+            InputError: on an unknown setting, or a value that cannot be.
+        """
+        del model
+        return build(cls.settings_type, {**recipe(cls.recipes, data, preset), **overrides})
 
     def perturb(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor | None:
         """Adversarial images of a batch, or None to train on clean ones only."""
@@ -74,8 +127,54 @@ class Method(keras.Model):
         x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
         if not isinstance(x, tuple | list):
             x_adv = self.perturb(x, y)
-            x = x if x_adv is None else (x, tf.stop_gradient(x_adv))
-        return super().train_step((x, y, weight))
+            if x_adv is not None:
+                x_adv = tf.stop_gradient(x_adv)
+                x = (x, x_adv) if self.alpha else (x_adv,)
+        y_pred, gradients = self.gradients(x, y, weight)
+        self.optimizer.apply_gradients(
+            zip(gradients, self.classifier.trainable_weights, strict=True)
+        )
+        return self.compute_metrics(x, y, y_pred, weight)
+
+    def gradients(
+        self, x: Any, y: Any, weight: Any = None, *, inputs: Sequence[tf.Tensor] = ()
+    ) -> tuple[Any, list[tf.Tensor]]:
+        """One pass forward and back; the loss goes to its metric.
+
+        With `awp_gamma` the weights are moved against the method meanwhile.
+
+        Args:
+            x, y, weight: a batch in one of the forms above, or ``((x_adv,), y)``, adversarial
+                images alone. inputs: tensors behind `x` whose gradients are wanted too.
+
+        Returns:
+            The logits; and the gradients, loss-scaled, of every trainable weight of the
+            classifier, then of `inputs`.
+        """
+        if not self.settings.awp_gamma:
+            return self._backward(x, y, weight, inputs, track=True)
+        begun = self.optimizer.iterations >= (
+            self.settings.awp_warmup * self.steps_per_epoch * self.updates_per_batch
+        )
+        with moved_against(
+            self.classifier,
+            self.settings.awp_gamma * tf.cast(begun, tf.float32),
+            lambda: self._backward(x, y, weight, (), track=False)[1],
+        ):
+            return self._backward(x, y, weight, inputs, track=True)
+
+    def _backward(
+        self, x: Any, y: Any, weight: Any, inputs: Sequence[tf.Tensor], *, track: bool
+    ) -> tuple[Any, list[tf.Tensor]]:
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            y_pred = self(x, training=True)
+            loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=weight, training=True)
+            scaled = self.optimizer.scale_loss(loss)
+        for metric in self.metrics if track else ():
+            if metric.name == "loss":
+                metric.update_state(loss * _replicas(), tf.shape(tf.nest.flatten(x)[0])[0])
+        return y_pred, tape.gradient(scaled, [*self.classifier.trainable_weights, *inputs])
 
     def compute_loss(
         self,
@@ -85,33 +184,57 @@ class Method(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> tf.Tensor:
-        """Alpha * J(x, y) + (1 - alpha) * J(x_adv, y) with the compiled loss J."""
+        """Alpha * J(x, y) + (1 - alpha) * J(x_adv, y) with the compiled loss J.
 
-        def loss(labels: tf.Tensor, logits: tf.Tensor, weight: Any) -> tf.Tensor:
-            return super(Method, self).compute_loss(
-                y=labels, y_pred=logits, sample_weight=weight, training=training
-            )
-
+        J(x_adv, y) alone for adversarial images alone.
+        """
         if not isinstance(y_pred, tuple | list):
-            return loss(y, y_pred, sample_weight)
+            return self.compiled_loss(y, y_pred, sample_weight, training)
+        if len(y_pred) == 1:
+            return self.compiled_loss(y, y_pred[0], sample_weight, training)
         labels = y if isinstance(y, tuple | list) else (y, y)
         weights = sample_weight if isinstance(sample_weight, tuple | list) else 2 * [sample_weight]
-        clean, adversarial = (loss(*part) for part in zip(labels, y_pred, weights, strict=True))
+        clean, adversarial = (
+            self.compiled_loss(*part, training)
+            for part in zip(labels, y_pred, weights, strict=True)
+        )
         return self.alpha * clean + (1 - self.alpha) * adversarial
+
+    def compiled_loss(
+        self, y: tf.Tensor, logits: tf.Tensor, weight: Any = None, training: bool = True
+    ) -> tf.Tensor:
+        """The loss that `compile` was given, and the regularisers of the layers."""
+        return super().compute_loss(y=y, y_pred=logits, sample_weight=weight, training=training)
+
+    def mean(self, values: tf.Tensor, weight: Any = None) -> tf.Tensor:
+        """The (weighted) mean of one number a sample, as a Keras loss would reduce it."""
+        if weight is not None:
+            values = values * tf.reshape(tf.cast(weight, values.dtype), (-1,))
+        return tf.reduce_mean(values) / _replicas()
 
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
     ) -> dict[str, tf.Tensor]:
-        """Compiled metrics on the clean half, `adversarial_accuracy` on the other."""
-        if isinstance(y_pred, tuple | list):
-            labels = y if isinstance(y, tuple | list) else (y, y)
-            self.adversarial_accuracy.update_state(correct(labels[1], y_pred[1]))
-            x, y, y_pred = x[0], labels[0], y_pred[0]
-            if isinstance(sample_weight, tuple | list):
-                sample_weight = sample_weight[0]
-            return super().compute_metrics(x, y, y_pred, sample_weight)
-        logs = super().compute_metrics(x, y, y_pred, sample_weight)
-        logs.pop(self.adversarial_accuracy.name, None)
+        """Compiled metrics on clean images, `adversarial_accuracy` on adversarial ones."""
+        if not isinstance(y_pred, tuple | list):
+            logs = super().compute_metrics(x, y, y_pred, sample_weight)
+            logs.pop(self.adversarial_accuracy.name, None)
+            return logs
+        labels = y if isinstance(y, tuple | list) else (y, y)
+        self.adversarial_accuracy.update_state(correct(labels[1], y_pred[-1]))
+        if len(y_pred) == 1:
+            return {m.name: m.result() for m in self.metrics if isinstance(m, keras.metrics.Mean)}
+        if isinstance(sample_weight, tuple | list):
+            sample_weight = sample_weight[0]
+        return super().compute_metrics(x[0], labels[0], y_pred[0], sample_weight)
+
+    def get_metrics_result(self) -> dict[str, tf.Tensor]:
+        """Results by name; compiled metrics that no clean image has been shown are left out."""
+        logs: dict[str, tf.Tensor] = {}
+        for metric in self.metrics:
+            if getattr(metric, "built", True):
+                found = metric.result()
+                logs |= found if isinstance(found, dict) else {metric.name: found}
         return logs
 
     def prepare(
@@ -150,24 +273,50 @@ class Method(keras.Model):
         Returns:
             The logs of every epoch.
         """
+        best = None
+        if self.settings.early_stopping:
+            x, y, best = self._hold_out(x, y)
         stream, rows = self.training_batches(x, y, progress=progress)
-        self.compile(
-            optimizer=self.settings.optimizer(),
-            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            metrics=["accuracy"],
-            jit_compile=jit_compile(),
-        )
+        if self.settings.augment == "crop-flip":
+            stream = augmented(stream, self.seed)
+        self.steps_per_epoch = -(-rows // self.settings.batch_size)
+        self.configure()
         return run_fit(
             self,
             stream,
             epochs=self.settings.epochs,
-            steps_per_epoch=-(-rows // self.settings.batch_size),
+            steps_per_epoch=self.steps_per_epoch,
             stage="classifier",
             checkpoint=folder,
             progress=progress,
+            best=best,
             validation_data=validation_data,
             callbacks=callbacks,
         )
+
+    def configure(self) -> None:
+        """Compiles the method for `harden`: optimizer, loss, metrics."""
+        self.compile(
+            optimizer=self.settings.optimizer(self.steps_per_epoch * self.updates_per_batch),
+            loss=CrossEntropy(self.settings.label_smoothing),
+            metrics=["accuracy"],
+            jit_compile=jit_compile(),
+        )
+
+    def _hold_out(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, BestWeights]:
+        """What is left to train on, and the callback that scores each epoch on the rest."""
+        count = min(max(round(self.settings.validation_share * len(x)), 1), len(x) - 1)
+        order = np.random.default_rng(self.seed).permutation(len(x))
+        held, kept = order[:count], np.sort(order[count:])
+        x_held, y_held = x[held], y[held]
+        steps, eps = self.settings.validation_steps, self.settings.robust_eps
+        pgd = make_adversary("pgd", seed=self.seed, eps=eps, steps=steps)
+
+        def score() -> float:
+            x_adv = pgd.craft_all(self.classifier, x_held, y_held, seed=self.seed)
+            return clean_accuracy(self.classifier, x_adv, y_held)
+
+        return x[kept], y[kept], BestWeights(self.classifier, score, "val_pgd_accuracy")
 
     def training_batches(
         self, x: np.ndarray, y: np.ndarray, *, progress: Progress | None = None
@@ -178,6 +327,9 @@ class Method(keras.Model):
             The stream, in one of the forms above, and the rows of an epoch.
         """
         del progress
+        if self.settings.extra_data:
+            extra = pseudo_labelled(self.settings, self.classifier, x.shape[1:])
+            return mixed_batches((x, y), extra, self.settings, self.seed)
 
         def stream(step: int) -> tf.data.Dataset:
             return batches((x, y), self.settings.batch_size, seed=self.seed, start_step=step)
@@ -187,6 +339,18 @@ class Method(keras.Model):
     def measure(self, x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
         """Numbers of the method's own on test data, for the card; none by default."""
         del x, y
+        return {}
+
+    def figures(
+        self, x: np.ndarray, y: np.ndarray, metrics: dict[str, Any], class_names: Sequence[str]
+    ) -> dict[str, Figure]:
+        """Figures of the method's own, by file name without suffix; none by default.
+
+        Args:
+            x, y: test images and labels. metrics: what `measure` found on them.
+            class_names: K names.
+        """
+        del x, y, metrics, class_names
         return {}
 
 

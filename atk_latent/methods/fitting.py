@@ -18,6 +18,8 @@ import numpy as np
 import tensorflow as tf
 
 Progress = Callable[[str, int, int, dict[str, float]], None]
+# From the step to start at to an endless stream of batches.
+Stream = Callable[[int], tf.data.Dataset]
 
 
 def jit_compile() -> bool:
@@ -28,7 +30,9 @@ def jit_compile() -> bool:
     return bool(tf.config.list_logical_devices("GPU"))
 
 
-def batches(arrays: Any, batch_size: int, *, seed: int, start_step: int = 0) -> tf.data.Dataset:
+def batches(
+    arrays: Any, batch_size: int, *, seed: int, start_step: int = 0, whole: bool = False
+) -> tf.data.Dataset:
     """An endless stream of shuffled batches that can start anywhere.
 
     Epoch e is the permutation drawn from (seed, e), so the batch at a step depends on
@@ -38,6 +42,7 @@ def batches(arrays: Any, batch_size: int, *, seed: int, start_step: int = 0) -> 
         arrays: nested tuples of arrays with one common first axis.
         batch_size: rows of a batch; the last one of an epoch may be smaller.
         start_step: batches to leave out.
+        whole: leave out an epoch's last batch where it is smaller; needs `batch_size` rows.
     """
     rows = len(tf.nest.flatten(arrays)[0])
     tensors = tf.nest.map_structure(tf.convert_to_tensor, arrays)
@@ -45,15 +50,97 @@ def batches(arrays: Any, batch_size: int, *, seed: int, start_step: int = 0) -> 
     def order(epoch: tf.Tensor) -> tf.data.Dataset:
         key = tf.stack([tf.constant(seed, tf.int64), epoch])
         shuffled = tf.random.experimental.stateless_shuffle(tf.range(rows), key)
-        return tf.data.Dataset.from_tensor_slices(shuffled).batch(batch_size)
+        return tf.data.Dataset.from_tensor_slices(shuffled).batch(batch_size, whole)
 
-    per_epoch = -(-rows // batch_size)
+    per_epoch = rows // batch_size if whole else -(-rows // batch_size)
     first, skipped = divmod(start_step, per_epoch)
     indices = tf.data.Dataset.range(first, np.iinfo(np.int64).max).flat_map(order).skip(skipped)
     stream = indices.map(
         lambda rows: tf.nest.map_structure(lambda tensor: tf.gather(tensor, rows), tensors)
     )
     return stream.prefetch(2)
+
+
+def fixed_set_batches(
+    made: tuple[np.ndarray, np.ndarray, np.ndarray],
+    clean: tuple[np.ndarray, np.ndarray] | None,
+    batch_size: int,
+    *,
+    seed: int,
+) -> tuple[Stream, int]:
+    """Batches of adversarial images made beforehand beside clean ones.
+
+    Args:
+        made: the images they were made from, the adversarial images, the labels.
+        clean: images and labels that each adversarial batch is paired with a batch of; None
+            pairs it with the images it was made from.
+
+    Returns:
+        The stream, of ``((x, x_adv), y)`` or ``((x, x_adv), (y, y_adv))``, and the rows of an
+        epoch: one pass over the adversarial images.
+    """
+    x, x_adv, y = made
+
+    def stream(step: int) -> tf.data.Dataset:
+        pairs = batches(((x, x_adv), y), batch_size, seed=seed, start_step=step)
+        if clean is None:
+            return pairs
+        others = batches(clean, batch_size, seed=seed + 1, start_step=step)
+        return tf.data.Dataset.zip(pairs, others).map(
+            lambda pair, other: ((other[0], pair[0][1]), (other[1], pair[1]))
+        )
+
+    return stream, len(x_adv)
+
+
+class BestWeights(keras.callbacks.Callback):
+    """Keeps the weights of the epoch that scores highest; later equals do not replace it.
+
+    Keras' `EarlyStopping` and `ModelCheckpoint` forget the best epoch when a run is resumed;
+    here it is part of the state that `Checkpoint` saves.
+
+    Args:
+        classifier: the model whose weights are kept.
+        score: number of the classifier as it stands, the higher the better.
+        name: of the score in the logs.
+    """
+
+    def __init__(self, classifier: keras.Model, score: Callable[[], float], name: str) -> None:
+        super().__init__()
+        self.classifier, self.score, self.name = classifier, score, name
+        self.highest = keras.Variable(-1.0, trainable=False, name="highest")
+        self.kept = [
+            keras.Variable(weight, trainable=False, dtype=weight.dtype)
+            for weight in classifier.weights
+        ]
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """Everything that a resumed run needs."""
+        return [self.highest, *self.kept]
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Scores the epoch that ended, with averaged weights in place where there are any."""
+        weights = self.classifier.weights
+        current = [np.array(weight) for weight in weights]
+        self.model.optimizer.finalize_variable_values(self.model.trainable_weights)
+        found = self.score()
+        if found > float(self.highest):
+            self.highest.assign(found)
+            _assign(self.kept, weights)
+        _assign(weights, current)
+        if logs is not None:
+            logs[self.name] = found
+
+    def put_back(self) -> None:
+        """Gives the classifier the kept weights, where an epoch has been scored."""
+        if float(self.highest) >= 0:
+            _assign(self.classifier.weights, self.kept)
+
+
+def _assign(variables: Any, values: Any) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -66,16 +153,19 @@ class Checkpoint(keras.callbacks.Callback):
 
     Args:
         folder: where the states live; made when needed. None keeps nothing on disk.
+        best: another callback whose `variables` belong to the state.
     """
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, best: BestWeights | None = None) -> None:
         super().__init__()
-        self.folder = folder
+        self.folder, self.best = folder, best
         self.logs: list[dict[str, float]] = []
 
     def variables(self) -> dict[str, Any]:
-        """Everything that is saved: the model's variables and those of each optimizer."""
+        """Everything that is saved: the model's variables, its optimizers', the best so far."""
         owners = {"model": self.model, **_optimizers(self.model)}
+        if self.best:
+            owners["best"] = self.best
         return {
             f"{name}-{index}": variable
             for name, owner in owners.items()
@@ -219,7 +309,7 @@ class Report(keras.callbacks.Callback):
 
 def run_fit(
     model: keras.Model,
-    stream: Callable[[int], tf.data.Dataset],
+    stream: Stream,
     *,
     epochs: int,
     steps_per_epoch: int,
@@ -228,6 +318,7 @@ def run_fit(
     progress: Progress | None = None,
     callbacks: list[keras.callbacks.Callback] | None = None,
     plateau: Mapping[str, Any] | None = None,
+    best: BestWeights | None = None,
     validation_data: Any = None,
 ) -> list[dict[str, float]]:
     """`model.fit` that goes on where a killed one stopped.
@@ -237,14 +328,16 @@ def run_fit(
         stage: the name in progress reports.
         checkpoint: folder of the state; None keeps none.
         callbacks: the user's own. plateau: settings of `Plateau`, to stop early.
+        best: scores each epoch; its weights are the ones that stay.
         validation_data: as in Keras.
 
     Returns:
         The logs of every epoch, those before a resumed start included.
     """
-    keeper = Checkpoint(checkpoint)
+    keeper = Checkpoint(checkpoint, best)
     start = keeper.restore(model)
     ours = [Plateau(keeper, **plateau)] if plateau else []
+    scores = [best] if best else []
     reports = [Report(progress, stage, epochs)] if progress else []
     if start < epochs and not any(one.finished for one in ours):
         model.fit(
@@ -253,10 +346,12 @@ def run_fit(
             initial_epoch=start,
             steps_per_epoch=steps_per_epoch,
             validation_data=validation_data,
-            callbacks=[keeper, *ours, *reports, *(callbacks or [])],
+            callbacks=[*scores, keeper, *ours, *reports, *(callbacks or [])],
             shuffle=False,
             verbose=0,
         )
     else:  # `fit` would do this last: put averaged weights in place where there are any
         model.optimizer.finalize_variable_values(model.trainable_weights)
+    if best:
+        best.put_back()
     return keeper.logs

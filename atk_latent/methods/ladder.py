@@ -6,6 +6,7 @@ Zhou, Tsang and Yin, "Latent boundary-guided adversarial training", Machine Lear
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -17,9 +18,9 @@ from atk_latent.adversaries.latent_boundary import LatentBoundary, PerturbationS
 from atk_latent.atomic import atomic_file
 from atk_latent.config import build, check_range
 from atk_latent.errors import InputError
-from atk_latent.methods.base import Method, Stream, clean_accuracy
+from atk_latent.methods.base import Figure, Method, clean_accuracy
 from atk_latent.methods.boundaries import BoundarySettings, fit_boundaries
-from atk_latent.methods.fitting import Progress, batches
+from atk_latent.methods.fitting import Progress, Stream, fixed_set_batches
 from atk_latent.methods.generator_training import GeneratorSettings, fit_generator
 from atk_latent.methods.optimizers import SGDSettings
 from atk_latent.models.attention_svm import AttentionSVM, latent_width
@@ -61,6 +62,8 @@ class LADDERSettings(BoundarySettings, GeneratorSettings, PerturbationSettings, 
         for part in (BoundarySettings, GeneratorSettings, PerturbationSettings, SGDSettings):
             part.__post_init__(self)
         check_range("alpha", self.alpha, 0, 1)
+        if self.examples == "fixed":
+            self.refuse_extra_data()
         if self.examples_per_class is not None:
             check_range("examples_per_class", self.examples_per_class, 1)
 
@@ -140,19 +143,20 @@ class LADDER(Method):
     """
 
     variant: ClassVar[dict[str, Any]] = {}
+    settings_type: ClassVar[type[LADDERSettings]] = LADDERSettings
+    starts_from: ClassVar[Literal["scratch", "vanilla"]] = "vanilla"
     settings: LADDERSettings
 
     def __init__(
         self, classifier: keras.Model, settings: LADDERSettings | None = None, *, seed: int = 0
     ) -> None:
-        settings = settings or LADDERSettings(**self.variant)
+        settings = settings or self.settings_type(**self.variant)
         super().__init__(classifier, settings, seed=seed, alpha=settings.alpha)
         self.vanilla = frozen_copy(classifier)
         self.features, self.head = split(self.vanilla, settings.latent_layer)
         self.latent_width = latent_width(self.features)
         self.num_classes = int(classifier.output_shape[-1])
         self.image_shape = tuple(classifier.input_shape[1:])
-        self.seeds = keras.random.SeedGenerator(seed)
         self.generator: keras.Model | None = None
         self.boundaries: AttentionSVM | None = None
         self.findings: dict[str, Any] = {}
@@ -174,7 +178,7 @@ class LADDER(Method):
                 overrides = {"gan": "add", **overrides}
         elif preset == "quick":
             values |= QUICK | ({"epochs": 2} if fresh else {})
-        return build(LADDERSettings, {**values, **cls.variant, **overrides})
+        return build(cls.settings_type, {**values, **cls.variant, **overrides})
 
     def adversary(
         self, *, seed: int | keras.random.SeedGenerator | None = None, **changes: Any
@@ -314,18 +318,13 @@ class LADDER(Method):
         if self.settings.examples == "fresh":
             return super().training_batches(x, y, progress=progress)
         x_fixed, x_adv, y_fixed = self.make_examples(x, y, progress=progress)
-        size, seed = self.settings.batch_size, self.seed
-
-        def stream(step: int) -> tf.data.Dataset:
-            made = batches(((x_fixed, x_adv), y_fixed), size, seed=seed, start_step=step)
-            if self.settings.originals == "paired":
-                return made
-            clean = batches((x, y), size, seed=seed + 1, start_step=step)
-            return tf.data.Dataset.zip(made, clean).map(
-                lambda pair, full: ((full[0], pair[0][1]), (full[1], pair[1]))
-            )
-
-        return stream, len(x_adv)
+        made = (x_fixed, x_adv, y_fixed)
+        return fixed_set_batches(
+            made,
+            (x, y) if self.settings.originals == "full" else None,
+            self.settings.batch_size,
+            seed=self.seed,
+        )
 
     def measure(self, x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
         """Generator error, boundary accuracies and accuracy over eps on test images.
@@ -364,6 +363,17 @@ class LADDER(Method):
             "ladder_examples_accuracy": low["hardened"],
             "accuracy_over_eps": table,
             **self.findings,
+        }
+
+    def figures(
+        self, x: np.ndarray, y: np.ndarray, metrics: dict[str, Any], class_names: Sequence[str]
+    ) -> dict[str, Figure]:
+        """Examples over eps, and accuracy over eps; see `Method.figures`."""
+        strip = {"strip": self.strip(x, y), "class_names": class_names}
+        table = {"table": metrics["accuracy_over_eps"]}
+        return {
+            "ladder_strip": Figure("eps_strip", strip),
+            "accuracy_over_eps": Figure("accuracy_over_eps", table),
         }
 
     def strip(self, x: np.ndarray, y: np.ndarray, count: int = 10) -> dict[str, np.ndarray]:

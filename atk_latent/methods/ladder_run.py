@@ -8,7 +8,7 @@ from pathlib import Path
 
 from atk_latent.config import build
 from atk_latent.errors import InputError
-from atk_latent.methods.ladder import LADDER, LADDERSettings
+from atk_latent.methods.ladder import LADDER
 from atk_latent.models.loading import load_classifier
 from atk_latent.registry import METHODS
 
@@ -31,9 +31,10 @@ def load_ladder(folder: Path) -> LADDER:
             "`atkl harden --method ladder` has finished"
         )
     card = json.loads(card_path.read_text())
-    fields = {field.name for field in dataclasses.fields(LADDERSettings)}
+    kind = METHODS[card["method"]]
+    fields = {field.name for field in dataclasses.fields(kind.settings_type)}
     stored = {name: value for name, value in card["settings"].items() if name in fields}
     vanilla = load_classifier(folder / "helpers" / "vanilla.keras")
-    ladder = METHODS[card["method"]](vanilla, build(LADDERSettings, stored), seed=card["seed"])
+    ladder = kind(vanilla, build(kind.settings_type, stored), seed=card["seed"])
     ladder.load_helpers(folder / "helpers")
     return ladder

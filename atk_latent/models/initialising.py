@@ -12,6 +12,7 @@ from atk_latent.errors import InputError
 
 BATCH_NORM_MOMENTUM = 0.9  # PyTorch's 0.1: Keras keeps this much of the old statistics
 BATCH_NORM_EPSILON = 1e-5
+ACTIVATIONS = ("relu", "silu")
 
 
 class Seeds:
@@ -77,6 +78,7 @@ def conv(  # noqa: PLR0913
     *,
     strides: int = 1,
     padding: str = "valid",
+    kernel: keras.initializers.Initializer | None = None,
     name: str | None = None,
 ) -> keras.layers.Layer:
     """A Conv2D without activation, with PyTorch's default weights.
@@ -88,6 +90,7 @@ def conv(  # noqa: PLR0913
         seeds: where the seeds come from.
         strides: int >= 1.
         padding: "valid" or "same".
+        kernel: other starting weights of the kernel.
         name: of the layer.
     """
     bias = torch_bias(seeds, fan_in) if fan_in else "zeros"
@@ -97,7 +100,7 @@ def conv(  # noqa: PLR0913
         strides=strides,
         padding=padding,
         use_bias=fan_in is not None,
-        kernel_initializer=torch_kernel(seeds),
+        kernel_initializer=kernel or torch_kernel(seeds),
         bias_initializer=bias,
         name=name,
     )
@@ -116,6 +119,17 @@ def batch_norm(
         gamma_initializer=gamma,
         name=name,
     )
+
+
+def activation(kind: str, name: str | None = None) -> keras.layers.Layer:
+    """The layer of an activation of `ACTIVATIONS`.
+
+    Raises:
+        InputError: on any other.
+    """
+    if kind not in ACTIVATIONS:
+        raise InputError(f"activation must be one of {', '.join(ACTIVATIONS)}. Received: {kind!r}")
+    return keras.layers.Activation(kind, name=name)
 
 
 def checked_shape(

@@ -1,4 +1,4 @@
-"""Residual networks for small images."""
+"""Residual networks for small images: CifarNet and PreActResNet-18."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import keras
 from keras import layers
 
 from atk_latent.models import initialising as init
+from atk_latent.models.preactivation import residual_groups
 
 
 def cifarnet(
@@ -42,6 +43,53 @@ def cifarnet(
     x = layers.GlobalAveragePooling2D(name="latent")(x)
     x = init.logits(classes, x.shape[-1], seeds)(x)
     return keras.Model(inputs, x, name="cifarnet")
+
+
+def preactresnet18(
+    input_shape: tuple[int, int, int] = (32, 32, 3),
+    num_classes: int = 10,
+    seed: int = 0,
+    *,
+    activation: str = "relu",
+) -> keras.Model:
+    """Builds PreActResNet-18 for CIFAR: 11,172,170 trainable weights with 10 classes.
+
+    A 3x3 stem of 64 channels, four groups of two pre-activation blocks (64, 128, 256, 512
+    channels; strides 1, 2, 2, 2), norm, activation, global average pooling named `latent`
+    (512 numbers) and a Dense layer `logits`. Images go in as they are.
+
+    Args:
+        input_shape: (height, width, channels), any size.
+        num_classes: int >= 2.
+        seed: int >= 0 that fixes every weight.
+        activation: "relu" or "silu".
+
+    Returns:
+        An uncompiled functional model of Keras layers: float32 (batch, height, width, channels)
+        in [0, 1] to logits (batch, num_classes). Weights start as PyTorch's default.
+
+    Raises:
+        InputError: on arguments that cannot be built.
+
+    Reference: He et al., ECCV 2016; with the last norm, as in Wong et al., ICLR 2020.
+    """
+    shape = init.checked_shape("preactresnet18", input_shape)
+    classes = init.checked_count("num_classes", num_classes, 2)
+    seeds = init.Seeds(seed)
+
+    def convolve(
+        x: keras.KerasTensor, filters: int, size: int, strides: int, name: str
+    ) -> keras.KerasTensor:
+        if size == 3:
+            return padded_conv(x, filters, seeds, strides=strides, name=name)
+        return init.conv(filters, size, None, seeds, strides=strides, name=name)(x)
+
+    inputs = keras.Input(shape, name="image")
+    x = convolve(inputs, 64, 3, 1, "stem")
+    x = residual_groups(x, (64, 128, 256, 512), 2, convolve, activation)
+    x = layers.GlobalAveragePooling2D(name="latent")(x)
+    x = init.logits(classes, x.shape[-1], seeds)(x)
+    return keras.Model(inputs, x, name="preactresnet18")
 
 
 def resnet_body(
@@ -99,13 +147,23 @@ def shortcut(
 
 
 def padded_conv(
-    x: keras.KerasTensor, filters: int, seeds: init.Seeds, *, strides: int = 1, name: str
+    x: keras.KerasTensor,
+    filters: int,
+    seeds: init.Seeds,
+    *,
+    strides: int = 1,
+    kernel: keras.initializers.Initializer | None = None,
+    name: str,
 ) -> keras.KerasTensor:
     """A 3x3 convolution without bias, padded by 1 on every side whatever the stride.
 
-    TensorFlow's "same" pads only the bottom and right of an even size at stride 2.
+    TensorFlow's "same" pads only the bottom and right of an even size at stride 2. `kernel`
+    is where its weights start, PyTorch's default unless given.
     """
     padding = "same"
     if strides > 1:
         x, padding = layers.ZeroPadding2D(1, name=f"{name}_pad")(x), "valid"
-    return init.conv(filters, 3, None, seeds, strides=strides, padding=padding, name=name)(x)
+    convolution = init.conv(
+        filters, 3, None, seeds, strides=strides, padding=padding, kernel=kernel, name=name
+    )
+    return convolution(x)

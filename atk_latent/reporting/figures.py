@@ -83,3 +83,28 @@ def accuracy_over_eps(table: list[dict[str, float]], path: Path) -> None:
     axis.grid(alpha=0.3)
     axis.legend()
     figure.savefig(path, dpi=120)
+
+
+def image_sheet(
+    images: np.ndarray, class_names: tuple[str, ...], path: Path, *, title: str = ""
+) -> None:
+    """Images of every class, a row each.
+
+    Args:
+        images: (K, n, height, width, channels) in [0, 1], n of each class.
+        class_names: K names. path: a .png (or any format Matplotlib writes).
+        title: above the sheet.
+    """
+    from matplotlib.figure import Figure
+
+    rows, columns = images.shape[:2]
+    figure = Figure(figsize=(0.62 * columns + 1.0, 0.62 * rows + 0.4), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for row in range(rows):
+        for column in range(columns):
+            _show(grid[row, column], images[row, column])
+        grid[row, 0].set_ylabel(
+            class_names[row][:10], fontsize=8, rotation=0, ha="right", va="center"
+        )
+    figure.suptitle(title, fontsize=9)
+    figure.savefig(path, dpi=110)

@@ -56,6 +56,20 @@ def test_linear_model_is_taken_to_its_optimum(name):
         np.testing.assert_allclose(found, want, atol=2e-6)
 
 
+def test_l1_spends_all_on_the_largest_weights_that_have_room():
+    weight = np.array([3.0, -1.0, 0.5, 2.0], np.float32)
+    x = np.tile(np.array([0.5, 0.5, 0.5, 0.7], np.float32).reshape(1, 1, 4, 1), (2, 1, 1, 1))
+    for name, eps, want in (
+        ("pgd", 0.3, [0.8, 0.5, 0.5, 0.7]),
+        ("pgd", 0.9, [1.0, 0.4, 0.5, 1.0]),  # 0.5 up, 0.3 up, what is left down
+        ("bim", 0.9, [1.0, 0.4, 0.5, 1.0]),
+        ("fgsm", 0.3, [0.8, 0.5, 0.5, 0.7]),
+    ):
+        options = {"norm": "l1", "eps": eps, "steps": STEPS.get(name, 60)}
+        found = make_adversary(name, **options)(linear(weight), x, [0, 0]).numpy()
+        np.testing.assert_allclose(found[0].ravel(), want, atol=2e-3)
+
+
 def test_targeted_on_a_linear_model_goes_the_other_way():
     weight = np.array([3.0, -1.0], np.float32)
     model, x = linear(weight), np.full((2, 1, 2, 1), 0.5, np.float32)
@@ -252,7 +266,7 @@ def test_default_steps_are_the_papers():
     ("settings", "message"),
     [
         ({"eps": -1}, "'eps' must be at least 0. Received: -1"),
-        ({"eps": float("nan")}, "'eps' must be finite"),
+        ({"eps": float("nan")}, "'eps' must be a number. Received: nan"),
         ({"steps": 0}, "'steps' must be at least 1. Received: 0"),
         ({"steps": 1.5}, "'steps' must be a whole number. Received: 1.5"),
         ({"step_size": 0}, "'step_size' must be greater than 0"),
@@ -260,7 +274,8 @@ def test_default_steps_are_the_papers():
         ({"restarts": 2, "random_start": False}, "'restarts' must be 1"),
         ({"decay": -0.5}, "'decay' must be at least 0"),
         ({"margin": -1}, "'margin' must be at least 0"),
-        ({"norm": "l3"}, "one of linf, l2. Received: 'l3'"),
+        ({"eot": 0}, "'eot' must be at least 1. Received: 0"),
+        ({"norm": "l3"}, "one of linf, l2, l1. Received: 'l3'"),
         ({"loss": "dlr"}, "one of cross-entropy, margin. Received: 'dlr'"),
         ({"keep": "first"}, "one of best, last. Received: 'first'"),
         ({"bounds": (1.0, 0.0)}, "bounds must be"),

@@ -44,3 +44,9 @@ def three():
 def two():
     """(model, x, y) of two classes, 8x8x1."""
     return (trained(2), *images(2, 12))
+
+
+@pytest.fixture(scope="session")
+def four():
+    """(model, x, y) of four classes, 8x8x1."""
+    return (trained(4), *images(4, 12))

@@ -1,29 +1,54 @@
-"""Our gradient attacks behind ART's door: its words, its units, its results or better."""
+"""Our attacks behind ART's door: its words, its units, its results or better."""
 
 import math
 
 import keras
 import numpy as np
 import pytest
+from art.attacks.attack import EvasionAttack
 from art.attacks.evasion import ProjectedGradientDescent
 from art.estimators.classification import TensorFlowV2Classifier
 
-from atk_latent.adversaries.names import ADVERSARIES, make_adversary
-from atk_latent.art_bridge import evasion, fast_attacks
+from atk_latent.art_bridge import fast_attacks
+from atk_latent.art_bridge.adversary_attack import ART_NORMS, NORMS, AdversaryAttack
+from atk_latent.art_bridge.bound_attack import change_size, seeded
 from atk_latent.art_bridge.estimator import estimator_for
-from atk_latent.art_bridge.evasion import change_size, make_attack, seeded
-from atk_latent.art_bridge.fast_attacks import FastPGD, MarginPGD
+from atk_latent.art_bridge.fast_attacks import (
+    APGD,
+    FAB,
+    APGDTargeted,
+    FABTargeted,
+    FastCarliniL2,
+    FastJSMA,
+    FastPGD,
+    FastSquare,
+    MarginPGD,
+    RayS,
+    StandardAutoAttack,
+)
 from atk_latent.errors import InputError
-from atk_latent.registry import ATTACKS
 
-SPECS = {
-    "fgsm": "fgsm:eps=0.2",
-    "rs-fgsm": "rs-fgsm:eps=0.2",
-    "pgd": "pgd:eps=0.2,steps=5",
-    "bim": "bim:eps=0.2,steps=5",
-    "mim": "mim:eps=0.2,steps=5",
-    "cw-pgd": "cw-pgd:eps=0.2,steps=5",
+EPS = 51.0  # of 255
+BALL = {"eps": EPS, "max_iter": 8}
+FACES = {
+    FastPGD: {**BALL, "eps_step": 20.0, "num_random_init": 1},
+    MarginPGD: {**BALL, "eps_step": 20.0},
+    APGD: {**BALL, "loss_type": "difference_logits_ratio"},
+    APGDTargeted: {**BALL, "nb_targets": 2},
+    FAB: BALL,
+    FABTargeted: BALL,
+    FastSquare: {"eps": 80.0, "max_iter": 80},
+    RayS: {"eps": 80.0, "max_iter": 80},
+    FastCarliniL2: {
+        "learning_rate": 0.05,
+        "binary_search_steps": 2,
+        "max_iter": 30,
+        "initial_const": 1.0,
+    },
+    FastJSMA: {"theta": 255.0, "gamma": 0.5},
+    StandardAutoAttack: {**BALL, "queries": 20},
 }
+UNSEEDED = (MarginPGD, FAB, FABTargeted, RayS, FastCarliniL2)  # nothing in them is drawn
 
 
 def arts(model, classes=3, **options):
@@ -50,54 +75,76 @@ def robust(estimator, x_adv, y):
     return float(np.mean(estimator.predict(x_adv).argmax(axis=1) == y))
 
 
-def test_every_adversary_has_an_attack_of_its_name():
-    assert set(SPECS) == set(ADVERSARIES) <= set(ATTACKS)
-    for name in SPECS:
-        assert ATTACKS.entry(name).target.startswith(fast_attacks.__name__)
-        assert ATTACKS[name].__self__.name == name
+def test_every_face_is_tested():
+    found = {kind for kind in vars(fast_attacks).values() if isinstance(kind, type)}
+    found = {kind for kind in found if issubclass(kind, AdversaryAttack)} - {AdversaryAttack}
+    assert found == set(FACES)
 
 
-@pytest.mark.parametrize(
-    ("name", "model_name"), [*((name, "three") for name in SPECS), ("cw-pgd", "two")]
-)
-def test_attack_by_name_keeps_the_contract_and_its_seed(name, model_name, request):
-    model, x, y = request.getfixturevalue(model_name)
+@pytest.mark.parametrize("face", FACES, ids=lambda face: face.__name__)
+def test_face_keeps_the_contract_on_arts_own_estimator(face, four):
+    """In its units, from one-hot labels, and the same for the same seed."""
+    model, x, y = four
+    scaled = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Rescaling(1 / 255), model])
+    estimator = arts(scaled, 4, clip_values=(0.0, 255.0))
+    pixels = np.asarray(x * 255, np.float64)
+    attack = face(estimator, batch_size=5, seed=3, **FACES[face])
+    found = attack.generate(pixels, np.eye(4)[y])
+    assert found.shape == pixels.shape and found.dtype == np.float64
+    assert found.min() >= 0 and found.max() <= 255
+    if getattr(attack, "eps", None) is not None:
+        assert change_size(pixels, found, attack.measure).max() <= attack.eps + 1e-3
+    assert robust(estimator, found, y) < robust(estimator, pixels, y)
+    np.testing.assert_array_equal(attack.generate(pixels, y), found)
+    attack.set_params(seed=4)
+    assert (face in UNSEEDED) == np.array_equal(attack.generate(pixels, y), found)
+
+
+@pytest.mark.parametrize("face", FACES, ids=lambda face: face.__name__)
+def test_parameters_are_arts_and_can_be_set(face, four):
+    attack = face(estimator_for(four[0]))
+    assert isinstance(attack, EvasionAttack) and attack.targeted is False
+    for name in face.attack_params:
+        assert hasattr(attack, name), name
+        attack.set_params(**{name: getattr(attack, name)})
+    again = face.of(attack.estimator, attack.settings())
+    assert again.settings() == attack.settings()
+    steps = "gamma" if face is FastJSMA else "max_iter"
+    before = attack.settings()
+    attack.set_params(**{steps: 0.5 if face is FastJSMA else 7})
+    assert attack.settings() != before
+    with pytest.raises(InputError, match=f"{steps} must be"):
+        attack.set_params(**{steps: -1})
+    with pytest.raises(ValueError, match="nothing"):
+        attack.set_params(nothing=1)
+
+
+@pytest.mark.parametrize("face", [FastCarliniL2, FastJSMA], ids=lambda face: face.__name__)
+def test_targeted_face_reaches_the_classes_wanted(face, four):
+    model, x, y = four
+    options = FACES[face] | ({"theta": 1.0} if face is FastJSMA else {})
+    attack = face(estimator_for(model), targeted=True, **options)
+    wanted = (y + 1) % 4
+    found = attack.generate(x, wanted)
+    assert robust(attack.estimator, found, wanted) > robust(attack.estimator, x, wanted) + 0.4
+    with pytest.raises(InputError, match="wanted classes"):
+        attack.generate(x)
+
+
+def test_what_was_found_is_kept(four, tmp_path):
+    model, x, y = four
     estimator = estimator_for(model)
-    bound = make_attack(SPECS[name], estimator)
-    assert (bound.name, bound.threat, bound.norm) == (name, "white-box, Linf", "linf")
-    with seeded(7):
-        x_adv = bound.generate(x, y)
-    assert x_adv.dtype == np.float32 and x_adv.min() >= 0 and x_adv.max() <= 1
-    assert 1e-4 < change_size(x, x_adv, "linf").max() <= 0.2 + 1e-6
-    assert estimator.compute_loss(x_adv, y, "mean") > estimator.compute_loss(x, y, "mean")
-    assert robust(estimator, x_adv, y) < robust(estimator, x, y)
-    with seeded(7):
-        np.testing.assert_array_equal(bound.generate(x, y), x_adv)
-
-
-@pytest.mark.parametrize("name", SPECS)
-def test_defaults_are_those_of_the_adversary(name, three):
-    estimator = estimator_for(three[0])
-    attack = make_attack(name, estimator).attack
-    want = make_adversary(name, eps=8 / 255).settings
-    found = attack.settings()
-    assert found.step_size == pytest.approx(want.step_length)
-    for field in ("eps", "norm", "steps", "random_start", "restarts", "decay", "loss", "keep"):
-        assert getattr(found, field) == getattr(want, field), field
-    l2 = make_attack(f"{name}:norm=l2", estimator)
-    assert (l2.eps, l2.threat, l2.attack.norm) == (128 / 255, "white-box, L2", 2)
-
-
-def test_pgd_means_what_it_means_in_art(three):
-    estimator = estimator_for(three[0])
-    spec = "pgd:eps=0.3,steps=40"
-    ours, theirs = make_attack(spec, estimator), make_attack(f"art:{spec}", estimator)
-    assert isinstance(ours.attack, FastPGD) and ours.attack.num_random_init == 1
-    for name in ("norm", "eps", "eps_step", "max_iter", "num_random_init", "batch_size"):
-        assert getattr(ours.attack, name) == getattr(theirs.attack, name)
-    assert (ours.threat, ours.norm, ours.eps) == (theirs.threat, theirs.norm, theirs.eps)
-    assert ours.settings == {**theirs.settings, "keep": "best"}
-    assert type(make_attack("art:fgsm", estimator).attack).__module__.startswith("art.")
+    suite = StandardAutoAttack(estimator, eps=0.15, max_iter=5, queries=20, folder=tmp_path, seed=1)
+    found = suite.generate(x, y)
+    names = [record.name for record in suite.result.components]
+    assert names == ["apgd-ce", "apgd-t", "fab-t", "square"]
+    assert suite.result.robust_accuracy == robust(estimator, found, y)
+    left = suite.result.robust
+    np.testing.assert_array_equal(found[left], x[left])
+    assert any(tmp_path.iterdir())
+    rays = RayS(estimator, eps=None, max_iter=60)
+    size = change_size(x, rays.generate(x, y), "linf")
+    np.testing.assert_allclose(rays.result.distance, size, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -157,14 +204,11 @@ def test_targeted_reaches_its_class(three):
         attack.generate(x)
 
 
-def test_margin_is_a_setting_and_may_be_zero(three):
-    model, x, y = three
-    bound = make_attack("cw-pgd:eps=0.2,steps=3,margin=0", estimator_for(model))
-    assert bound.attack.margin == bound.settings["margin"] == bound.attack.settings().margin == 0
-    assert change_size(x, bound.generate(x, y), "linf").max() > 1e-4
-    assert make_attack("cw-pgd", estimator_for(model)).attack.margin == 50
-    bound.attack.set_params(margin=3.0)
-    assert bound.attack.settings().margin == 3
+def test_margin_is_a_parameter_and_may_be_zero(three):
+    attack = MarginPGD(estimator_for(three[0]), margin=0)
+    assert attack.settings().margin == 0 and attack.settings().loss == "margin"
+    attack.set_params(margin=3.0)
+    assert attack.settings().margin == 3
 
 
 def test_seed_and_restarts(three):
@@ -181,19 +225,20 @@ def test_seed_and_restarts(three):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"norm": 1}, "norm must be np.inf, 'inf' or 2. Received: 1"),
-        ({"eps": -0.1}, "'eps' must be at least 0"),
-        ({"eps": np.zeros(3)}, "eps must be one number"),
+        ({"norm": 3}, "norm must be np.inf, 'inf', 1 or 2. Received: 3"),
+        ({"eps": -0.1}, "eps must be at least 0"),
+        ({"eps": np.zeros(3)}, "eps must be a number"),
         ({"eps_step": 0}, "eps_step must be greater than 0. Received: 0"),
-        ({"max_iter": 0}, "max_iter must be a whole number, at least 1. Received: 0"),
+        ({"max_iter": 0}, "max_iter must be at least 1. Received: 0"),
         ({"max_iter": 1.5}, "max_iter must be a whole number"),
-        ({"num_random_init": -1}, "num_random_init must be a whole number, at least 0"),
+        ({"num_random_init": -1}, "num_random_init must be at least 0"),
         ({"batch_size": 0}, "batch_size must be a whole number, at least 1"),
         ({"targeted": "yes"}, "targeted must be a bool. Received: 'yes'"),
-        ({"decay": -1.0}, "'decay' must be at least 0"),
+        ({"decay": -1.0}, "decay must be at least 0"),
         ({"keep": "first"}, "one of best, last"),
         ({"seed": -1}, "'seed' must be at least 0"),
         ({"verbose": 1}, "verbose must be a bool"),
+        ({"epz": 1}, "unknown parameter 'epz'"),
     ],
 )
 def test_wrong_parameter_is_refused_at_once(options, message, three):
@@ -211,31 +256,13 @@ def test_wrong_input_is_refused(three):
         attack.generate(x, y + 5)
     with pytest.raises(InputError, match="masks"):
         attack.generate(x, y, mask=np.ones_like(x))
-    with pytest.raises(InputError, match="'margin'"):
+    with pytest.raises(InputError, match="margin must"):
         MarginPGD(estimator_for(model), margin=-1)
     low, high = np.zeros((8, 8, 1)), np.linspace(0.5, 1, 64).reshape(8, 8, 1)
     with pytest.raises(InputError, match="same for every"):
         FastPGD(arts(model, clip_values=(low, high)))
 
 
-@pytest.mark.parametrize(
-    ("spec", "message"),
-    [
-        ("bim:restarts=2", "'restarts' must be 0 for bim"),
-        ("mim:decay=-1", "'decay' must be at least 0"),
-        ("cw-pgd:margin=-1", "'margin' must be at least 0"),
-        ("rs-fgsm:step_size=0", "'step_size' must be greater than 0"),
-        ("pgd:keep=first", "one of best, last"),
-        ("mim:eps=0.1,step_size=0.2", "'step_size' must be at most eps"),
-        ("art:bim", "ART has no attack 'bim'"),
-    ],
-)
-def test_wrong_spec_is_one_line(spec, message, three):
-    with pytest.raises(InputError) as error:
-        make_attack(spec, estimator_for(three[0]))
-    assert message in str(error.value) and "\n" not in str(error.value)
-
-
-def test_art_words_of_the_settings():
-    assert set(fast_attacks._NORMS) == {math.inf, "inf", 2}
-    assert set(fast_attacks._ART_NORMS) == {"linf", "l2"} < set(evasion.NORMS)
+def test_art_words_of_the_norms():
+    assert set(NORMS) == {math.inf, "inf", 2, 1}
+    assert {NORMS[norm]: norm for norm in ART_NORMS.values()} == ART_NORMS

@@ -7,6 +7,8 @@ from art.estimators.classification import TensorFlowV2Classifier
 from keras import layers
 
 from atk_latent import LADDERAttack, LADDERTrainer
+from atk_latent.art_bridge import trainers
+from atk_latent.art_bridge.estimator import CompiledKerasClassifier
 from atk_latent.art_bridge.trainers import UnitPixels, integer_labels
 from atk_latent.errors import InputError
 
@@ -155,6 +157,84 @@ def test_labels_of_every_form_become_integers():
         integer_labels(np.array([3]), 3)
     with pytest.raises(InputError, match="shape"):
         integer_labels(np.zeros((2, 5)), 3)
+
+
+SMALL = {"epochs": 1, "batch_size": 32, "learning_rate": 0.05}
+IN_A_BALL = {**SMALL, "preset": "quick", "algorithm": "sgd", "eps": 0.05}
+TRAINERS = {
+    trainers.LADDERTrainer: FAST,
+    trainers.TRADESLADDERTrainer: FAST,
+    trainers.PGDTrainer: {**IN_A_BALL, "steps": 2},
+    trainers.FGSMTrainer: {**IN_A_BALL, "alpha": 0.5},
+    trainers.FreeTrainer: {**IN_A_BALL, "replays": 2},
+    trainers.TRADESTrainer: {**IN_A_BALL, "steps": 2, "awp_gamma": 0.01},
+    trainers.MARTTrainer: {**IN_A_BALL, "steps": 2},
+    trainers.AugmentTrainer: {**SMALL, "attack": "fgsm:eps=0.05", "examples_per_class": 10},
+}
+
+
+def test_every_trainer_is_in_the_table():
+    named = {kind for kind in vars(trainers).values() if isinstance(kind, type)}
+    named = {kind for kind in named if issubclass(kind, trainers.MethodTrainer)}
+    named -= {trainers.MethodTrainer}
+    assert {kind.method for kind in named} == {kind.method for kind in TRAINERS}
+
+
+@pytest.fixture(scope="module")
+def trained_weights():
+    return estimator(high=255.0).model.get_weights()
+
+
+@pytest.mark.parametrize("kind", TRAINERS, ids=lambda kind: kind.__name__)
+def test_every_trainer_keeps_the_contract(kind, trained_weights):
+    classifier = estimator(high=255.0, train=False)
+    classifier.model.set_weights(trained_weights)
+    x, y = blobs(high=255.0)
+    logs = []
+    watch = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, now: logs.append(now))
+    trainer = kind(classifier, **TRAINERS[kind])
+    trainer.fit(x, np.eye(3)[y], validation_data=(x, y), nb_epochs=1, callbacks=[watch])
+    assert trainer.get_classifier() is classifier
+    after = classifier.model.get_weights()
+    moved = [np.abs(a - b).max() for a, b in zip(after, trained_weights, strict=True)]
+    assert max(moved) > 1e-5
+    assert len(logs) == 1
+    assert {"loss", "adversarial_accuracy", "val_accuracy"} <= set(logs[0])
+    assert accuracy(classifier, x, y) > 0.9
+
+
+def test_our_own_estimator_is_trained_as_well(trained_weights):
+    model = estimator(high=255.0, train=False).model
+    model.set_weights(trained_weights)
+    ours = CompiledKerasClassifier(model, 3, (28, 28, 1), clip_values=(0, 255))
+    x, y = blobs(high=255.0)
+    before = ours.predict(x[:4])
+    trainers.FGSMTrainer(ours, **IN_A_BALL).fit_generator(NumpyDataGenerator(x, y, batch_size=30))
+    assert np.abs(ours.predict(x[:4]) - before).max() > 1e-4
+
+
+def test_an_art_attack_makes_the_fixed_set_targeted_or_not(trained_weights):
+    classifier = estimator(high=255.0, train=False)
+    classifier.model.set_weights(trained_weights)
+    x, y = blobs(high=255.0)
+    asked = []
+
+    class Watched(FastGradientMethod):
+        def generate(self, x, y=None, **options):
+            asked.append((x, np.argmax(y, axis=1)))
+            return super().generate(x, y, **options)
+
+    for targeted in (False, True):
+        attack = Watched(classifier, eps=25.0, targeted=targeted)
+        trainer = trainers.AugmentTrainer(classifier, attack, **SMALL, examples_per_class=10)
+        trainer.fit(x, y)
+        original, x_adv, labels = trainer.trained._made["examples"]
+        assert np.bincount(labels).tolist() == [10, 10, 10]
+        np.testing.assert_allclose(np.abs(x_adv - original).max(), 25 / 255, rtol=1e-5)
+        np.testing.assert_allclose(asked[-1][0], 255 * original, rtol=1e-5)
+        assert np.all((asked[-1][1] != labels) == targeted)
+    with pytest.raises(InputError, match="Received: int"):
+        trainers.AugmentTrainer(classifier, 3)
 
 
 def test_ladder_attack_is_an_art_attack():

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from atk_latent.art_bridge.evasion import BoundAttack
+from atk_latent.art_bridge.bound_attack import BoundAttack
 from atk_latent.errors import InputError
 from atk_latent.evaluation import runner
 

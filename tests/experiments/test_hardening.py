@@ -208,6 +208,65 @@ def test_natural_training_is_a_method_too(digits, tmp_path):
     assert not (tmp_path / "run" / "ladder_strip.png").exists()
 
 
+QUICKEST = {"epochs": "3", "eps": "0.1", "steps": "2", "algorithm": "sgd", "learning_rate": "0.1"}
+
+
+def test_adversarial_training_starts_from_scratch_and_measures_itself(digits, tmp_path):
+    folder = tmp_path / "run"
+    card = harden(request(method="pgd", overrides=QUICKEST), digits, folder)
+    assert card["vanilla_clean_accuracy"] is None
+    assert not list((folder / "helpers").iterdir())
+    assert card["clean_accuracy"] > 0.5
+    assert 0 < card["metrics"]["pgd_accuracy"] <= card["clean_accuracy"]
+    assert card["metrics"]["pgd_eps"] == 0.1
+    assert "accuracy" not in (folder / "history.csv").read_text().splitlines()[0].split(",")
+
+
+def test_adversarial_training_starts_from_a_model_that_is_given(run, digits, tmp_path):
+    start = run[0] / "helpers" / "vanilla.keras"
+    given = request(method="pgd", model=str(start), overrides={**QUICKEST, "epochs": "0"})
+    card = harden(given, digits, tmp_path / "run")
+    assert card["clean_accuracy"] == card["vanilla_clean_accuracy"]
+    assert card["clean_accuracy"] == run[1]["vanilla_clean_accuracy"]
+
+
+def test_a_fixed_set_is_made_once_on_the_vanilla_model(run, digits, tmp_path):
+    folder = tmp_path / "run"
+    augment = request(
+        method="augment",
+        model=str(run[0] / "helpers" / "vanilla.keras"),
+        overrides={"attack": "fgsm:eps=0.2", "examples_per_class": "20", "epochs": "2"},
+    )
+    with pytest.raises(Interrupted):
+        harden(augment, digits, folder, progress=stop_at("classifier"))
+    with np.load(folder / "helpers" / "examples.npz") as made:
+        assert made["x_adv"].shape == (60, 28, 28, 1)
+        assert np.bincount(made["y"]).tolist() == [20, 20, 20]
+        assert np.abs(made["x_adv"] - made["x"]).max() == pytest.approx(0.2, abs=1e-6)
+    before = (folder / "helpers" / "examples.npz").stat().st_mtime_ns
+    card = harden(augment, digits, folder, resume=True)
+    assert (folder / "helpers" / "examples.npz").stat().st_mtime_ns == before
+    assert card["vanilla_clean_accuracy"] == run[1]["vanilla_clean_accuracy"]
+    assert card["settings"]["attack"] == "fgsm:eps=0.2"
+
+
+def test_an_attack_that_does_not_exist_costs_nothing(digits, tmp_path):
+    wrong = request(method="augment", overrides={"attack": "fgms"})
+    with pytest.raises(InputError, match="'fgsm'"):
+        harden(wrong, digits, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_extra_images_are_labelled_by_a_vanilla_model_trained_for_it(digits, tmp_path):
+    np.savez(tmp_path / "extra.npz", x=digits.x_test)
+    extra = {**QUICKEST, "extra_data": str(tmp_path / "extra.npz"), "early_stopping": "true"}
+    card = harden(request(method="pgd", overrides=extra), digits, tmp_path / "run")
+    assert (tmp_path / "run" / "helpers" / "vanilla.keras").exists()
+    assert card["vanilla_clean_accuracy"] > 0.8
+    assert "val_pgd_accuracy" in (tmp_path / "run" / "history.csv").read_text()
+
+
 def test_a_trained_model_of_the_users_own_is_hardened(run, digits, tmp_path):
     own = request(model=str(run[0] / "helpers" / "vanilla.keras"))
     card = harden(own, digits, tmp_path / "run")

@@ -41,7 +41,8 @@ def test_default_model_has_the_published_size(builder, count, latents, classes):
 
 
 def test_registry_names_are_these_builders():
-    assert [MODELS[name] for name in MODELS] == [lenet, svhnnet, celebanet, cifarnet]
+    names = ("lenet", "svhnnet", "celebanet", "cifarnet")
+    assert [MODELS[name] for name in names] == [lenet, svhnnet, celebanet, cifarnet]
 
 
 @pytest.mark.parametrize(

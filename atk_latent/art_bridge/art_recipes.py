@@ -1,179 +1,31 @@
 """ART's evasion attacks by name, with our words, typed settings and an honest threat text.
 
 An attack is one frozen dataclass: its fields are the settings a user may write
-(``pgd:eps=8/255,steps=20``), its class variables say which ART class it is and what our
-words are called there. A registered attack is a factory
-``(estimator, settings, context) -> BoundAttack``; `make_attack` finds it by its name.
+(``deepfool:steps=20``), its class variables say which ART class it is and what our words are
+called there. What is registered is ``bind``, a factory
+``(estimator, settings, context) -> BoundAttack``; ``art:name`` finds every one of them.
 """
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import math
-import random
-import warnings
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import tensorflow as tf
 
 from atk_latent import config
+from atk_latent.adversaries import losses
+from atk_latent.art_bridge.bound_attack import (
+    NORMS,
+    BoundAttack,
+    change_size,
+    check_radius,
+    default_eps,
+)
 from atk_latent.art_bridge.estimator import CompiledKerasClassifier
 from atk_latent.errors import InputError
-from atk_latent.registry import ATTACKS
-
-NORMS: dict[str, tuple[str, float]] = {
-    "linf": ("Linf", math.inf),
-    "l2": ("L2", 2),
-    "l0": ("L0", 0),
-}
-
-
-def change_size(x: np.ndarray, x_adv: np.ndarray, norm: str) -> np.ndarray:
-    """The size of each image's change.
-
-    Args:
-        x: images (n, height, width, channels).
-        x_adv: the changed images, same shape.
-        norm: "linf", "l2" or "l0" (values changed, a count).
-
-    Returns:
-        float64 (n,).
-    """
-    change = (x_adv.astype(np.float64) - x.astype(np.float64)).reshape(len(x), -1)
-    return np.linalg.norm(change, ord=NORMS[norm][1], axis=1)
-
-
-def default_eps(image_shape: tuple[int, ...], norm: str = "linf") -> float:
-    """The radius an attack takes when none is given, the customary one of the data.
-
-    0.3 in Linf and 1.5 in L2 for 28x28x1 images (MNIST and its kin), 8/255 and 128/255 for
-    all others.
-    """
-    digits = tuple(image_shape) == (28, 28, 1)
-    if norm == "l2":
-        return 1.5 if digits else 128 / 255
-    return 0.3 if digits else 8 / 255
-
-
-@dataclass(frozen=True)
-class BoundAttack:
-    """An attack with its settings, bound to the estimator it is crafted on.
-
-    Args:
-        name: as registered, "pgd".
-        threat: what the attacker knows and may do: "white-box, Linf".
-        norm: "linf", "l2" or "l0", what `eps` is measured in; any other word where no ball
-            in pixels describes the attack.
-        eps: radius of the ball in [0, 1] pixel units; None: no bound.
-        attack: anything with ``generate(x, y)``: an ART EvasionAttack or an adapter.
-        label: how results call it; default `name`.
-        minimal: the attack looks for a small change, not for one inside a ball: with `eps`
-            an image changed by more counts as not attacked and is handed back as it was.
-        settings: every setting it ran with, for the record.
-        surrogate: the model the attack is crafted on where that is not the estimator it is
-            bound to, as for examples made with another model's helpers.
-    """
-
-    name: str
-    threat: str
-    norm: str
-    eps: float | None
-    attack: Any
-    label: str = ""
-    minimal: bool = False
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    surrogate: str | None = None
-
-    @property
-    def shown(self) -> str:
-        """What results call the attack."""
-        return self.label or self.name
-
-    def generate(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Attacks `x`.
-
-        Args:
-            x: float32 images (n, height, width, channels) in [0, 1].
-            y: int64 labels (n,).
-
-        Returns:
-            float32 attacked images, the shape of `x`.
-        """
-        with quiet():
-            x_adv = np.asarray(self.attack.generate(x=np.array(x), y=np.array(y)), np.float32)
-        if self.minimal and self.eps is not None:
-            outside = change_size(x, x_adv, self.norm) > self.eps
-            x_adv = np.where(outside.reshape(-1, *([1] * (x.ndim - 1))), x, x_adv)
-        return x_adv
-
-
-def make_attack(spec: str, estimator: Any, **context: Any) -> BoundAttack:
-    """The attack that `spec` describes, ready to run on `estimator`.
-
-    Args:
-        spec: ``name`` or ``name:key=value,key=value``; ``art:name`` takes ART's own where
-            the name alone would be ours.
-        estimator: the ART estimator the attack is crafted on.
-        context: what an attack may need beside it: `run` (Path of the target's run folder
-            or None), `seed`, `data` (Dataset), `progress`.
-
-    Raises:
-        InputError: on an unknown name or setting (with the nearest one) or a value that
-            cannot be.
-    """
-    name, settings = config.spec(spec)
-    if name.startswith("art:"):
-        known = {recipe.name: recipe for recipe in RECIPES}
-        plain = name.removeprefix("art:")
-        if plain not in known:
-            ATTACKS.entry(plain)  # an unknown name gets its hint
-            raise InputError(f"ART has no attack '{plain}'. It has: {', '.join(known)}")
-        factory = known[plain].bind
-    else:
-        factory = ATTACKS[name]
-    try:
-        return factory(estimator, settings, context)
-    except InputError as error:
-        raise InputError(f"attack '{name}': {error}") from None
-
-
-@contextlib.contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Makes what draws from global random state reproducible, as ART's attacks do.
-
-    Seeds Python, NumPy and TensorFlow. The state of Python and NumPy is put back at the
-    end; TensorFlow has no way to read its own, so its global seed stays set.
-
-    Args:
-        seed: int in [0, 2**32).
-    """
-    python, numpy = random.getstate(), np.random.get_state()
-    try:
-        random.seed(seed)
-        np.random.seed(seed)
-        tf.random.set_seed(seed)
-        yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Holds back ART's log lines and NumPy's warnings of its divisions by zero."""
-    logger = logging.getLogger("art")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 def _positive(name: str, value: float | None) -> None:
@@ -256,9 +108,7 @@ class _Ball(Recipe):
     eps: float | None = None
 
     def __post_init__(self) -> None:
-        _positive("eps", self.eps)
-        if self.eps is not None and self.measure == "linf":
-            config.check_range("eps", self.eps, 0, 1)
+        check_radius(self.eps, self.measure)
 
     def filled(self, estimator: Any) -> Recipe:
         """With the customary radius where none is given."""
@@ -390,7 +240,7 @@ class _Minimal(Recipe):
     eps: float | None = None
 
     def __post_init__(self) -> None:
-        _positive("eps", self.eps)
+        check_radius(self.eps, "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -644,24 +494,9 @@ class HopSkipJump(_Minimal):
         return _FromOtherClass(super().create(estimator), self.draws)
 
 
-def difference_of_logits_ratio(y: Any, logits: Any) -> Any:
-    """The DLR loss of AutoAttack: how far the best other class is ahead, scale taken out.
-
-    Args:
-        y: one-hot float32 (batch, classes).
-        logits: float32 (batch, classes >= 3).
-
-    Returns:
-        float32 (batch,).
-
-    Reference: Croce and Hein, ICML 2020, Eq. 5. Differs from ART's: the 1e-12 of the
-        official code in the denominator, and no loop over samples.
-    """
-    top = tf.math.top_k(logits, 3).values
-    own = tf.reduce_sum(y * logits, axis=1)
-    wins = tf.argmax(logits, axis=1) == tf.argmax(y, axis=1)
-    other = tf.where(wins, top[:, 1], top[:, 0])
-    return (other - own) / (top[:, 0] - top[:, 2] + 1e-12)
+def _dlr(y: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """`losses.dlr` as the loss of an estimator: one-hot labels first."""
+    return losses.dlr(logits, tf.argmax(y, axis=1, output_type=tf.int32))
 
 
 class _Projected:
@@ -717,9 +552,9 @@ class AutoAttack(_Ball):
         import art.attacks.evasion as evasion
 
         eps, size = self.eps or 0.0, getattr(estimator, "batch_size", 128)
-        losses: list[Any] = [None]
+        objectives: list[Any] = [None]
         if estimator.nb_classes > 2:
-            losses.append(difference_of_logits_ratio)
+            objectives.append(_dlr)
         parts: list[Any] = [
             evasion.AutoProjectedGradientDescent(
                 _with_loss(estimator, loss),
@@ -731,7 +566,7 @@ class AutoAttack(_Ball):
                 loss_type=None,
                 verbose=False,
             )
-            for loss in losses
+            for loss in objectives
         ]
         for part in parts:
             part.targeted = False
@@ -772,12 +607,6 @@ RECIPES: tuple[type[Recipe], ...] = (
     HopSkipJump,
     AutoAttack,
 )
-fgsm = FGSM.bind
-pgd = PGD.bind
-cw_l2 = CarliniL2.bind
 cw_linf = CarliniLinf.bind
-jsma = JSMA.bind
 deepfool = DeepFool.bind
-square = Square.bind
 hopskipjump = HopSkipJump.bind
-autoattack = AutoAttack.bind

@@ -1,0 +1,150 @@
+"""An attack bound to the estimator it is crafted on, and what all of them share."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import random
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from atk_latent.config import check_range
+from atk_latent.errors import InputError
+
+NORMS: dict[str, tuple[str, float]] = {
+    "linf": ("Linf", math.inf),
+    "l2": ("L2", 2),
+    "l1": ("L1", 1),
+    "l0": ("L0", 0),
+}
+
+
+def change_size(x: np.ndarray, x_adv: np.ndarray, norm: str) -> np.ndarray:
+    """The size of each image's change.
+
+    Args:
+        x: images (n, height, width, channels).
+        x_adv: the changed images, same shape.
+        norm: "linf", "l2", "l1" or "l0" (values changed, a count).
+
+    Returns:
+        float64 (n,).
+    """
+    change = (x_adv.astype(np.float64) - x.astype(np.float64)).reshape(len(x), -1)
+    return np.linalg.norm(change, ord=NORMS[norm][1], axis=1)
+
+
+def default_eps(image_shape: tuple[int, ...], norm: str = "linf") -> float:
+    """The radius an attack takes when none is given, the customary one of the data.
+
+    For 28x28x1 images (MNIST and its kin) 0.3 in Linf, 1.5 in L2 and 10 in L1; for all
+    others 8/255, 128/255 and 12.
+    """
+    digits = tuple(image_shape) == (28, 28, 1)
+    radii = {"linf": (0.3, 8 / 255), "l2": (1.5, 128 / 255), "l1": (10.0, 12.0)}
+    return radii[norm][0 if digits else 1]
+
+
+def check_radius(eps: float | None, norm: str) -> None:
+    """Refuses a radius that is not above 0 or, in Linf, more than all of [0, 1]; None passes.
+
+    Raises:
+        InputError: naming the range and the value.
+    """
+    if eps is not None and not eps > 0:
+        raise InputError(f"setting 'eps' must be greater than 0. Received: {eps!r}")
+    if eps is not None and norm == "linf":
+        check_range("eps", eps, 0, 1)
+
+
+@dataclass(frozen=True)
+class BoundAttack:
+    """An attack with its settings, bound to the estimator it is crafted on.
+
+    Args:
+        name: as registered, "pgd".
+        threat: what the attacker knows and may do: "white-box, Linf".
+        norm: "linf", "l2", "l1" or "l0", what `eps` is measured in; any other word where no ball
+            in pixels describes the attack.
+        eps: radius of the ball in [0, 1] pixel units; None: no bound.
+        attack: anything with ``generate(x, y)``: an ART EvasionAttack or an adapter.
+        label: how results call it; default `name`.
+        minimal: the attack looks for a small change, not for one inside a ball: with `eps`
+            an image changed by more counts as not attacked and is handed back as it was.
+        settings: every setting it ran with, for the record.
+        surrogate: the model the attack is crafted on where that is not the estimator it is
+            bound to, as for examples made with another model's helpers.
+    """
+
+    name: str
+    threat: str
+    norm: str
+    eps: float | None
+    attack: Any
+    label: str = ""
+    minimal: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    surrogate: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """What results call the attack."""
+        return self.label or self.name
+
+    def generate(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Attacks `x`.
+
+        Args:
+            x: float32 images (n, height, width, channels) in [0, 1].
+            y: int64 labels (n,).
+
+        Returns:
+            float32 attacked images, the shape of `x`.
+        """
+        with quiet():
+            x_adv = np.asarray(self.attack.generate(x=np.array(x), y=np.array(y)), np.float32)
+        if self.minimal and self.eps is not None:
+            outside = change_size(x, x_adv, self.norm) > self.eps
+            x_adv = np.where(outside.reshape(-1, *([1] * (x.ndim - 1))), x, x_adv)
+        return x_adv
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Makes what draws from global random state reproducible, as ART's attacks do.
+
+    Seeds Python, NumPy and TensorFlow. The state of Python and NumPy is put back at the
+    end; TensorFlow has no way to read its own, so its global seed stays set.
+
+    Args:
+        seed: int in [0, 2**32).
+    """
+    python, numpy = random.getstate(), np.random.get_state()
+    try:
+        random.seed(seed)
+        np.random.seed(seed)
+        tf.random.set_seed(seed)
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Holds back ART's log lines and NumPy's warnings of its divisions by zero."""
+    logger = logging.getLogger("art")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

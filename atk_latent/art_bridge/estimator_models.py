@@ -1,0 +1,122 @@
+"""What an estimator asks of a Keras model: its shapes, a part of it, a fresh copy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import keras
+import numpy as np
+
+from atk_latent.errors import InputError
+from atk_latent.models import latent
+
+
+def image_shape(model: Any, given: tuple[int, ...] | None) -> tuple[int, ...]:
+    """The shape of one image, as the model says it or as given.
+
+    Raises:
+        InputError: if the two differ, or neither is known.
+    """
+    try:
+        said = model.input_shape
+    except (AttributeError, ValueError):
+        said = None
+    said = tuple(said[1:]) if isinstance(said, tuple) else None
+    if given is not None:
+        fits = said is None or (
+            len(said) == len(given)
+            and all(s in (None, g) for s, g in zip(said, given, strict=True))
+        )
+        if not fits:
+            raise InputError(f"the model takes images of shape {said}, not {tuple(given)}")
+        return tuple(int(side) for side in given)
+    if said is None or None in said:
+        raise InputError("the model does not say the shape of its images: give input_shape")
+    return said
+
+
+def class_count(model: Any, shape: tuple[int, ...], given: int | None) -> int:
+    """How many logits the model gives.
+
+    Raises:
+        InputError: if it does not end in logits, or not in as many as given.
+    """
+    latent.require_logits(model)
+    try:
+        said = model.output_shape
+    except (AttributeError, ValueError):
+        said = model(np.zeros((1, *shape), np.float32), training=False).shape
+    said = tuple(said)
+    if len(said) != 2 or (given is not None and said[1] != given):
+        wanted = f"(batch, {given})" if given else "(batch, classes)"
+        raise InputError(f"the model must give logits of shape {wanted}. Received: {said}")
+    return int(said[1])
+
+
+def up_to(model: Any, layer: int | str, shape: tuple[int, ...]) -> Callable[..., Any]:
+    """The part of `model` that ends with `layer`.
+
+    Raises:
+        InputError: if there is no such layer, or the model cannot be read.
+    """
+    for deep in (False, True):
+        trace = latent._read_any(model, shape, deep=deep)
+        if isinstance(layer, str):
+            path, known = latent._named(trace, layer), latent._listed(trace)
+        else:
+            layers = model.layers
+            known = f"0 to {len(layers) - 1}, or from the end -1 to {-len(layers)}"
+            wanted = layers[layer] if -len(layers) <= layer < len(layers) else None
+            if isinstance(wanted, keras.layers.InputLayer):
+                return lambda x, training: x
+            path = _last(p for p in trace.walk() if p[-1].operation is wanted)
+        if path is not None:
+            return _ending(trace, path)
+    raise InputError(f"model '{model.name}' has no layer {layer!r}. Known: {known}")
+
+
+def _last(paths: Iterable[Any]) -> Any:
+    found = list(paths)
+    return found[-1] if found else None
+
+
+def _ending(trace: Any, path: Any) -> keras.Model:
+    call = path[0]
+    if len(path) == 1:
+        return keras.Model(trace.image, call.output)
+    return keras.Model(trace.image, _ending(call.inside, path[1:])(call.inputs[0]))
+
+
+def fresh_copy(model: keras.Model, image_shape: tuple[int, ...]) -> keras.Model:
+    """A new model of the same configuration, its weights drawn anew by its initialisers.
+
+    What a `Normalization` layer was adapted to stays, for it is not learned. An initialiser
+    with a seed of its own draws the same weights again.
+
+    Raises:
+        InputError: if the model cannot be made from its configuration.
+    """
+    try:
+        if isinstance(model, keras.Sequential) or getattr(model, "inputs", None):
+            copy = keras.models.clone_model(model)
+        else:
+            copy = type(model).from_config(model.get_config())
+        if not copy.built:
+            copy(np.zeros((1, *image_shape), np.float32), training=False)
+    except Exception as error:  # whatever a user's own layer raises
+        raise InputError(
+            f"model '{model.name}' ({type(model).__name__}) cannot be made anew: "
+            f"{str(error).splitlines()[0] if str(error) else type(error).__name__}. "
+            "Give it a get_config() that says the arguments of its constructor"
+        ) from error
+    for old, new in zip(_flat(model), _flat(copy), strict=True):
+        if isinstance(old, keras.layers.Normalization) and old.weights:
+            new.set_weights(old.get_weights())
+            new.finalize_state()
+    return copy
+
+
+def _flat(model: keras.Model) -> list[keras.layers.Layer]:
+    nested = [_flat(part) if isinstance(part, keras.Model) else [part] for part in model.layers]
+    return [layer for part in nested for layer in part]

@@ -1,0 +1,316 @@
+"""How an estimator trains: batches in, one compiled step, Keras callbacks told."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from art.data_generators import DataGenerator, TensorFlowV2DataGenerator
+
+from atk_latent.art_bridge import estimator_graphs as graphs
+from atk_latent.art_bridge import estimator_models as models
+from atk_latent.art_bridge.estimator_graphs import as_array, as_float32
+from atk_latent.errors import InputError
+
+Batches = Callable[[], Iterator[tuple[Any, Any]]]
+
+
+def shuffled(x: Any, y: Any, size: int, seed: int | None) -> Batches:
+    """Batches of arrays, in a new order of *all* samples at each epoch.
+
+    Args:
+        x: (n, ...); y: (n, ...). size: samples at once.
+        seed: of the orders; None draws it from NumPy's global state, as ART's attacks do.
+    """
+    rng = np.random.default_rng(np.random.randint(2**31) if seed is None else seed)
+
+    def batches() -> Iterator[tuple[Any, Any]]:
+        order = rng.permutation(len(x))
+        for start in range(0, len(order), size):
+            chosen = order[start : start + size]
+            yield x[chosen], y[chosen]
+
+    return batches
+
+
+def generated(generator: DataGenerator) -> Batches:
+    """Batches of an ART data generator; an epoch shows `size` samples.
+
+    Raises:
+        InputError: if it is no data generator, or does not know its size.
+    """
+    if not isinstance(generator, DataGenerator):
+        raise InputError(
+            f"generator must be an ART DataGenerator. Received: {type(generator).__name__}"
+        )
+    if isinstance(generator, TensorFlowV2DataGenerator):
+        return lambda: iter(generator.iterator)
+    if not generator.size:
+        raise InputError("the data generator must know its size: give it size=")
+    count = -(-generator.size // generator.batch_size)
+    return lambda: (generator.get_batch() for _ in range(count))
+
+
+def run_epochs(
+    model: keras.Model,
+    optimizer: Any,
+    learn: Callable[[Any, Any], Mapping[str, Any] | None],
+    batches: Batches,
+    *,
+    epochs: int,
+    verbose: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    scheduler: Callable[[int], Any] | None = None,
+    validate: Callable[[], dict[str, float]] | None = None,
+) -> None:
+    """Shows every epoch's batches to `learn`.
+
+    Args:
+        model: whose weights `learn` moves; callbacks see it, and `optimizer` as its own.
+        learn: (images, labels) -> figures of the batch, or None.
+        callbacks: of Keras; `model.stop_training` ends the run after the epoch.
+        scheduler: called with the number of the epoch, from 0, at its end.
+        validate: figures of held-out images, taken at the end of each epoch.
+    """
+    with _lent(model, optimizer):
+        told = keras.callbacks.CallbackList(
+            list(callbacks), add_progbar=verbose, model=model, verbose=int(verbose), epochs=epochs
+        )
+        model.stop_training = False
+        told.on_train_begin()
+        logs: dict[str, float] = {}
+        for epoch in range(epochs):
+            told.on_epoch_begin(epoch)
+            logs = _one_epoch(learn, batches(), told)
+            logs.update(validate() if validate else {})
+            told.on_epoch_end(epoch, logs)
+            if scheduler is not None:
+                scheduler(epoch)
+            if model.stop_training:
+                break
+        told.on_train_end(logs)
+
+
+def _one_epoch(learn: Callable[..., Any], batches: Iterator[Any], told: Any) -> dict[str, float]:
+    """The means over the epoch so far go to the callbacks after each batch, as in Keras."""
+    logs: dict[str, float] = {}
+    sums: dict[str, float] = {}
+    seen = 0
+    for number, (images, labels) in enumerate(batches):
+        told.on_train_batch_begin(number)
+        seen += len(images)
+        for name, value in (learn(images, labels) or {}).items():
+            sums[name] = sums.get(name, 0.0) + len(images) * float(value)
+        logs = {name: value / seen for name, value in sums.items()}
+        told.on_train_batch_end(number, logs)
+    return logs
+
+
+@contextlib.contextmanager
+def _lent(model: keras.Model, optimizer: Any) -> Iterator[None]:
+    """Callbacks find the optimizer at `model.optimizer`."""
+    compiled, before = hasattr(model, "optimizer"), getattr(model, "optimizer", None)
+    if before is optimizer:
+        yield
+        return
+    model.optimizer = optimizer
+    try:
+        yield
+    finally:
+        if compiled:
+            model.optimizer = before
+        else:
+            del model.optimizer
+
+
+def optimizer_state(optimizer: Any) -> Any:
+    """An optimizer as something that can be pickled."""
+    if optimizer is None:
+        return None
+    values = [np.array(variable) for variable in optimizer.variables]
+    return keras.optimizers.serialize(optimizer), optimizer.built, values
+
+
+def optimizer_from(state: Any, model: keras.Model) -> Any:
+    """The optimizer of `optimizer_state`, for the same weights in another model."""
+    if state is None:
+        return None
+    config, built, values = state
+    optimizer = keras.optimizers.deserialize(config)
+    if built:
+        optimizer.build(model.trainable_variables)
+        for variable, value in zip(optimizer.variables, values, strict=True):
+            variable.assign(value)
+    return optimizer
+
+
+def built_for(optimizer: Any, weights: Sequence[Any]) -> Any:
+    """The optimizer with its slots made.
+
+    Raises:
+        InputError: if there is none, or nothing to train.
+    """
+    if not weights:
+        raise InputError("fit has nothing to train: every layer of the model is frozen")
+    if optimizer is None:
+        raise InputError(
+            "fit needs an optimizer (or a train_step): give the estimator optimizer=, or "
+            "compile the model before the estimator is made"
+        )
+    if not optimizer.built:
+        optimizer.build(weights)
+    return optimizer
+
+
+class TrainingMixin:
+    """`fit`, `fit_generator`, `clone_for_refitting` and `reset` of a `CompiledKerasClassifier`."""
+
+    model: Any
+    input_shape: tuple[int, ...]
+    nb_classes: int
+    _optimizer: Any
+    _loss_object: Any
+    _train_step: Any
+    _reduce_labels: bool
+    _functions: dict[Any, Callable[..., Any]]
+    predict: Callable[..., Any]
+    compute_loss: Callable[..., Any]
+    _one_hot: Callable[..., Any]
+    _again: Callable[..., Any]
+    _apply_preprocessing: Callable[..., Any]
+
+    def fit(
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        batch_size: int = 128,
+        nb_epochs: int = 10,
+        verbose: bool = False,
+        *,
+        scheduler: Callable[[int], Any] | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        validation_data: tuple[Any, Any] | None = None,
+        seed: int | None = None,
+    ) -> None:
+        """Trains the model; calling it again goes on with the same graph and optimizer.
+
+        ART's adversarial trainers call it once a batch: a `scheduler` or `callbacks` given
+        to them see each batch as an epoch 0. To change the learning rate there, give the
+        optimizer a `keras.optimizers.schedules.LearningRateSchedule`; it counts on.
+
+        Args:
+            x: images (n, height, width, channels).
+            y: labels, whole numbers (n,), one-hot or soft (n, classes).
+            batch_size: images a step. nb_epochs: times that every image is shown.
+            verbose: show Keras's progress bar.
+            scheduler: called with the epoch's number, from 0, at its end.
+            callbacks: of Keras. They find `loss` and `accuracy` (and `val_` ones) in the
+                logs and the optimizer at `model.optimizer`, and may stop it.
+            validation_data: (images, labels) measured after each epoch.
+            seed: of the order of the images; None draws it from NumPy's global state.
+
+        Raises:
+            InputError: without an optimizer or train step, or if x and y differ in length.
+            ValueError: on labels that do not fit.
+        """
+        if len(x) != len(y):
+            raise InputError(f"x and y must have one length. Received: {len(x)} and {len(y)}")
+        run_epochs(
+            self.model,
+            self._optimizer,
+            self._learn,
+            shuffled(x, self._one_hot(y), batch_size, seed),
+            epochs=nb_epochs,
+            verbose=verbose,
+            callbacks=callbacks,
+            scheduler=scheduler,
+            validate=partial(self._measured, *validation_data) if validation_data else None,
+        )
+
+    def fit_generator(
+        self,
+        generator: DataGenerator,
+        nb_epochs: int = 20,
+        verbose: bool = False,
+        *,
+        scheduler: Callable[[int], Any] | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+    ) -> None:
+        """Trains the model on the batches of an ART data generator; see `fit`.
+
+        Raises:
+            InputError: if it is no data generator, or does not know its size.
+        """
+        run_epochs(
+            self.model,
+            self._optimizer,
+            self._learn,
+            generated(generator),
+            epochs=nb_epochs,
+            verbose=verbose,
+            callbacks=callbacks,
+            scheduler=scheduler,
+        )
+
+    def _learn(self, images: Any, labels: Any) -> dict[str, Any] | None:
+        """One training step, with the preprocessors that apply to it."""
+        images, labels = np.asarray(images, np.float32), as_array(self._one_hot(labels))
+        images, labels = self._apply_preprocessing(images, labels, fit=True)
+        if self._train_step is not None:
+            labels = np.argmax(labels, axis=1) if self._reduce_labels else labels
+            self._train_step(self.model, tf.convert_to_tensor(images), tf.convert_to_tensor(labels))
+            return None
+        weights = self.model.trainable_variables
+        key = ("training", images.shape[1:], *map(id, weights))
+        if key not in self._functions:
+            optimizer = built_for(self._optimizer, weights)
+            step = graphs.training_step(self.model, self._loss_object, optimizer)
+            shapes = ([None, *images.shape[1:]], [None, self.nb_classes])
+            signature = [tf.TensorSpec(shape, tf.float32) for shape in shapes]
+            self._functions[key] = tf.function(step, input_signature=signature)
+        return self._functions[key](as_float32(images), as_float32(labels))
+
+    def _measured(self, x: Any, y: Any) -> dict[str, float]:
+        right = np.argmax(self.predict(x), axis=1) == np.argmax(as_array(self._one_hot(y)), axis=1)
+        return {
+            "val_loss": float(self.compute_loss(x, y, "mean")),
+            "val_accuracy": float(right.mean()),
+        }
+
+    def clone_for_refitting(self) -> Any:
+        """A classifier of the same configuration with weights of its own, drawn anew.
+
+        Optimizer and compilation are made anew, too. What a `Normalization` layer was
+        adapted to stays; an initialiser with a seed of its own repeats its draw.
+
+        Raises:
+            InputError: if the model cannot be made from its configuration.
+        """
+        model = models.fresh_copy(self.model, self.input_shape)
+        own = getattr(self.model, "optimizer", None)
+        if getattr(self.model, "compiled", False):
+            model.compile_from_config(self.model.get_compile_config())
+        if self._optimizer is None or self._optimizer is own:
+            return self._again(model=model, optimizer=None)
+        config = keras.optimizers.serialize(self._optimizer)
+        return self._again(model=model, optimizer=keras.optimizers.deserialize(config))
+
+    def reset(self) -> None:
+        """Draws the weights anew, in place, and forgets what the optimizer remembers.
+
+        Raises:
+            InputError: if the model cannot be made from its configuration.
+        """
+        fresh = models.fresh_copy(self.model, self.input_shape)
+        self.model.set_weights(fresh.get_weights())
+        if self._optimizer is not None and self._optimizer.built:
+            config = keras.optimizers.serialize(self._optimizer)
+            new = keras.optimizers.deserialize(config)
+            new.build(self.model.trainable_variables)
+            for variable, value in zip(self._optimizer.variables, new.variables, strict=True):
+                variable.assign(value)

@@ -1,0 +1,154 @@
+"""IMT inside ART: a preprocessor that attacks see through, and estimators of the whole pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import tensorflow as tf
+from art.defences.preprocessor.preprocessor import PreprocessorTensorFlowV2
+
+from atk_latent import config
+from atk_latent.adversaries.manifold import Manifold
+from atk_latent.art_bridge.bound_attack import BoundAttack
+from atk_latent.art_bridge.estimator import CompiledKerasClassifier, estimator_for
+from atk_latent.errors import InputError
+from atk_latent.inference.imt import (
+    BACKWARDS,
+    IMT,
+    Backward,
+    IMTClassifier,
+    IMTSettings,
+    Variant,
+)
+from atk_latent.registry import ATTACKS
+
+ADAPTIVE = "adaptive"  # how the threat of an attack that knows the defence begins
+
+
+class IMTPreprocessor(PreprocessorTensorFlowV2):
+    """IMT as an ART preprocessor, for prediction only.
+
+    Give it to a `TensorFlowV2Classifier` as ``preprocessing_defences``: predictions go through
+    IMT, and so do gradients, with the estimate that `backward` names; see `IMT`.
+
+    Args:
+        manifold: of a trained game, `ATLD.manifold`.
+        settings: see `IMTSettings`, in [0, 1] pixels. variant: "imt" or "imt+".
+        backward, sharpness: see `IMT`.
+        clip_values: (low, high), the estimator's own pixel range.
+
+    Raises:
+        InputError: for a setting that will not do.
+    """
+
+    params = ["variant", "backward", "sharpness", "clip_values"]
+
+    def __init__(
+        self,
+        manifold: Manifold,
+        settings: IMTSettings | None = None,
+        *,
+        variant: Variant = "imt",
+        backward: Backward = "identity",
+        sharpness: float = 10.0,
+        clip_values: tuple[float, float] = (0.0, 1.0),
+    ) -> None:
+        super().__init__(is_fitted=True, apply_fit=False, apply_predict=True)
+        self.variant, self.backward, self.sharpness = variant, backward, sharpness
+        self.clip_values = clip_values
+        options: dict[str, Any] = {"variant": variant, "sharpness": sharpness}
+        self.estimate = IMT(manifold, settings, backward=backward, **options)
+        hard: Backward = "identity" if backward == "smooth" else backward
+        self.transform = IMT(manifold, settings, backward=hard, **options)
+
+    def forward(self, x: tf.Tensor, y: Any = None) -> tuple[tf.Tensor, Any]:
+        """The images as they are classified."""
+        return self._scaled(self.transform, x), y
+
+    def estimate_forward(self, x: tf.Tensor, y: Any = None) -> tf.Tensor:
+        """What ART differentiates in place of `forward`: the surrogate where there is one."""
+        del y
+        return self._scaled(self.estimate, x)
+
+    def _scaled(self, transform: IMT, x: tf.Tensor) -> tf.Tensor:
+        low, high = self.clip_values
+        return low + (high - low) * transform((tf.cast(x, tf.float32) - low) / (high - low))
+
+
+def pipeline_estimator(
+    deployed: IMTClassifier, *, backward: Backward, sharpness: float = 10.0, batch_size: int = 256
+) -> CompiledKerasClassifier:
+    """The estimator of classifier and IMT together, whose gradients go through IMT.
+
+    Args:
+        deployed: the classifier behind IMT. backward, sharpness: see `IMT`.
+        batch_size: images at once.
+    """
+    known = deployed.transform
+    transform = IMT(
+        known.manifold,
+        known.settings,
+        variant=known.variant,
+        backward=backward,
+        sharpness=sharpness,
+    )
+    shape, classes = deployed.input_shape[1:], deployed.output_shape[-1]
+    return estimator_for(IMTClassifier(transform), classes, tuple(shape), batch_size=batch_size)
+
+
+@dataclass(frozen=True)
+class ThroughIMT:
+    """What ``through-imt:key=value`` may say; all other settings are the inner attack's.
+
+    Args:
+        attack: registered name of the attack that is run on the whole pipeline.
+        backward, sharpness: see `IMT`.
+    """
+
+    attack: str = "pgd"
+    backward: Backward = "identity"
+    sharpness: float = 10.0
+
+
+def through_imt(
+    estimator: Any, settings: Mapping[str, Any], context: Mapping[str, Any]
+) -> BoundAttack:
+    """Any registered attack, on the classifier with IMT before it.
+
+    With "smooth" the images are made on the surrogate; like all others they are scored on
+    the true pipeline. Nothing in the pipeline is random, so no expectation over it is taken.
+
+    Args:
+        estimator: the bare classifier's. settings: text or typed, see `ThroughIMT`.
+        context: `imt`, the `IMTClassifier` that is deployed, and what the inner attack needs.
+
+    Raises:
+        InputError: without IMT, or on a setting that will not do.
+    """
+    deployed = context.get("imt")
+    if deployed is None:
+        raise InputError("there is no IMT to attack through; evaluate with --inference imt or imt+")
+    own = {name: settings[name] for name in ("attack", "backward", "sharpness") if name in settings}
+    chosen = config.build(ThroughIMT, own)
+    if chosen.attack == "through-imt":
+        raise InputError("setting 'attack' must be another attack. Received: 'through-imt'")
+    inner = ATTACKS[chosen.attack](
+        pipeline_estimator(
+            deployed,
+            backward=chosen.backward,
+            sharpness=chosen.sharpness,
+            batch_size=estimator.batch_size,
+        ),
+        {name: value for name, value in settings.items() if name not in own},
+        context,
+    )
+    access, comma, rest = inner.threat.partition(", ")
+    return replace(
+        inner,
+        name="through-imt",
+        label=f"{inner.shown} through IMT ({chosen.backward})",
+        threat=f"{ADAPTIVE}: {access} through IMT ({BACKWARDS[chosen.backward]}){comma}{rest}",
+        settings={**own, "attack": chosen.attack, "backward": chosen.backward, **inner.settings},
+    )

@@ -1,0 +1,179 @@
+"""Adversarial images made from classes, not from images, as an ART attack."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from art.attacks.attack import EvasionAttack
+from art.estimators.classification import TensorFlowV2Classifier
+
+from atk_latent.adversaries.latent_search import LatentSearch, LatentSearchSettings
+from atk_latent.art_bridge.bound_attack import BoundAttack
+from atk_latent.art_bridge.trainers import UnitPixels, integer_labels
+from atk_latent.config import build, check_range
+from atk_latent.errors import InputError
+from atk_latent.models.song_gan import GAN, load_gan
+
+SEARCH_FIELDS = tuple(field.name for field in dataclasses.fields(LatentSearchSettings))
+
+
+class UnrestrictedGAN(EvasionAttack):
+    """Images of a GAN that the classifier takes for another class, as an ART attack.
+
+    It starts from classes: what comes back shows no image of `x`, only its class, and has no
+    distance to it. Where the search finds nothing, or the GAN's auxiliary classifier no
+    longer sees the class, the unchanged image G(z_0, y) comes back.
+
+    Args:
+        estimator: ART's `TensorFlowV2Classifier` (or ours) around a Keras model with logits.
+        gan: a trained `GAN`, or the run folder of one (`atkl train-gan`).
+        batch_size: int >= 2, images at once; an image depends on the others of its batch.
+        seed: of latents, targets and noise; None draws it from NumPy's global state at each
+            `generate`, as ART's own attacks do.
+        **settings: fields of `LatentSearchSettings` (steps, targeted, noise, ...).
+
+    Attributes:
+        last: what the latest `generate` found: the fields of `Searched`.
+        counts: over all calls, `searched` images, `succeeded` among them, and
+            `wrong_at_start`, those that needed no search.
+
+    Raises:
+        InputError: on settings that will not do, or a GAN that does not fit the estimator.
+
+    Reference: Song et al., NeurIPS 2018.
+    """
+
+    attack_params = [*EvasionAttack.attack_params, "batch_size", "seed"]
+    _estimator_requirements = (TensorFlowV2Classifier,)
+
+    def __init__(
+        self,
+        estimator: TensorFlowV2Classifier,
+        gan: GAN | str | Path,
+        *,
+        batch_size: int = 64,
+        seed: int | None = 0,
+        **settings: Any,
+    ) -> None:
+        super().__init__(estimator=estimator)
+        self.view = UnitPixels(estimator)
+        self.gan = gan if isinstance(gan, GAN) else load_gan(gan)
+        self.batch_size, self.seed = batch_size, seed
+        self.search_settings = build(LatentSearchSettings, settings)
+        self._targeted = False  # ART's word for labels that are wanted classes: ours never are
+        self._check_params()
+        self.search = LatentSearch(self.gan, self.search_settings, batch_size=batch_size)
+        self.last: dict[str, np.ndarray] = {}
+        self.counts = {"searched": 0, "succeeded": 0, "wrong_at_start": 0}
+
+    def _check_params(self) -> None:
+        check_range("batch_size", self.batch_size, 2)
+        ours = (self.gan.image_shape, self.gan.num_classes)
+        theirs = (tuple(self.estimator.input_shape), self.estimator.nb_classes)
+        if ours != theirs:
+            raise InputError(
+                f"the GAN draws {ours[0]} images of {ours[1]} classes, the classifier takes "
+                f"{theirs[0]} and knows {theirs[1]}; train a GAN on the classifier's data"
+            )
+
+    def generate(
+        self, x: np.ndarray | None, y: np.ndarray | None = None, **kwargs: Any
+    ) -> np.ndarray:
+        """One image for each class in `y`, in the estimator's clip values.
+
+        Args:
+            x: (n, H, W, C), or None. Only its length and, without `y`, its predicted classes
+                count. y: source classes, integers or one-hot.
+            target: classes wanted, integers (n,), as a keyword; for a targeted search that
+                shall not draw them.
+
+        Raises:
+            InputError: without `x` and `y`, or where they are not as many.
+        """
+        x = None if x is None or np.ndim(x) == 0 else x  # ART makes an array of None
+        if y is None and x is None:
+            raise InputError("UnrestrictedGAN needs y, the classes to draw")
+        if y is None:
+            y = np.argmax(self.estimator.predict(x, batch_size=self.batch_size), axis=1)
+        labels = integer_labels(y, self.estimator.nb_classes)
+        if x is not None and len(x) != len(labels):
+            raise InputError(
+                f"images and labels must be as many. Received: {len(x)} and {len(labels)}"
+            )
+        seed = np.random.randint(2**31) if self.seed is None else self.seed
+        target = kwargs.get("target")
+        self.last = self.search.craft_all(self.view.model, labels, target=target, seed=int(seed))
+        step = self.last["step"]
+        self.counts["searched"] += len(step)
+        self.counts["succeeded"] += int((step >= 0).sum())
+        self.counts["wrong_at_start"] += int((step == 0).sum())
+        return self.view.pixels(self.last["x_adv"]).astype(np.float32, copy=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class SongSpec(LatentSearchSettings):
+    """What ``song:key=value`` may say on the command line.
+
+    Args:
+        gan: run folder of `atkl train-gan`. batch_size: int >= 2, images at once.
+    """
+
+    gan: str = ""
+    batch_size: int = 64
+
+
+class _Recorded:
+    """The attack, which notes what it found in the record that results show."""
+
+    def __init__(self, attack: UnrestrictedGAN, record: dict[str, Any]) -> None:
+        self.attack, self.record = attack, record
+
+    def generate(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Images of the classes `y`."""
+        made = self.attack.generate(x=x, y=y)
+        counts = self.attack.counts
+        rate = counts["succeeded"] / max(counts["searched"], 1)
+        self.record.update(counts, success_rate=rate)
+        return made
+
+
+def song(
+    estimator: TensorFlowV2Classifier, settings: Mapping[str, Any], context: Mapping[str, Any]
+) -> BoundAttack:
+    """Builds the attack that ``song:...`` names.
+
+    The result's `settings` also hold what was found: `searched`, `succeeded`,
+    `wrong_at_start` and `success_rate`, the share of searches that found an image.
+
+    Args:
+        estimator: what is attacked. settings: text, see `SongSpec`.
+        context: `data`, the data set, named in the message where the GAN is missing.
+
+    Raises:
+        InputError: on a setting that will not do, or a GAN that is not there or does not fit.
+    """
+    spec = build(SongSpec, settings)
+    if not spec.gan:
+        data = getattr(context.get("data"), "name", "DATA")
+        raise InputError(
+            f"it draws its images with a GAN: song:gan=RUN. Train one: atkl train-gan "
+            f"--data {data} --out runs/song-{data}"
+        )
+    chosen = {name: getattr(spec, name) for name in SEARCH_FIELDS}
+    attack = UnrestrictedGAN(estimator, spec.gan, batch_size=spec.batch_size, seed=None, **chosen)
+    record: dict[str, Any] = dataclasses.asdict(spec)
+    kind = "targeted" if spec.targeted else "untargeted"
+    noise = f", noise {spec.noise_eps:g}" if spec.noise else ""
+    return BoundAttack(
+        name="song",
+        threat="white-box, unrestricted (images of a GAN)",
+        norm="unrestricted",
+        eps=None,
+        attack=_Recorded(attack, record),
+        label=f"song {kind}{noise}",
+        settings=record,
+    )

@@ -1,0 +1,126 @@
+"""Every method beside every other: the same data, network, training images and epochs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from atk_latent.data.loading import load_dataset
+from atk_latent.experiments.comparison import Column, Comparison, Progress, Row, run_comparison
+
+
+@dataclasses.dataclass(frozen=True)
+class Scene:
+    """What is particular to a data set.
+
+    Args:
+        data, model: registered names.
+        eps: Linf radius, as text.
+        limit, epochs: training images and passes over them of the quick preset.
+        test: test images that the cheap attacks see; AutoAttack sees 500.
+        fixed: settings of the methods that train on a fixed set of examples.
+    """
+
+    data: str
+    model: str
+    eps: str
+    limit: int
+    epochs: int
+    test: int
+    fixed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+MNIST = Scene("mnist", "lenet", "0.3", limit=15_000, epochs=8, test=2_000)
+CIFAR10 = Scene("cifar10", "lenet", "8/255", limit=10_000, epochs=8, test=2_000)
+ATTACKERS = ("fgsm", "jsma", "pgd", "cw-l2")  # whose examples a fixed set is made of
+
+
+def columns(scene: Scene) -> tuple[Column, ...]:
+    """Clean accuracy and four white-box attacks, weakest first."""
+    ball = f"eps={scene.eps}"
+    return (
+        Column("clean", None, scene.test),
+        Column("FGSM", f"fgsm:{ball}", scene.test),
+        Column("PGD-20", f"pgd:{ball},steps=20", scene.test),
+        Column("CW-20", f"cw-pgd:{ball},steps=20", scene.test),
+        Column("AutoAttack", f"autoattack:{ball}", 500),
+    )
+
+
+def rows(scene: Scene, preset: str) -> tuple[Row, ...]:
+    """Every method; those that train in a ball share its radius, all share the epochs."""
+    ball = {"eps": scene.eps}
+    passes = {"epochs": scene.epochs, "decay_epochs": (scene.epochs * 3 // 4,)}
+    budget = passes if preset == "quick" else {}
+    first = {f"adversarial_{name}": value for name, value in passes.items()}
+    lat = {**first, "epochs": 1, "decay_epochs": ()} if preset == "quick" else {}
+    plain = {"epochs": scene.epochs} if preset == "quick" else {}
+    in_ball = {
+        "FGSM, random start": ("fgsm", plain),
+        "Free": ("free", plain),
+        "PGD (Madry)": ("pgd", budget),
+        "PGD + AWP": ("pgd", {**budget, "awp_gamma": 0.005}),
+        "TRADES": ("trades", budget),
+        "TRADES + AWP": ("trades", {**budget, "awp_gamma": 0.005}),
+        "MART": ("mart", budget),
+        "Feature Scattering": ("feature-scattering", budget),
+        "TLA": ("tla", budget),
+        "LAT": ("lat", lat),
+        "Bilateral": ("bilateral", budget),
+        "ATLD-": ("atld", budget),
+    }
+    return (
+        Row("Natural", "natural", plain, preset),
+        *(Row(name, kind, {**ball, **more}, preset) for name, (kind, more) in in_ball.items()),
+        *(
+            Row(f"{name} adv.", "augment", {"attack": _maker(name, scene), **scene.fixed}, preset)
+            for name in ATTACKERS
+        ),
+        Row("LADDER", "ladder", scene.fixed, preset),
+        Row("TRADES + LADDER", "trades-ladder", scene.fixed, preset),
+    )
+
+
+def _maker(name: str, scene: Scene) -> str:
+    return f"{name}:eps={scene.eps}" if name in ("fgsm", "pgd") else name
+
+
+def compare(
+    scene: Scene, preset: str, folder: Path, *, seed: int, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Runs the comparison of a scene; see `run_comparison`."""
+    limit = scene.limit if preset == "quick" else None
+    dataset = load_dataset(scene.data, limit_train=limit, seed=seed)
+    what = f"{len(dataset.x_train):,} training images"
+    what += f", {scene.epochs} passes" if preset == "quick" else ", each paper's own recipe"
+    comparison = Comparison(
+        title=f"Defences on {scene.data} ({scene.model}, Linf {scene.eps}, {what})",
+        data=scene.data,
+        rows=rows(scene, preset),
+        columns=columns(scene),
+        model=scene.model,
+        limit=limit,
+        notes=(
+            "White-box on the bare classifier; ATLD- is ATLD without its inference step.",
+            "AutoAttack is the official standard suite. ± is half the 95% Wilson interval.",
+            "Average rank as in the LADDER paper: over all columns, smaller is better.",
+            "Rows named after an attack and the two with LADDER fine-tune a vanilla classifier.",
+        ),
+    )
+    return run_comparison(comparison, dataset, folder, seed=seed, progress=progress)
+
+
+def mnist(
+    preset: str, folder: Path, *, seed: int = 0, progress: Progress | None = None
+) -> dict[str, Any]:
+    """All methods on MNIST; `preset` is "quick" or "paper"."""
+    return compare(MNIST, preset, folder, seed=seed, progress=progress)
+
+
+def cifar10(
+    preset: str, folder: Path, *, seed: int = 0, progress: Progress | None = None
+) -> dict[str, Any]:
+    """All methods on CIFAR-10 with a small network; `preset` is "quick" or "paper"."""
+    return compare(CIFAR10, preset, folder, seed=seed, progress=progress)

@@ -1,0 +1,207 @@
+"""Several methods, one data set, one network, one budget: hardened, attacked and ranked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from atk_latent.atomic import atomic_file, write_json
+from atk_latent.data.dataset import Dataset
+from atk_latent.errors import InputError
+from atk_latent.evaluation.ranking import average_ranks
+from atk_latent.evaluation.result import Accuracy, provenance, versions
+from atk_latent.evaluation.runner import clean_accuracy, evaluate
+from atk_latent.experiments.hardening import Request, harden
+from atk_latent.models.loading import load_classifier
+
+Progress = Callable[[str, int, int, dict[str, float]], None]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method of a comparison.
+
+    Args:
+        label: what the table calls it.
+        method: registered name.
+        settings: on top of the preset.
+        preset: of the method.
+    """
+
+    label: str
+    method: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    preset: str = "paper"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One attack of a comparison.
+
+    Args:
+        label: what the table calls it.
+        spec: the attack, as for `atkl evaluate`; None is no attack.
+        limit: the first so many test images; None takes all.
+    """
+
+    label: str
+    spec: str | None
+    limit: int | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is compared, on what, at what cost.
+
+    Args:
+        title: heads the table.
+        data: registered name or path.
+        rows: the methods. columns: the attacks, the first one without attack.
+        budget: settings that every row gets, such as epochs.
+        model: registered name; None takes the data set's own.
+        limit: training images at most.
+        notes: lines below the table.
+    """
+
+    title: str
+    data: str
+    rows: tuple[Row, ...]
+    columns: tuple[Column, ...]
+    budget: Mapping[str, Any] = field(default_factory=dict)
+    model: str | None = None
+    limit: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+def run_comparison(
+    comparison: Comparison,
+    dataset: Dataset,
+    folder: Path,
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Hardens by every row, attacks with every column, and leaves `result.json` and `table.md`.
+
+    Runs are folders below `folder/runs`, attacked chunks lie in `folder/chunks`; both are
+    found again, so the same call goes on where a stopped one was.
+
+    Args:
+        comparison: what to do. dataset: its data, loaded and limited.
+        folder: where everything goes.
+        seed: of training and attacks.
+        progress: told (stage, done, in all, logs).
+
+    Returns:
+        The content of `result.json`.
+
+    Raises:
+        InputError: if a row cannot be hardened as asked.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for row in comparison.rows:
+        card = _hardened(comparison, row, dataset, folder, seed, progress)
+        model = load_classifier(Path(card["run"]), dataset.image_shape, dataset.num_classes)
+        cells = [
+            _cell(column, model, dataset, folder / "chunks", seed, row.label, progress)
+            for column in comparison.columns
+        ]
+        rows.append(
+            {"label": row.label, "run": card["run"], "seconds": card["seconds"], "cells": cells}
+            | {"epochs": card["settings"].get("epochs"), "training": card.get("training_seconds")}
+        )
+    ranks = average_ranks({r["label"]: [c["accuracy"] for c in r["cells"]] for r in rows})
+    record = {
+        **provenance("comparison"),
+        "title": comparison.title,
+        "data": comparison.data,
+        "data_fingerprint": dataset.fingerprint(),
+        "columns": [column.__dict__ for column in comparison.columns],
+        "rows": [{**row, "rank": ranks[row["label"]]} for row in rows],
+        "notes": list(comparison.notes),
+        "seed": seed,
+        "versions": versions(),
+    }
+    write_json(folder / "result.json", record)
+    with atomic_file(folder / "table.md") as part:
+        part.write_text(markdown(record), encoding="utf-8")
+    return record
+
+
+def _hardened(
+    comparison: Comparison,
+    row: Row,
+    dataset: Dataset,
+    folder: Path,
+    seed: int,
+    progress: Progress | None,
+) -> dict[str, Any]:
+    settings = {**comparison.budget, **row.settings}
+    request = Request(
+        row.method, comparison.data, row.preset, comparison.model, settings, comparison.limit, seed
+    )
+    try:
+        return harden(request, dataset, folder / "runs" / row.label, resume=True, progress=progress)
+    except InputError as error:
+        raise InputError(f"row '{row.label}': {error}") from None
+
+
+def _cell(
+    column: Column,
+    model: Any,
+    dataset: Dataset,
+    store: Path,
+    seed: int,
+    label: str,
+    progress: Progress | None,
+) -> dict[str, Any]:
+    """The accuracy under one attack, with its interval."""
+    x, y = dataset.x_test[: column.limit], dataset.y_test[: column.limit]
+    if column.spec is None:
+        found: Any = clean_accuracy(model, x, y)
+        accuracy, seconds, threat = found, 0.0, "none"
+    else:
+        tell = (lambda _, done, total: progress(label, done, total, {})) if progress else None
+        (found,) = evaluate(
+            model, x, y, [column.spec], seed=seed, progress=tell, store=store,
+            context={"data": dataset},
+        )  # fmt: skip
+        accuracy = Accuracy(found.robust_accuracy, found.low, found.high, found.n)
+        seconds, threat = found.seconds, found.threat
+    return {
+        "attack": column.label,
+        "threat": threat,
+        "accuracy": accuracy.value,
+        "low": accuracy.low,
+        "high": accuracy.high,
+        "n": accuracy.n,
+        "seconds": seconds,
+    }
+
+
+def markdown(record: Mapping[str, Any]) -> str:
+    """The record as a Markdown table, accuracies in percent with the half width of the interval."""
+    columns = [
+        column["label"] + (f" ({column['limit']})" if column["limit"] else "")
+        for column in record["columns"]
+    ]
+    lines = [f"# {record['title']}", ""]
+    lines.append("| method | " + " | ".join(columns) + " | s/epoch | average rank |")
+    lines.append("|---|" + "---|" * (len(columns) + 2))
+    for row in record["rows"]:
+        cells = [
+            f"{100 * c['accuracy']:.1f} ± {50 * (c['high'] - c['low']):.1f}" for c in row["cells"]
+        ]
+        speed = (
+            f"{row['training'] / row['epochs']:.1f}" if row["training"] and row["epochs"] else ""
+        )
+        lines.append(f"| {row['label']} | {' | '.join(cells)} | {speed} | {row['rank']:.2f} |")
+    seen = {c["attack"]: c["threat"] for row in record["rows"] for c in row["cells"]}
+    lines += ["", *(f"- {name}: {threat}." for name, threat in seen.items() if threat != "none")]
+    lines += [f"- {note}" for note in record["notes"]]
+    made = ", ".join(f"{name} {number}" for name, number in record["versions"].items())
+    lines += [f"- Data {record['data']} ({record['data_fingerprint']}), seed {record['seed']}.", ""]
+    return "\n".join([*lines[:-1], f"- {made}.", ""])

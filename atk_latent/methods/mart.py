@@ -1,0 +1,99 @@
+"""MART: more weight on images that the classifier gets wrong anyway."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, ClassVar
+
+import tensorflow as tf
+
+from atk_latent.adversaries.gradient_ascent import AscentSettings
+from atk_latent.adversaries.kl_ascent import kl_divergence
+from atk_latent.adversaries.losses import log_odds
+from atk_latent.config import check_range
+from atk_latent.methods.adversarial import CIFAR, DIGITS, QUICK, BallSettings, BallTraining
+from atk_latent.methods.recipes import Recipes
+
+
+def log_of_others(logits: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    """log(1 - p_k) of the likeliest class k other than the label, float32 (B,).
+
+    Args:
+        logits: (B, K). y: integer (B,) or (B, 1).
+    """
+    logits = tf.cast(logits, tf.float32)
+    mine = tf.one_hot(tf.reshape(y, (-1,)), logits.shape[-1])
+    rival = tf.argmax(tf.where(mine > 0, logits.dtype.min, logits), axis=-1, output_type=tf.int32)
+    return -tf.math.softplus(-log_odds(logits, rival))
+
+
+@dataclasses.dataclass(frozen=True)
+class MARTSettings(BallSettings):
+    """The ascent and the loss, beside `BallSettings`.
+
+    Args:
+        steps: int >= 1; `step_size` None is 2.5 * eps / steps, at most eps.
+        random_start: whether the ascent starts at a random point of the ball.
+        beta: float >= 0, weight of the divergence (the paper's lambda).
+    """
+
+    steps: int = 10
+    random_start: bool = True
+    beta: float = 5.0
+
+    def __post_init__(self) -> None:
+        """Refuses numbers out of range."""
+        super().__post_init__()
+        check_range("beta", self.beta, 0)
+
+    def ascent(self, **options: Any) -> AscentSettings:
+        """The settings of the inner maximisation."""
+        return super().ascent(steps=self.steps, random_start=self.random_start, **options)
+
+
+class MART(BallTraining):
+    """Boosted cross-entropy on PGD examples, and agreement where the clean image is doubtful.
+
+    Args:
+        classifier, settings, seed: as for `BallTraining`.
+
+    Reference: Wang et al. 2020, "Improving adversarial robustness requires revisiting
+        misclassified examples", Eqs 8, 9 and 11.
+    Differs: log(1 - p) is exact; the published code adds small numbers to keep it finite.
+    """
+
+    settings_type: ClassVar[type[MARTSettings]] = MARTSettings
+    recipes: ClassVar[Recipes] = {
+        "paper": {
+            "mnist": {"eps": 0.3, "steps": 40, "step_size": 0.01, "epochs": 50, "momentum": 0.9}
+            | {"learning_rate": 0.01, "batch_size": 128, "decay_epochs": (20, 40)},
+            "cifar10": CIFAR
+            | {"steps": 10, "step_size": 2 / 255, "epochs": 120, "decay_epochs": (75, 90)}
+            | {"learning_rate": 0.01, "weight_decay": 3.5e-3},
+            "digits": DIGITS | {"step_size": 0.01, "steps": 20},
+        },
+        "quick": QUICK,
+    }
+    settings: MARTSettings
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> tf.Tensor:
+        """BCE(p_adv, y) + beta * mean KL(p || p_adv) * (1 - p_y).
+
+        BCE(p, y) = -log p_y - log(1 - max_{k != y} p_k).
+        """
+        if not isinstance(y_pred, tuple | list):
+            return super().compute_loss(x, y, y_pred, sample_weight, training)
+        clean, adversarial = y_pred
+        labels = tf.argmax(y, axis=-1) if y.shape.rank == 2 and y.shape[-1] != 1 else y
+        labels = tf.reshape(tf.cast(labels, tf.int32), (-1,))
+        doubt = tf.sigmoid(log_odds(clean, labels))  # 1 - p_y
+        terms = self.settings.beta * kl_divergence(clean, adversarial) * doubt
+        terms -= log_of_others(adversarial, labels)
+        return self.compiled_loss(y, adversarial, sample_weight) + self.mean(terms, sample_weight)

@@ -1,0 +1,25 @@
+"""Settings of a method by preset and data set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+# Preset, then data set ("any" holds for all): settings that differ from the defaults.
+Recipes = Mapping[str, Mapping[str, Mapping[str, Any]]]
+LIKE = {"fashion_mnist": "mnist", "digits": "mnist", "cifar100": "cifar10", "svhn": "cifar10"}
+
+
+def recipe(recipes: Recipes, data: str, preset: str) -> dict[str, Any]:
+    """The settings of a preset: the paper's, then the preset's own, the narrower the later.
+
+    Args:
+        recipes: see `Recipes`. data: name of a data set; one that is not in `recipes` has the
+            rows of the one it is `LIKE`, and no others.
+        preset: "paper", "official" or "quick".
+    """
+    values: dict[str, Any] = {}
+    for layer in dict.fromkeys(("paper", preset)):
+        for name in dict.fromkeys(("any", LIKE.get(data, data), data)):
+            values |= recipes.get(layer, {}).get(name, {})
+    return values

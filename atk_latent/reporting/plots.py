@@ -1,0 +1,357 @@
+"""Figures of results, as SVG that follows the page's light or dark, and as PNG.
+
+Colours are Okabe and Ito's; those taken have a contrast of 3:1 on white and on the page's
+dark ground. Hatches, markers and line styles say the same as the colours.
+
+Reference: Okabe and Ito, Color Universal Design, 2008; WCAG 2.2, 1.4.11.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from atk_latent.evaluation.result import Accuracy
+from atk_latent.reporting.results import Comparison, Evaluation, Measurement, Result, Run, kinds
+from atk_latent.reporting.tables import CLEAN, percent, slug, text
+
+INK = "#1b1f24"  # text and axes; SVG turns it into the page's own colour
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
+_HATCHES = ("", "///", "...", "xxx")
+_MARKERS = ("o", "s", "^", "D", "v", "P")
+_LINES = ("-", "--", "-.", ":")
+_WIDTH = 5.0  # inches; about a phone's width, so that letters keep their size there
+_LONGEST = 34  # letters of a name beside a bar
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A figure that is still to be drawn.
+
+    Args:
+        name: of its files, and its anchor in the page.
+        title: what it shows, a sentence.
+        description: the same for who does not see it, numbers included.
+        draw: puts it on a Matplotlib figure.
+        height: inches.
+    """
+
+    name: str
+    title: str
+    description: str
+    draw: Callable[[Any], None]
+    height: float = 3.4
+
+    @functools.cached_property
+    def _drawn(self) -> str:
+        return self.image("svg").decode("utf-8")
+
+    def image(self, form: str) -> bytes:
+        """The figure drawn: "svg" as it goes into a page, or "png" on white."""
+        from matplotlib import rc_context
+        from matplotlib.figure import Figure
+
+        plain = dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor"), INK)
+        ticks = {f"{axis}tick.{part}": INK for axis in "xy" for part in ("color", "labelcolor")}
+        shape = {"font.size": 10.5, "axes.spines.top": False, "axes.spines.right": False}
+        bare = {"svg.fonttype": "path", "svg.hashsalt": self.name, "text.parse_math": False}
+        file = io.BytesIO()
+        with rc_context({**plain, **ticks, **shape, **bare, "hatch.linewidth": 0.8}):
+            figure = Figure(figsize=(_WIDTH, self.height), layout="constrained")
+            self.draw(figure.subplots())
+            clear = form == "svg"
+            figure.savefig(
+                file, format=form, dpi=200, transparent=clear, facecolor=None if clear else "white"
+            )
+        return file.getvalue()
+
+    def svg(self, *, alone: bool = False) -> str:
+        """The figure as SVG with a title and a description, in the colour of the text around.
+
+        Args:
+            alone: for a file of its own, which follows the reader's light or dark by itself.
+        """
+        noise = r"<!--.*?-->|<metadata>.*?</metadata>"
+        drawn = re.sub(noise, "", self._drawn, flags=re.DOTALL)
+        drawn = drawn[drawn.index("<svg") :].replace(INK, "currentColor")
+        drawn = re.sub(r'\bid="', f'id="{self.name}-', drawn)
+        drawn = re.sub(r'(href="|url\()#', rf"\1#{self.name}-", drawn)
+        width, height = re.findall(r' (?:width|height)="([\d.]+)pt"', drawn)[:2]
+        inside = drawn[drawn.index(">") + 1 :]
+        ground = _ALONE if alone else ""
+        return (
+            '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+            f'viewBox="0 0 {width} {height}" role="img" '
+            f'aria-labelledby="{self.name}-title {self.name}-desc">'
+            f'<title id="{self.name}-title">{escape(self.title)}</title>'
+            f'<desc id="{self.name}-desc">{escape(self.description)}</desc>{ground}{inside}'
+        )
+
+
+_ALONE = (
+    "<style>:root{color:#1b1f24}@media(prefers-color-scheme:dark){:root{color:#e8eaed}}</style>"
+)
+
+
+def charts_of(results: Sequence[Result]) -> tuple[Chart, ...]:
+    """Every figure that the results give: bars, accuracy over eps, clean against robust."""
+    made: list[Chart] = []
+    for number, result in enumerate(results, 1):
+        if isinstance(result, Run):
+            made += _latent_eps(result, number)
+        if not isinstance(result, Evaluation | Comparison):
+            continue
+        for i, (kind, found) in enumerate(kinds(result.measurements), 1):
+            name = f"{number}-{i}-bars-{slug(kind.name)}-{slug(result.title)}"
+            if isinstance(result, Evaluation):
+                made.append(_attack_bars(result, kind.name, found, name))
+            else:
+                made.append(_method_bars(result, kind.name, found, name))
+    measurements = tuple(
+        m for r in results if isinstance(r, Evaluation | Comparison) for m in r.measurements
+    )
+    return (*made, *_over_eps(measurements), *_trade_offs(measurements))
+
+
+def _attack_bars(result: Evaluation, kind: str, found: list[Measurement], name: str) -> Chart:
+    bars = [(CLEAN, result.clean), *((m.label, m.accuracy) for m in found)]
+    marks = [(m.label, m.published.value) for m in found if m.published]
+    title = f"{kind}: accuracy that each attack leaves, {result.title}"
+    return bars_chart(name, title, bars, published=dict(marks), first=COLOURS[2])
+
+
+def _method_bars(result: Comparison, kind: str, found: list[Measurement], name: str) -> Chart:
+    attack = _strongest(found)
+    hits = [m for m in found if m.attack == attack]
+    marks = {m.target: m.published.value for m in hits if m.published}
+    title = f"{kind}: accuracy under {attack}, the strongest of these attacks, {result.title}"
+    return bars_chart(name, title, [(m.target, m.accuracy) for m in hits], published=marks)
+
+
+def _strongest(found: Sequence[Measurement]) -> str:
+    """The attack that leaves least on the average."""
+
+    def left(attack: str) -> float:
+        values = [m.accuracy.value for m in found if m.attack == attack]
+        return sum(values) / len(values)
+
+    return min(dict.fromkeys(m.attack for m in found), key=left)
+
+
+def bars_chart(
+    name: str,
+    title: str,
+    bars: Sequence[tuple[str, Accuracy]],
+    *,
+    published: dict[str, float] | None = None,
+    first: str | None = None,
+) -> Chart:
+    """Horizontal bars with their 95% intervals.
+
+    Args:
+        name, title: of the chart.
+        bars: label and accuracy of each, from the top.
+        published: a mark on the bar of this label.
+        first: colour of the first bar, which is hatched then; None: like all others.
+    """
+    marks = published or {}
+
+    def draw(axis: Any) -> None:
+        for row, (label, accuracy) in enumerate(bars):
+            special = first is not None and row == 0
+            value = 100 * accuracy.value
+            ends = [[value - 100 * accuracy.low], [100 * accuracy.high - value]]
+            axis.barh(
+                row, value, height=0.62, color=first if special else COLOURS[0], edgecolor=INK,
+                linewidth=0.8, hatch=_HATCHES[1] if special else _HATCHES[0],
+                xerr=[[max(0.0, e[0])] for e in ends],
+                error_kw={"ecolor": INK, "capsize": 3, "elinewidth": 1.2},
+            )  # fmt: skip
+            axis.text(
+                100 * accuracy.high + 1.5, row, percent(accuracy.value, accuracy.n),
+                va="center", fontsize=10,
+            )  # fmt: skip
+            if label in marks:
+                axis.plot(
+                    100 * marks[label], row, marker="D", color=COLOURS[1], markeredgecolor=INK,
+                    markersize=7, linestyle="none", label="published",
+                )  # fmt: skip
+        axis.set_yticks(range(len(bars)), [_cut(label) for label, _ in bars])
+        axis.set_ylim(len(bars) - 0.4, -0.6)
+        _percent_axis(axis, "x", "accuracy, % (line: 95% interval)")
+        axis.set_xlim(0, 112)
+        _legend_once(axis)
+
+    numbers = "; ".join(f"{label}: {text(accuracy)}" for label, accuracy in bars)
+    known = "".join(f"; published for {label}: {percent(v)}" for label, v in marks.items())
+    height = 1.1 + 0.36 * len(bars) + (0.3 if marks else 0)
+    said = f"Bars, accuracy in percent with 95% interval. {numbers}{known}."
+    return Chart(name, title, said, draw, height)
+
+
+def lines_chart(
+    name: str, title: str, unit: str, series: dict[str, list[tuple[float, Accuracy | float]]]
+) -> Chart:
+    """Accuracy over eps, a line for each classifier or attack.
+
+    Args:
+        name, title: of the chart.
+        unit: of eps.
+        series: name -> points (eps, accuracy); with a ribbon where an interval is known.
+    """
+
+    def draw(axis: Any) -> None:
+        for i, (label, points) in enumerate(series.items()):
+            colour = COLOURS[i % len(COLOURS)]
+            eps = [point[0] for point in points]
+            axis.plot(
+                eps, [100 * _value(p[1]) for p in points], linestyle=_LINES[i % len(_LINES)],
+                marker=_MARKERS[i % len(_MARKERS)], color=colour, markersize=6, label=_cut(label),
+            )  # fmt: skip
+            known = [(e, a) for e, a in points if isinstance(a, Accuracy)]
+            if known:
+                axis.fill_between(
+                    [e for e, _ in known], [100 * a.low for _, a in known],
+                    [100 * a.high for _, a in known], color=colour, alpha=0.22, linewidth=0,
+                )  # fmt: skip
+        axis.set_xlabel(f"eps ({unit})")
+        _percent_axis(axis, "y", "accuracy, %")
+        axis.set_ylim(0, 101)
+        _legend_once(axis)
+
+    numbers = "; ".join(
+        f"{label}: " + ", ".join(f"{text(_cell(a))} at {eps:.4g}" for eps, a in points)
+        for label, points in series.items()
+    )
+    said = f"Lines, accuracy in percent over eps in {unit}. {numbers}."
+    return Chart(name, title, said, draw, 3.0 + 0.22 * len(series))
+
+
+def scatter_chart(name: str, title: str, points: Sequence[tuple[str, Accuracy, Accuracy]]) -> Chart:
+    """Clean accuracy against robust accuracy, a numbered point for each classifier.
+
+    Args:
+        name, title: of the chart.
+        points: classifier, clean accuracy, robust accuracy.
+    """
+
+    def draw(axis: Any) -> None:
+        for i, (label, clean, robust) in enumerate(points):
+            x, y = 100 * clean.value, 100 * robust.value
+            axis.errorbar(
+                x, y,
+                xerr=[[max(0.0, x - 100 * clean.low)], [max(0.0, 100 * clean.high - x)]],
+                yerr=[[max(0.0, y - 100 * robust.low)], [max(0.0, 100 * robust.high - y)]],
+                fmt=_MARKERS[i % len(_MARKERS)], color=COLOURS[i % len(COLOURS)], markersize=7,
+                markeredgecolor=INK, ecolor=INK, elinewidth=0.7, label=f"{i + 1}  {_cut(label)}",
+            )  # fmt: skip
+            axis.annotate(
+                str(i + 1), (x, y), xytext=(6, 6), textcoords="offset points", fontsize=9.5
+            )
+        axis.set_xlabel("clean accuracy, %")
+        _percent_axis(axis, "y", "robust accuracy, %")
+        axis.margins(0.12)
+        _legend_once(axis)
+
+    numbers = "; ".join(f"{label}: clean {text(c)}, robust {text(r)}" for label, c, r in points)
+    said = f"Points, accuracies in percent with 95% intervals. {numbers}."
+    return Chart(name, title, said, draw, 3.2 + 0.24 * min(len(points), 8 + len(points) // 4))
+
+
+def _latent_eps(result: Run, number: int) -> list[Chart]:
+    """LADDER's accuracy over eps, where the card has it."""
+    rows = result.record["metrics"].get("accuracy_over_eps")
+    names = ("hardened", "vanilla")
+    if not isinstance(rows, list) or not all(
+        isinstance(row, dict) and {"eps", *names} <= set(row) for row in rows
+    ):
+        return []
+    series: Any = {name: [(row["eps"], row[name]) for row in rows] for name in names}
+    title = f"Accuracy on LADDER examples made on the vanilla model, {result.title}"
+    return [lines_chart(f"{number}-ladder-{slug(result.title)}", title, "latent units", series)]
+
+
+def _over_eps(found: Sequence[Measurement]) -> list[Chart]:
+    """A chart for each threat model under which some attack ran with several radii."""
+    groups: dict[tuple[str, str], dict[str, dict[float, Measurement]]] = {}
+    for m in found:
+        if m.eps is not None:
+            lines = groups.setdefault((m.data, m.threat), {})
+            lines.setdefault(", ".join(p for p in (m.target, m.attack, m.settings) if p), {})[
+                m.eps
+            ] = m
+    charts = []
+    for i, ((data, threat), lines) in enumerate(groups.items(), 1):
+        series: Any = {
+            label: sorted((eps, m.accuracy) for eps, m in points.items())
+            for label, points in lines.items()
+            if len(points) > 1
+        }
+        if series:
+            title = f"Accuracy over eps on {data}, {threat}"
+            name = f"eps-{i}-{slug(threat)}-{slug(data)}"
+            charts.append(lines_chart(name, title, "pixel values from 0 to 1", series))
+    return charts
+
+
+def _trade_offs(found: Sequence[Measurement]) -> list[Chart]:
+    """A chart for each kind of threat, of the strongest attack that several classifiers met."""
+    groups: dict[tuple[str, str, str, int], dict[str, Measurement]] = {}
+    for m in found:
+        if m.clean is not None:
+            groups.setdefault((m.data, m.threat, m.spec, m.accuracy.n), {})[m.target] = m
+    best: dict[tuple[str, str], dict[str, Measurement]] = {}
+    for (data, threat, _, _), hits in groups.items():
+        if len(hits) > 1:
+            known = best.get((data, threat))
+            rank = (-len(hits), _mean(hits))
+            if known is None or rank < (-len(known), _mean(known)):
+                best[data, threat] = hits
+    charts = []
+    for i, ((data, threat), hits) in enumerate(best.items(), 1):
+        shown = next(iter(hits.values())).label
+        points = [(m.target, m.clean, m.accuracy) for m in hits.values() if m.clean]
+        title = f"Clean against robust accuracy on {data}: {shown}, {threat}"
+        charts.append(scatter_chart(f"trade-off-{i}-{slug(threat)}-{slug(data)}", title, points))
+    return charts
+
+
+def _mean(hits: dict[str, Measurement]) -> float:
+    return sum(m.accuracy.value for m in hits.values()) / len(hits)
+
+
+def _value(accuracy: Accuracy | float) -> float:
+    return accuracy.value if isinstance(accuracy, Accuracy) else accuracy
+
+
+def _cell(accuracy: Accuracy | float) -> Accuracy | str:
+    return accuracy if isinstance(accuracy, Accuracy) else percent(accuracy)
+
+
+def _cut(label: str) -> str:
+    """A name short enough for a figure; its end tells names apart, so the middle goes."""
+    if len(label) <= _LONGEST:
+        return label
+    return f"{label[: _LONGEST - 18]}…{label[-17:]}"
+
+
+def _percent_axis(axis: Any, which: str, label: str) -> None:
+    axis.set(**{f"{which}label": label})
+    axis.grid(axis=which, color=INK, alpha=0.2, linewidth=0.7)
+    axis.set_axisbelow(True)
+
+
+def _legend_once(axis: Any) -> None:
+    """A legend below the axes, each label once; none where there is nothing to say."""
+    handles, labels = axis.get_legend_handles_labels()
+    named = dict(zip(labels, handles, strict=True))
+    if named:
+        axis.figure.legend(
+            list(named.values()), list(named), loc="outside lower left", frameon=False,
+            fontsize=9.5, ncols=1 if len(named) <= 8 else 2,
+        )  # fmt: skip

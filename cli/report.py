@@ -1,0 +1,44 @@
+"""`atkl report`: result files to a page, tables and figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from atk_latent import atomic
+
+from . import _common as common
+
+
+@click.command("report", short_help="A page, tables and figures of result files.")
+@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--out", required=True, metavar="DIR", type=click.Path(path_type=Path), help="Absent or empty."
+)
+@click.option("--title", default="Robustness report", show_default=True, help="Of the page.")
+@common.json_option
+@common.run_command
+def report(results: tuple[Path, ...], out: Path, title: str, as_json: bool) -> None:
+    """Write a report of RESULTS: files of evaluate, audit and reproduce, and run folders.
+
+    DIR gets `index.html`, which needs no network, `report.md`, a model card for every run,
+    `tables/` (CSV, LaTeX) and `figures/` (SVG, PNG). No model is loaded.
+
+    \b
+    atkl evaluate runs/ladder --data mnist --out pgd.json --attack pgd:eps=0.3
+    atkl report pgd.json runs/ladder --out report
+    """  # noqa: D301
+    atomic.check_new_folder(out)
+    from atk_latent.reporting.page import make_report, write_report
+    from atk_latent.reporting.results import read_results
+
+    made = make_report(read_results(list(results)), title)
+    with common.stdout_kept_clean():
+        files = write_report(made, out)
+    if as_json:
+        common.print_json({"report": out, "files": files})
+        return
+    for verdict in made.verdicts:
+        click.echo(f"{verdict.word}. {verdict.about}: {verdict.says} {verdict.means}")
+    click.echo(f"Written: {files[0]} and {len(files) - 1} files beside it")

@@ -1,0 +1,210 @@
+"""The page: whole by itself, safe from names, and fair in what it says."""
+
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from atk_latent.errors import InputError
+from atk_latent.reporting.page import attack_verdict, html, make_report, markdown_page, write_report
+from atk_latent.reporting.results import read_result, read_results
+
+HOSTILE = "<script>alert(1)</script>\"' onload=x {{ 7*7 }} | & \\"
+VOID = {"meta", "path", "use", "rect", "circle"}
+
+
+class Page(HTMLParser):
+    """Collects tags, checks that they close, and text outside of attributes."""
+
+    def __init__(self, source):
+        super().__init__()
+        self.open, self.tags, self.words = [], [], []
+        self.feed(source)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    def all(self, tag):
+        return [attrs for name, attrs in self.tags if name == tag]
+
+
+@pytest.fixture(scope="module")
+def report(files):
+    return make_report(read_results(list(files.values())), "A title")
+
+
+@pytest.fixture(scope="module")
+def page(report):
+    return Page(html(report))
+
+
+def test_the_page_is_whole_and_asks_nothing_of_a_network(page, report):
+    assert page.open == []
+    assert not {"script", "link", "img", "iframe", "object"} & {tag for tag, _ in page.tags}
+    for _, attrs in page.tags:
+        for name in ("href", "src", "xlink:href"):
+            assert attrs.get(name, "#").startswith("#")
+    source = html(report)
+    assert "url(http" not in source and "@import" not in source
+
+
+def test_landmarks_headings_and_labels(page):
+    assert page.all("html") == [{"lang": "en"}]
+    for tag in ("header", "nav", "main", "footer", "h1"):
+        assert len(page.all(tag)) == 1
+    assert page.all("title").count({}) == 1  # the figures' titles have an id
+    assert page.tags[[t for t, _ in page.tags].index("body") + 1] == (
+        "a",
+        {"class": "skip", "href": "#main"},
+    )
+    levels = [int(tag[1]) for tag, _ in page.tags if tag in ("h1", "h2", "h3", "h4")]
+    assert levels[0] == 1
+    assert all(b - a <= 1 for a, b in zip(levels, levels[1:], strict=False))
+    ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    for _, attrs in page.tags:
+        wanted = attrs.get("aria-labelledby", "").split()
+        wanted += [attrs["href"][1:]] if attrs.get("href", "").startswith("#") else []
+        assert set(wanted) <= set(ids)
+
+
+def test_tables_have_captions_scopes_and_a_container_to_scroll_by_keyboard(page):
+    assert len(page.all("table")) == len(page.all("caption")) >= 6
+    assert all(attrs.get("scope") in ("col", "row") for attrs in page.all("th"))
+    scroll = [attrs for attrs in page.all("div") if attrs.get("class") == "scroll"]
+    assert len(scroll) == len(page.all("table"))
+    assert all(attrs["tabindex"] == "0" and attrs["role"] == "region" for attrs in scroll)
+
+
+def test_verdicts_are_words_beside_icons(report, page):
+    words = "".join(page.words)
+    assert "Passed" in words and "Failed" in words and "Not robust" in words
+    icons = [attrs for attrs in page.all("svg") if attrs.get("class") == "icon"]
+    assert icons and all(attrs["aria-hidden"] == "true" for attrs in icons)
+    pictures = [attrs for attrs in page.all("svg") if attrs.get("role") == "img"]
+    assert len(pictures) == len(report.charts)
+
+
+def test_a_hostile_name_stays_text(evaluation, audit, comparison, card, write):
+    evaluation["target"] = audit["target"] = comparison["title"] = card["method"] = HOSTILE
+    evaluation["attacks"][0]["attack"] = comparison["rows"][0]["label"] = HOSTILE
+    evaluation["attacks"][0]["threat"] = f"white-box, {HOSTILE}"
+    audit["checks"][0]["name"] = audit["checks"][0]["verdict"] = HOSTILE
+    card["settings"][HOSTILE] = card["class_names"][0] = HOSTILE
+    records = (evaluation, audit, comparison, card)
+    paths = [write(f"{i}.json", record) for i, record in enumerate(records)]
+    report = make_report(read_results(paths), HOSTILE)
+    page = Page(html(report))
+    assert page.open == [] and page.all("script") == []
+    assert not any("onload" in attrs for _, attrs in page.tags)
+    assert HOSTILE in "".join(page.words)
+    assert "<script" not in markdown_page(report)
+
+
+def verdict(record, write):
+    result = read_result(write("e.json", record))
+    return attack_verdict(result.title, result.measurements)
+
+
+def test_the_verdict_is_the_strongest_bounded_attack_on_the_model_itself(evaluation, write):
+    found = verdict(evaluation, write)
+    assert found.tone == "bad" and found.word == "Not robust"
+    assert "pgd, eps 0.3 (white-box, Linf), leaves 15.0% [10.7, 20.6] of 200 images" in found.says
+    assert "without attack 99.0%" in found.says
+    assert "most images" in found.means and "upper bound" in found.not_means
+
+
+def test_transfer_or_static_numbers_alone_prove_nothing(evaluation, write):
+    evaluation["attacks"] = evaluation["attacks"][2:3]
+    found = verdict(evaluation, write)
+    assert found.tone == "open" and "Nothing attacked the model as it is deployed" in found.means
+    evaluation["attacks"][0]["threat"] = "static: white-box, Linf, unaware of IMT"
+    assert verdict(evaluation, write).tone == "open"
+
+
+@pytest.mark.parametrize(
+    ("left", "tone", "share"),
+    [(0.05, "bad", "nearly every"), (0.3, "bad", "most"), (0.6, "fair", "a part"),
+     (0.95, "good", "few")],
+)  # fmt: skip
+def test_tones(evaluation, write, left, tone, share):
+    evaluation["attacks"] = evaluation["attacks"][1:2]
+    evaluation["attacks"][0]["robust_accuracy"] = left
+    found = verdict(evaluation, write)
+    assert found.tone == tone and share in found.means
+
+
+def test_no_attack_is_no_knowledge(evaluation, write):
+    evaluation["attacks"] = []
+    assert verdict(evaluation, write).tone == "open"
+    assert "No attack was run" in html(make_report([read_result(write("e.json", evaluation))]))
+
+
+def test_a_comparison_names_the_best_of_each_kind(files):
+    found = make_report([read_result(files["comparison"])]).verdicts
+    assert [v.about for v in found] == ["PGD & Co, best of 2 on Defences"] * 2
+    assert [v.tone for v in found] == ["fair", "open"]
+
+
+def test_every_file_is_written_and_the_markdown_finds_its_figures(report, tmp_path):
+    written = write_report(report, tmp_path / "out")
+    names = {str(path.relative_to(tmp_path / "out")) for path in written}
+    assert all(path.stat().st_size for path in written)
+    assert written[0].name == "index.html"
+    assert {"index.html", "report.md", "card-4-ladder-on-mnist.md"} <= names
+    markdown = (tmp_path / "out" / "report.md").read_text()
+    for chart in report.charts:
+        assert f"](figures/{chart.name}.svg)" in markdown
+        assert {f"figures/{chart.name}.svg", f"figures/{chart.name}.png"} <= names
+    assert len([name for name in names if name.endswith(".csv")]) == len(report.tables) == 7
+
+
+def test_a_folder_that_holds_something_is_left_alone(files, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("x")
+    with pytest.raises(InputError, match="not empty"):
+        write_report(make_report(read_results([files["audit"]])), tmp_path / "out")
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["mine.txt"]
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+@pytest.mark.parametrize(
+    ("width", "scheme", "ground"),
+    [(1200, 1, (255, 255, 255)), (1200, 0, (0x14, 0x17, 0x1B)), (500, 1, (255, 255, 255))],
+    ids=["light", "dark", "narrow"],
+)
+def test_chromium_shows_the_page(report, tmp_path, width, scheme, ground):
+    index = write_report(report, tmp_path / "out")[0]
+    probe = "<pre id=wide></pre><script>wide.textContent=document.body.scrollWidth</script>"
+    shown = tmp_path / "shown.html"
+    source = index.read_text().replace("default-src 'none';", "script-src 'unsafe-inline';")
+    shown.write_text(source.replace("</body>", f"{probe}</body>"))
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
+    flags += [f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},2000"]
+    flags += [f"--blink-settings=preferredColorScheme={scheme}"]
+    flags += [f"--screenshot={tmp_path / 'shot.png'}", "--dump-dom", shown.as_uri()]
+    done = subprocess.run([CHROMIUM, *flags], capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.partition('id="wide">')[2].partition("<")[0]) <= width
+    image = np.asarray(Image.open(tmp_path / "shot.png").convert("RGB"))
+    assert tuple(image[5, 5]) == ground
+    assert len(np.unique(image.reshape(-1, 3), axis=0)) > 50

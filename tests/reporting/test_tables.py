@@ -1,0 +1,130 @@
+"""Tables: what stands in them, and that no name breaks out of its format."""
+
+import csv
+import io
+
+import pytest
+
+from atk_latent.evaluation.result import Accuracy
+from atk_latent.reporting.results import Published, read_result
+from atk_latent.reporting.tables import (
+    Table,
+    csv_text,
+    latex,
+    latex_text,
+    markdown,
+    markdown_text,
+    slug,
+    tables_of,
+    text,
+)
+
+HOSTILE = "a|b & <b>_x_ $y$ \\z #1 {k} 100% ~^"
+
+
+@pytest.mark.parametrize(
+    ("cell", "shown"),
+    [
+        (None, ""),
+        ("word", "word"),
+        (Accuracy(0.125, 0.1, 0.15, 200), "12.5 [10.0, 15.0]"),
+        (Accuracy(0.98765, 0.98, 0.99, 10_000), "98.77 [98.00, 99.00]"),
+        (Published(0.196, "Table 7"), "19.6 (Table 7)"),
+        (12345, "12,345"),
+        (8 / 255, "0.03137"),
+    ],
+)
+def test_a_cell_in_words(cell, shown):
+    assert text(cell) == shown
+
+
+def test_white_box_and_transfer_share_no_table(files):
+    white, moved = tables_of(read_result(files["evaluation"]), 1)
+    assert [row[0] for row in white.rows] == ["none (clean images)", "pgd", "pgd", "cw-l2"]
+    assert [row[0] for row in moved.rows] == ["none (clean images)", "pgd"]
+    threat = moved.headings.index("threat model")
+    assert moved.rows[1][threat] == "transfer from runs/vanilla (white-box there, Linf)"
+    assert "published, %" in white.headings and "published, %" not in moved.headings
+    assert white.name != moved.name
+
+
+def test_a_comparison_of_two_kinds_is_two_tables_without_a_common_rank(files):
+    white, moved = tables_of(read_result(files["comparison"]), 2)
+    assert white.headings == ("method", "clean, %", "PGD-20, %", "s/epoch")
+    assert moved.headings == ("method", "clean, %", "moved, %", "s/epoch")
+    assert white.rows[0][-1] == 2.0
+    assert "PGD-20: white-box, Linf, on 200 images." in white.notes
+    assert "A note." in white.notes
+
+
+def test_a_comparison_of_one_kind_keeps_its_rank(comparison, write):
+    for row in comparison["rows"]:
+        row["cells"].pop()
+    (table,) = tables_of(read_result(write("c.json", comparison)), 1)
+    assert table.headings[-2:] == ("average rank", "s/epoch")
+    assert [row[-2] for row in table.rows] == [1.0, 2.0]
+
+
+def test_an_audit_says_its_verdicts_in_words(files):
+    (table,) = tables_of(read_result(files["audit"]), 1)
+    assert [row[1] for row in table.rows] == ["passed", "FAILED"]
+
+
+def test_the_numbers_of_a_run_say_their_threat_model(files):
+    numbers, over_eps = tables_of(read_result(files["card"]), 1)
+    meaning = {row[0]: row[2] for row in numbers.rows}
+    assert "no attack" in meaning["clean_accuracy"]
+    assert over_eps.headings == ("eps", "vanilla", "hardened")
+    assert "transfer" in over_eps.notes[0]
+
+
+def table(*rows):
+    return Table("t", HOSTILE, ("name", "accuracy, %"), rows, (HOSTILE,))
+
+
+def test_markdown_escapes_and_keeps_its_columns():
+    made = markdown(table((HOSTILE, Accuracy(0.5, 0.4, 0.6, 10)), ("two\nlines", None)))
+    rows = [line for line in made.splitlines() if line.startswith("|")]
+    assert rows[1] == "|---|---:|"
+    assert rows[3] == "| two lines |  |"
+    bare = rows[2].replace("\\|", "").replace("\\\\", "")
+    assert bare.count("|") == 3
+    assert "<b>" not in made and "&lt;b\\>" in made
+    assert rows[2].endswith("| 50.0 \\[40.0, 60.0] |")
+
+
+def test_csv_holds_fractions_intervals_and_no_formula():
+    cells = ("=HYPERLINK(1)", Accuracy(0.5, 0.4, 0.6, 10)), ('with "quotes", commas', None)
+    rows = list(csv.reader(io.StringIO(csv_text(table(*cells)))))
+    assert rows[0] == ["name", "accuracy", "accuracy low", "accuracy high", "accuracy n"]
+    assert rows[1] == ["'=HYPERLINK(1)", "0.5", "0.4", "0.6", "10"]
+    assert rows[2] == ['with "quotes", commas', "", "", "", ""]
+
+
+def test_csv_parts_a_published_value_from_its_source():
+    made = Table("t", "c", ("a", "published, %"), (("x", Published(0.2, "T7")), ("y", None)))
+    rows = list(csv.reader(io.StringIO(csv_text(made))))
+    assert rows == [["a", "published", "published source"], ["x", "0.2", "T7"], ["y", "", ""]]
+
+
+def test_latex_escapes_every_special_letter():
+    assert latex_text("a_b & 5% #1 $x$ {k}") == r"a\_b \& 5\% \#1 \$x\$ \{k\}"
+    assert latex_text("\\~^") == r"\textbackslash{}\textasciitilde{}\textasciicircum{}"
+    made = latex(table((HOSTILE, Accuracy(0.5, 0.4, 0.6, 10))))
+    assert r"\begin{tabular}{lr}" in made
+    row = next(line for line in made.splitlines() if "50.0 [40.0, 60.0]" in line)
+    assert row.replace(r"\&", "").count("&") == 1 and row.endswith(r"\\")
+
+
+def test_markdown_text_and_slug():
+    assert markdown_text("a_b*c _d_ [x](y)") == r"a_b\*c \_d\_ \[x](y)"
+    assert slug("Transfer from ../x/Y (Z)") == "transfer-from-x-y-z"
+    assert slug("../..") == "untitled"
+    assert len(slug("x" * 300)) == 48
+
+
+def test_long_names_that_begin_alike_give_different_files(evaluation, write):
+    for i, attack in enumerate(evaluation["attacks"]):
+        attack["threat"] = f"transfer from {'long/' * 30}{i} (white-box there, Linf)"
+    names = [t.name for t in tables_of(read_result(write("e.json", evaluation)), 1)]
+    assert len(set(names)) == 4
