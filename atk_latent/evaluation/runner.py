@@ -145,29 +145,25 @@ def evaluate(
     """
     check_images(x, y)
     target = estimator_for(model, image_shape=x.shape[1:], batch_size=batch_size)
-    crafted_on, inference = target, deployed.name if deployed else "none"
-    if surrogate is not None:
-        crafted_on = estimator_for(
-            surrogate.model, target.nb_classes, x.shape[1:], batch_size=batch_size
-        )
-    if deployed is not None:
-        target = estimator_for(
-            deployed.model, target.nb_classes, x.shape[1:], batch_size=batch_size
-        )
+
+    def other(holder: Surrogate | Deployed | None) -> CompiledKerasClassifier:
+        if holder is None:
+            return target
+        shape, classes = x.shape[1:], target.nb_classes
+        return estimator_for(holder.model, classes, shape, batch_size=batch_size)
+
+    crafted_on, scored = other(surrogate), other(deployed)
+    inference = deployed.name if deployed else "none"
     known = {**(context or {}), "seed": seed}
     bound = [make_attack(spec, crafted_on, **known) for spec in specs]  # all errors first
     results = []
-    models = {"target": target, "crafted_on": crafted_on}
+    models = {"target": scored, "crafted_on": crafted_on}
     for spec, attack in zip(specs, bound, strict=True):
-        numbers = {"spec": spec, "seed": seed, "batch_size": batch_size}
+        numbers: Any = {"spec": spec, "seed": seed, "batch_size": batch_size}
         kept = _store(store, models, x, y, attack, **numbers, inference=inference)
-        chunks = attack_chunks(
-            attack, target, x, y, spec=spec, seed=seed, batch_size=batch_size, store=kept
-        )
+        chunks = attack_chunks(attack, scored, x, y, **numbers, store=kept)
         watched = _watched(chunks, attack.shown, len(x), progress)
-        results.append(
-            summarise(attack, watched, spec=spec, surrogate=surrogate, inference=inference)
-        )
+        results.append(summarise(attack, watched, spec, surrogate, inference))
     return results
 
 
@@ -288,7 +284,6 @@ def checked_images(attack: BoundAttack, x: np.ndarray, x_adv: np.ndarray) -> np.
 def summarise(
     attack: BoundAttack,
     chunks: Iterable[Chunk],
-    *,
     spec: str,
     surrogate: Surrogate | None = None,
     inference: str = "none",

@@ -52,12 +52,12 @@ def columns(scene: Scene) -> tuple[Column, ...]:
 def rows(scene: Scene, preset: str) -> tuple[Row, ...]:
     """Every method; those that train in a ball share its radius, all share the epochs."""
     ball = {"eps": scene.eps}
-    passes = {"epochs": scene.epochs, "decay_epochs": (scene.epochs * 3 // 4,)}
-    budget = passes if preset == "quick" else {}
+    passes: dict[str, Any] = {"epochs": scene.epochs, "decay_epochs": (scene.epochs * 3 // 4,)}
+    budget: dict[str, Any] = passes if preset == "quick" else {}
     first = {f"adversarial_{name}": value for name, value in passes.items()}
     lat = {**first, "epochs": 1, "decay_epochs": ()} if preset == "quick" else {}
     plain = {"epochs": scene.epochs} if preset == "quick" else {}
-    in_ball = {
+    in_ball: dict[str, tuple[str, dict[str, Any]]] = {
         "FGSM, random start": ("fgsm", plain),
         "Free": ("free", plain),
         "PGD (Madry)": ("pgd", budget),

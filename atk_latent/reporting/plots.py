@@ -64,10 +64,8 @@ class Chart:
         with rc_context({**plain, **ticks, **shape, **bare, "hatch.linewidth": 0.8}):
             figure = Figure(figsize=(_WIDTH, self.height), layout="constrained")
             self.draw(figure.subplots())
-            clear = form == "svg"
-            figure.savefig(
-                file, format=form, dpi=200, transparent=clear, facecolor=None if clear else "white"
-            )
+            ground = "none" if form == "svg" else "white"
+            figure.savefig(file, format=form, dpi=200, transparent=True, facecolor=ground)
         return file.getvalue()
 
     def svg(self, *, alone: bool = False) -> str:
@@ -172,19 +170,20 @@ def bars_chart(
                 xerr=[[max(0.0, e[0])] for e in ends],
                 error_kw={"ecolor": INK, "capsize": 3, "elinewidth": 1.2},
             )  # fmt: skip
-            axis.text(
-                100 * accuracy.high + 1.5, row, percent(accuracy.value, accuracy.n),
-                va="center", fontsize=10,
-            )  # fmt: skip
+            number, end = percent(accuracy.value, accuracy.n), accuracy.high
+            if label in marks:
+                number, end = f"{number} / {percent(marks[label])}", max(end, marks[label] + 0.01)
+            axis.text(100 * end + 1.5, row, number, va="center", fontsize=10)
             if label in marks:
                 axis.plot(
                     100 * marks[label], row, marker="D", color=COLOURS[1], markeredgecolor=INK,
-                    markersize=7, linestyle="none", label="published",
+                    markersize=7, linestyle="none", label="published (second number)",
                 )  # fmt: skip
         axis.set_yticks(range(len(bars)), [_cut(label) for label, _ in bars])
         axis.set_ylim(len(bars) - 0.4, -0.6)
         _percent_axis(axis, "x", "accuracy, % (line: 95% interval)")
-        axis.set_xlim(0, 112)
+        axis.set_xlim(0, 124 if marks else 112)
+        axis.set_xticks(range(0, 101, 20))
         _legend_once(axis)
 
     numbers = "; ".join(f"{label}: {text(accuracy)}" for label, accuracy in bars)
@@ -266,12 +265,14 @@ def scatter_chart(name: str, title: str, points: Sequence[tuple[str, Accuracy, A
 def _latent_eps(result: Run, number: int) -> list[Chart]:
     """LADDER's accuracy over eps, where the card has it."""
     rows = result.record["metrics"].get("accuracy_over_eps")
-    names = ("hardened", "vanilla")
+    names = {"hardened": "hardened (transfer)", "vanilla": "vanilla (white-box)"}
     if not isinstance(rows, list) or not all(
         isinstance(row, dict) and {"eps", *names} <= set(row) for row in rows
     ):
         return []
-    series: Any = {name: [(row["eps"], row[name]) for row in rows] for name in names}
+    series: Any = {
+        shown: [(row["eps"], row[name]) for row in rows] for name, shown in names.items()
+    }
     title = f"Accuracy on LADDER examples made on the vanilla model, {result.title}"
     return [lines_chart(f"{number}-ladder-{slug(result.title)}", title, "latent units", series)]
 

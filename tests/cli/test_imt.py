@@ -42,7 +42,9 @@ def place(tmp_path_factory):
     """A run whose IMT moves every image away from the boundary, and its data."""
     folder = tmp_path_factory.mktemp("place")
     model, judge = network()
-    game = ATLD(model, ATLDSettings(eps=0.1, latent="logits"), discriminator=judge)
+    game = ATLD(
+        model, ATLDSettings(eps=0.1, latent="logits", label_smoothing=0.1), discriminator=judge
+    )
     model.save(folder / "model.keras")
     game.save_helpers(folder / "helpers")
     (folder / "card.json").write_text("{}")

@@ -51,6 +51,7 @@ def test_the_svg_takes_the_colour_of_the_text_and_names_itself(bars):
     assert "99.0 [96.4, 99.7]" in root[1].text and "published" in root[1].text
     assert root.get("aria-labelledby") == f"{root[0].get('id')} {root[1].get('id')}"
     assert "currentColor" in drawn and INK not in drawn
+    assert not re.search("#f{6}|white", drawn)  # the page's own ground shows through
     assert "<!--" not in drawn and "<script" not in drawn and "<metadata" not in drawn
     ids = re.findall(r'\bid="([^"]*)"', drawn)
     assert len(ids) == len(set(ids)) and all(name.startswith("bars-") for name in ids)
@@ -103,7 +104,7 @@ def test_one_classifier_has_no_trade_off_and_one_radius_no_line(evaluation, writ
 
 def test_a_ladder_run_shows_its_accuracy_over_eps(files):
     (chart,) = charts_of(read_results([files["card"]]))
-    assert "hardened: 98.8 at 0.5" in chart.description
+    assert "hardened (transfer): 98.8 at 0.5" in chart.description
     assert "latent units" in chart.description
 
 
