@@ -62,8 +62,8 @@ def export_saved_model(
             in the same way.
 
     Returns:
-        {"out", "signature", "image_shape", "num_classes", "checked", "max_difference",
-        "tolerance", "card"}.
+        {"out", "signature", "signatures" (the difference of each), "image_shape",
+        "num_classes", "checked", "max_difference", "tolerance", "card"}.
 
     Raises:
         InputError: if `out` is taken, or `x_check` is empty or of the wrong shape.
@@ -71,22 +71,15 @@ def export_saved_model(
             is left behind.
     """
     out = check_new_folder(out)
-    images = np.ascontiguousarray(x_check, np.float32)
-    if images.ndim != 4 or len(images) == 0:
-        raise InputError(
-            f"the check needs images of shape (n, height, width, channels), n >= 1. "
-            f"Received: {images.shape}"
-        )
-    wanted, more = _logits(model, images), dict(endpoints or {})
+    images = _images(x_check)
+    models = {SERVED: model, **(endpoints or {})}
     has_card = card is not None and Path(card).is_file()
     with atomic_folder(out) as folder:
-        _write(model, folder, images.shape[1:], more)
-        difference = _largest_difference(wanted, _fresh_logits(folder, images))
-        _check(difference, tolerance, out)
-        differences = {SERVED: difference}
-        for name, endpoint in more.items():
-            found = _fresh_logits(folder, images, name)
-            differences[name] = _largest_difference(_logits(endpoint, images), found)
+        _write(models, folder, images.shape[1:])
+        differences = {}
+        for name, endpoint in models.items():
+            wanted = _logits(endpoint, images)
+            differences[name] = _largest_difference(wanted, _fresh_logits(folder, images, name))
             _check(differences[name], tolerance, out)
         if has_card:
             shutil.copyfile(str(card), folder / CARD)
@@ -97,10 +90,20 @@ def export_saved_model(
         "image_shape": list(images.shape[1:]),
         "num_classes": int(wanted.shape[1]),
         "checked": len(images),
-        "max_difference": difference,
+        "max_difference": differences[SERVED],
         "tolerance": tolerance,
         "card": has_card,
     }
+
+
+def _images(x_check: np.ndarray) -> np.ndarray:
+    images = np.ascontiguousarray(x_check, np.float32)
+    if images.ndim != 4 or len(images) == 0:
+        raise InputError(
+            f"the check needs images of shape (n, height, width, channels), n >= 1. "
+            f"Received: {images.shape}"
+        )
+    return images
 
 
 def _logits(model: keras.Model, images: np.ndarray) -> np.ndarray:
@@ -115,17 +118,12 @@ def _served(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
     return lambda images: tf.cast(model(images, training=False), tf.float32)
 
 
-def _write(
-    model: keras.Model,
-    folder: Path,
-    image_shape: tuple[int, ...],
-    endpoints: Mapping[str, keras.Model],
-) -> None:
+def _write(models: Mapping[str, keras.Model], folder: Path, image_shape: tuple[int, ...]) -> None:
     archive = keras.export.ExportArchive()
-    for name, endpoint in {"serve": model, **endpoints}.items():
+    for name, endpoint in models.items():
         archive.track(endpoint)
         archive.add_endpoint(
-            name,
+            "serve" if name == SERVED else name,
             _served(endpoint),
             input_signature=[tf.TensorSpec([None, *image_shape], tf.float32, name="images")],
         )

@@ -132,10 +132,8 @@ def _measure(
     dataset = load_dataset(data, limit_test=limit, seed=seed)
     common.setup_tensorflow(device)
     from atk_latent.evaluation import runner
-    from atk_latent.evaluation.suites import suite_specs
 
-    specs = [*attacks, *(suite_specs(suite, dataset.image_shape) if suite else ())]
-    specs = specs or runner.default_specs(dataset.image_shape)
+    specs = _specs(attacks, suite, dataset.image_shape)
     checks.check_gates_are_run(gates, specs)
     shape, classes = dataset.image_shape, dataset.num_classes
     model = common.load_target(target, shape, classes)
@@ -167,6 +165,14 @@ def _measure(
     )
     record = {**record, "inference": inference}
     return record, checks.failed_gates(gates, clean, results)
+
+
+def _specs(attacks: Sequence[str], suite: str | None, image_shape: tuple[int, ...]) -> list[str]:
+    """The attacks that were named, those of the suite, or the default ones."""
+    from atk_latent.evaluation import runner, suites
+
+    named = [*attacks, *(suites.suite_specs(suite, image_shape) if suite else ())]
+    return named or runner.default_specs(image_shape)
 
 
 def _deployed(inference: str, target: str, model: Any) -> tuple[Any, dict[str, Any]]:

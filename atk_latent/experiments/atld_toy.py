@@ -77,7 +77,7 @@ def _settings(key: str, own: Mapping[str, Any], preset: str) -> Any:
     """A method's settings with the toy's optimizer, at a constant rate."""
     values = {**_SGD, **own, "epochs": EPOCHS[preset]}
     return dataclasses.replace(
-        METHODS[key].settings_for("", "mnist", "paper", values), decay_epochs=()
+        METHODS[key].settings_for("", "mnist", "paper", values), decay_epochs=None
     )
 
 

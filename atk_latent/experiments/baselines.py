@@ -55,7 +55,7 @@ def rows(scene: Scene, preset: str) -> tuple[Row, ...]:
     passes: dict[str, Any] = {"epochs": scene.epochs, "decay_epochs": (scene.epochs * 3 // 4,)}
     budget: dict[str, Any] = passes if preset == "quick" else {}
     first = {f"adversarial_{name}": value for name, value in passes.items()}
-    lat = {**first, "epochs": 1, "decay_epochs": ()} if preset == "quick" else {}
+    lat = {**first, "epochs": 1, "decay_epochs": None} if preset == "quick" else {}
     plain = {"epochs": scene.epochs} if preset == "quick" else {}
     in_ball: dict[str, tuple[str, dict[str, Any]]] = {
         "FGSM, random start": ("fgsm", plain),

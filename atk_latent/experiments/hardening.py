@@ -19,11 +19,11 @@ import numpy as np
 
 from atk_latent.art_bridge.by_name import make_attack
 from atk_latent.art_bridge.estimator import estimator_for
-from atk_latent.atomic import atomic_file, write_json
+from atk_latent.atomic import atomic_file, json_text, write_json
 from atk_latent.data.dataset import Dataset
 from atk_latent.errors import InputError
 from atk_latent.evaluation import runner
-from atk_latent.evaluation.result import versions
+from atk_latent.evaluation.result import provenance, versions
 from atk_latent.methods.augment import AugmentSettings
 from atk_latent.methods.base import Method, clean_accuracy
 from atk_latent.methods.fitting import Progress
@@ -33,6 +33,7 @@ from atk_latent.models.latent import require_logits
 from atk_latent.models.loading import load_classifier
 from atk_latent.registry import METHODS, MODELS
 from atk_latent.reporting import figures
+from atk_latent.reporting.model_card import model_card
 
 DEFAULT_MODELS = {"svhn": "svhnnet", "celeba": "celebanet"}
 
@@ -144,6 +145,13 @@ class Run:
         with atomic_file(self.folder / "history.csv") as part:
             part.write_text(text.getvalue(), encoding="utf-8")
 
+    def save_card(self, card: dict[str, Any]) -> None:
+        """Writes the card for people, `card.md`, and then `card.json`, which ends a run."""
+        plain = json.loads(json_text(card))  # as a reader will find it: no tuples, no NumPy
+        with atomic_file(self.folder / "card.md") as part:
+            part.write_text(model_card(plain), encoding="utf-8")
+        write_json(self.folder / "card.json", card)
+
 
 def peak_memory_mb() -> float:
     """Most memory this process has held so far, in MiB."""
@@ -217,7 +225,7 @@ def harden(
     """Hardens a classifier and leaves a run folder behind.
 
     The folder holds `model.keras` (the bare classifier), `helpers/` (the vanilla model and
-    what the method trained beside it), `history.csv`, figures and, written last,
+    what the method trained beside it), `history.csv`, figures, `card.md` and, written last,
     `card.json`. Stopped at any moment, the same request with `resume` goes on from the last
     epoch that was finished.
 
@@ -243,23 +251,23 @@ def harden(
     x, y = dataset.x_train, dataset.y_train
     before = vanilla and clean_accuracy(vanilla, dataset.x_test, dataset.y_test)
     method.prepare(x, y, folder=run.helpers, progress=progress)
-    logs = method.harden(x, y, folder=run.checkpoint / "classifier", progress=progress)
+    trained = _train(method, dataset, run, progress)
     if progress:
         progress("measuring", 0, 1, {})
-    run.save_model(method.classifier, "model.keras")
-    run.save_history(logs)
     metrics = method.measure(dataset.x_test, dataset.y_test)
     _figures(method, dataset, metrics, folder)
     after = clean_accuracy(method.classifier, dataset.x_test, dataset.y_test)
     card = {
         **base_card(request, dataset, run, settings, metrics),
+        "model": request.model or default_model(dataset),
         "clean_accuracy": after,
         "vanilla_clean_accuracy": after if isinstance(method, Natural) else before,
         "seconds": round(time.monotonic() - started, 1),
+        "training_seconds": trained,
         "peak_memory_mb": round(peak_memory_mb(), 1),
         "resumed": resume,
     }
-    write_json(folder / "card.json", card)
+    run.save_card(card)
     shutil.rmtree(run.checkpoint, ignore_errors=True)
     shutil.rmtree(run.helpers / "checkpoint-generator", ignore_errors=True)
     if progress:
@@ -267,15 +275,28 @@ def harden(
     return json.loads((folder / "card.json").read_text())
 
 
+def _train(method: Method, dataset: Dataset, run: Run, progress: Progress | None) -> float | None:
+    """Trains and saves the classifier; the seconds it took, None for part of a training."""
+    states, begun = run.checkpoint / "classifier", time.monotonic()
+    whole = not states.exists()
+    logs = method.harden(dataset.x_train, dataset.y_train, folder=states, progress=progress)
+    seconds = round(time.monotonic() - begun, 1) if whole else None
+    run.save_model(method.classifier, "model.keras")
+    run.save_history(logs)
+    return seconds
+
+
 def base_card(
     request: Request, dataset: Dataset, run: Run, settings: Any, metrics: dict[str, Any]
 ) -> dict[str, Any]:
     """What every run's card says, whatever was trained."""
     return {
+        **provenance("card"),
         "run": str(run.folder),
         "method": request.method,
         "data": request.data,
         "preset": request.preset,
+        "overrides": request.overrides,
         "metrics": metrics,
         "train_images": len(dataset.x_train),
         "test_images": len(dataset.x_test),

@@ -246,7 +246,7 @@ class FreeTraining(BallTraining):
             "mnist": {"eps": 0.3, "epochs": 10, "batch_size": 100}
             | {"algorithm": "adam", "learning_rate": 1e-4},
             "cifar10": CIFAR | {"epochs": 26, "decay_epochs": (13, 19)},
-            "digits": DIGITS | {"epochs": 10, "decay_epochs": (8,)},
+            "digits": DIGITS | {"epochs": 10, "decay_epochs": (8,), "learning_rate": 5e-3},
         },
         "quick": {"any": {"epochs": 2}, "digits": {"epochs": 5, "decay_epochs": (4,)}},
     }

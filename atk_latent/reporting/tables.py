@@ -54,6 +54,10 @@ _TEX = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "[": "{[}",  # at the start of a row it would be the argument of the line break before
     **{letter: "\\" + letter for letter in "&%$#_{}"},
 }
 
@@ -133,13 +137,13 @@ def _evaluation(result: Evaluation, kind: Kind, found: list[Measurement], prefix
     clean = result.record.get("clean_published")
     published = Published(clean["value"], clean["source"]) if clean else None
     n = result.clean.n
-    rows: list[list[Cell]] = [[CLEAN, "", None, "", result.clean, n, published, None, None]]
+    rows: list[tuple[Cell, ...]] = [(CLEAN, None, result.clean, published, n, "", "", None, None)]
     for m in found:
         size = [None if value is None else float(value) for value in (m.linf, m.l2)]
-        counted = (m.accuracy, m.accuracy.n, m.published)
-        rows.append([m.attack, m.threat, m.eps, m.settings, *counted, *size])
+        counted = (m.accuracy, m.published, m.accuracy.n)
+        rows.append((m.attack, m.eps, *counted, m.threat, m.settings, *size))
     headings = (
-        *("attack", "threat model", "eps", "settings", "accuracy, %", "images", "published, %"),
+        *("attack", "eps", "accuracy, %", "published, %", "images", "threat model", "settings"),
         *("mean Linf", "mean L2"),
     )
     return _without_empty_columns(
@@ -147,7 +151,7 @@ def _evaluation(result: Evaluation, kind: Kind, found: list[Measurement], prefix
             f"{prefix}-{slug(kind.name)}-{slug(result.title)}",
             f"{kind.name}: accuracy of {result.title}",
             headings,
-            tuple(tuple(row) for row in rows),
+            tuple(rows),
             (INTERVAL, kind.meaning, "An image that is wrong without attack counts as wrong."),
         )
     )

@@ -171,3 +171,30 @@ def test_export_writes_the_imt_signatures(place, tmp_path):
 
 def test_run_folder_is_found(place):
     assert _common.run_folder(str(place)) == place
+
+
+@pytest.mark.slow
+def test_a_hardened_run_is_evaluated_behind_its_own_imt(tmp_path):
+    """End to end: data to run folder with the discriminator in it, then IMT out of it."""
+    from atk_latent.cli.harden import harden
+
+    run = tmp_path / "run"
+    made = call(
+        harden,
+        *("--method", "atld", "--data", "digits", "--preset", "quick", "--epochs", 2),
+        *("--limit", 200, "--set", "decay_epochs=1", "--out", run, "--json"),
+    )
+    assert made.exit_code == 0, made.output
+    card = json.loads(made.stdout)
+    assert 0 <= card["metrics"]["discriminator_test_accuracy"] <= 1
+    assert card["settings"]["theta_term"] == "discriminator"
+    assert {p.name for p in (run / "helpers").iterdir()} >= {"discriminator.keras", "manifold.json"}
+    history = (run / "history.csv").read_text().splitlines()
+    assert {"divergence", "scale", "discriminator_accuracy"} <= set(history[0].split(","))
+    found = call(
+        evaluate_command,
+        *(run, "--data", "digits", "--limit", 40, "--inference", "imt+", "--json"),
+        *("-a", "through-imt:attack=fgsm,eps=0.1", "-a", "atld-manifold:eps=0.1,steps=1"),
+    )
+    assert found.exit_code == 0, found.output
+    assert [a["inference"] for a in json.loads(found.stdout)["attacks"]] == ["imt+"] * 2

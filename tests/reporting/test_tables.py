@@ -112,7 +112,7 @@ def test_latex_escapes_every_special_letter():
     assert latex_text("\\~^") == r"\textbackslash{}\textasciitilde{}\textasciicircum{}"
     made = latex(table((HOSTILE, Accuracy(0.5, 0.4, 0.6, 10))))
     assert r"\begin{tabular}{lr}" in made
-    row = next(line for line in made.splitlines() if "50.0 [40.0, 60.0]" in line)
+    row = next(line for line in made.splitlines() if "50.0 {[}40.0, 60.0]" in line)
     assert row.replace(r"\&", "").count("&") == 1 and row.endswith(r"\\")
 
 
