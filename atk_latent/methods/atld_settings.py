@@ -127,7 +127,8 @@ _OFFICIAL: dict[str, Any] = {
     "class_head_smoothing": 0.5,
 }
 # Reference: ATLD section V, and its published code. The paper has no MNIST; eps 0.3 is the
-# customary radius there and the rest of those rows is ours.
+# customary radius there and the rest of those rows is ours: with a coefficient of 1 LeNet
+# falls to chance, all latents alike, before it has learned anything.
 RECIPES: dict[str, dict[str, dict[str, Any]]] = {
     "paper": {
         "any": {
@@ -144,6 +145,7 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
             "eps": 0.3,
             "augment": "none",
             "discriminator": "small",
+            "coefficient": 0.1,
             "learning_rate": 0.01,
             "discriminator_learning_rate": 0.01,
         },
@@ -155,7 +157,14 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
     },
     # Ours: the difference of logits is what shrinks, not both together, since the gradient
     # follows clean and adversarial images alike; the discriminator crafts and serves IMT.
-    "stable": {"any": {"latent": "logits", "theta_term": "mse", "clean_latents": "joint"}},
+    "stable": {
+        "any": {
+            "latent": "logits",
+            "theta_term": "mse",
+            "clean_latents": "joint",
+            "coefficient": 1.0,
+        },
+    },
     "quick": {
         "any": {"epochs": 15, "decay_epochs": (8, 12)},
         "mnist": {"epochs": 10, "decay_epochs": (6, 8)},

@@ -55,7 +55,7 @@ class Method(keras.Model):
     """A classifier and the way it is trained.
 
     What differs between methods is `perturb`, or `training_batches` where adversarial
-    images are made beforehand (and `compute_loss` where the loss is not a mixture of two
+    images are made beforehand (and `method_loss` where the loss is not a mixture of two
     terms). `fit`, callbacks, `tf.data`, mixed precision, `jit_compile` and
     `tf.distribute` are Keras' own. The trained `classifier` is taken out and used bare.
 
@@ -184,12 +184,23 @@ class Method(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> tf.Tensor:
+        """Keras' door to the loss: the compiled one for clean images, else `method_loss`."""
+        if not isinstance(y_pred, tuple | list):
+            return self.compiled_loss(y, y_pred, sample_weight, training)
+        return self.method_loss(y, y_pred, sample_weight, training)
+
+    def method_loss(self, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> tf.Tensor:
         """Alpha * J(x, y) + (1 - alpha) * J(x_adv, y) with the compiled loss J.
 
         J(x_adv, y) alone for adversarial images alone.
+
+        Args:
+            y: labels, or a tuple of them. y_pred: what `call` gave for a tuple of images.
+            sample_weight: weights (B,), a tuple of them, or None. training: the mode.
+
+        Returns:
+            float32 ().
         """
-        if not isinstance(y_pred, tuple | list):
-            return self.compiled_loss(y, y_pred, sample_weight, training)
         if len(y_pred) == 1:
             return self.compiled_loss(y, y_pred[0], sample_weight, training)
         labels = y if isinstance(y, tuple | list) else (y, y)

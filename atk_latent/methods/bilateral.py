@@ -132,17 +132,8 @@ class Bilateral(PGDTraining):
         members = ((x, x_adv), (y, y_adv)) if self.alpha else ((x_adv,), y_adv)
         return super().train_step((*members, weight))
 
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> tf.Tensor:
+    def method_loss(self, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> tf.Tensor:
         """Cross-entropy of adversarial images against their labels' probabilities."""
-        if not isinstance(y_pred, tuple | list):
-            return super().compute_loss(x, y, y_pred, sample_weight, training)
         labels = y if isinstance(y, tuple | list) else (y,)
         entropy = tf.nn.softmax_cross_entropy_with_logits(
             labels[-1], tf.cast(y_pred[-1], tf.float32)

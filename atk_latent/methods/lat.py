@@ -227,17 +227,8 @@ class LAT(PGDTraining):
             self.classifier(x_adv, training=training), self.head(z_adv, training=training)
         )
 
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> tf.Tensor:
+    def method_loss(self, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> tf.Tensor:
         """Loss of attacked images plus that of attacked latents."""
-        if not isinstance(y_pred, Passed):
-            return super().compute_loss(x, y, y_pred, sample_weight, training)
         images, latents = (
             self.compiled_loss(y, logits, sample_weight, training) for logits in y_pred
         )

@@ -76,20 +76,11 @@ class MART(BallTraining):
     }
     settings: MARTSettings
 
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> tf.Tensor:
+    def method_loss(self, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> tf.Tensor:
         """BCE(p_adv, y) + beta * mean KL(p || p_adv) * (1 - p_y).
 
         BCE(p, y) = -log p_y - log(1 - max_{k != y} p_k).
         """
-        if not isinstance(y_pred, tuple | list):
-            return super().compute_loss(x, y, y_pred, sample_weight, training)
         clean, adversarial = y_pred
         labels = tf.argmax(y, axis=-1) if y.shape.rank == 2 and y.shape[-1] != 1 else y
         labels = tf.reshape(tf.cast(labels, tf.int32), (-1,))

@@ -136,17 +136,8 @@ class TLA(PGDTraining):
         latents = [self.features(images, training=training) for images in inputs]
         return Passed(*(self.head(z, training=training) for z in latents), *latents)
 
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> tf.Tensor:
+    def method_loss(self, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> tf.Tensor:
         """Loss of the adversarial images, and of the triplets they are in."""
-        if not isinstance(y_pred, Passed):
-            return super().compute_loss(x, y, y_pred, sample_weight, training)
         triplets = self.mean(self.triplet_loss(y_pred, as_labels(y)), sample_weight)
         loss = self.compiled_loss(y, y_pred.logits_adv, sample_weight, training)
         if self.settings.alpha:

@@ -89,17 +89,8 @@ class TRADES(BallTraining):
         """The ascent on the divergence."""
         return KLAscent(self.settings.divergence_ascent(), seed=self.seeds)
 
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> tf.Tensor:
+    def method_loss(self, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> tf.Tensor:
         """See `trades_loss`; cross-entropy alone where there are no adversarial images."""
-        if not isinstance(y_pred, tuple | list):
-            return super().compute_loss(x, y, y_pred, sample_weight, training)
         return trades_loss(self, y, y_pred, self.settings.beta, sample_weight)
 
 
@@ -137,15 +128,6 @@ class TRADESLADDER(LADDER):
     settings_type: ClassVar[type[TRADESLADDERSettings]] = TRADESLADDERSettings
     settings: TRADESLADDERSettings
 
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> tf.Tensor:
+    def method_loss(self, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> tf.Tensor:
         """See `trades_loss`."""
-        if not isinstance(y_pred, tuple | list):
-            return super().compute_loss(x, y, y_pred, sample_weight, training)
         return trades_loss(self, y, y_pred, self.settings.beta, sample_weight)

@@ -8,6 +8,8 @@ import pytest
 from click.testing import CliRunner
 from keras import layers
 
+# Importing ART resets logging, see tests/experiments/test_hardening.py: not inside CliRunner.
+import atk_latent.art_bridge.estimator  # noqa: F401
 from atk_latent.cli import _common
 from atk_latent.cli.evaluate import evaluate_command
 from atk_latent.cli.export import export_command

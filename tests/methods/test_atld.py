@@ -227,12 +227,24 @@ def test_golden_learning_rates():
         ("svhn", "imt_scale_radius", False, True),
         ("cifar10", "eps", 8 / 255, 8 / 255),
         ("mnist", "eps", 0.3, 0.3),
+        ("mnist", "coefficient", 0.1, 0.5),
         ("cifar10", "discriminator_learning_rate", 0.1, 1e-3),
     ],
 )
 def test_presets_differ_as_paper_and_code_do(data, name, paper, official):
     found = [getattr(ATLD.settings_for("", data, p, {}), name) for p in ("paper", "official")]
     assert found == [paper, official]
+
+
+def test_the_stable_recipe_differs_by_its_term_alone():
+    for data in ("mnist", "cifar10"):
+        paper, stable = (vars(ATLD.settings_for("", data, p, {})) for p in ("paper", "stable"))
+        assert {name for name in paper if paper[name] != stable[name]} <= {
+            "latent",
+            "theta_term",
+            "coefficient",
+        }
+        assert stable["coefficient"] == 1.0 and stable["theta_term"] == "mse"
 
 
 def network():
