@@ -21,10 +21,10 @@ demo: setup
 	@echo "Look at $(OUT)/ladder_strip.png, $(OUT)/accuracy_over_eps.png and $(OUT)/card.json"
 
 test: setup
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 test-all: setup
-	$(BIN)/python -m pytest -q --run-slow
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --run-slow
 
 lint: setup
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy -p atk_latent

@@ -12,7 +12,7 @@ VERSION = re.search(
 
 # tensorflow-datasets imports importlib_resources when it downloads but no longer declares it.
 DATASETS = ["tensorflow-datasets>=4.9.8", "importlib_resources"]
-TEST = [*DATASETS, "pytest>=8", "ruff>=0.8", "mypy>=1.13", "jsonschema>=4.18"]
+TEST = [*DATASETS, "pytest>=8", "pytest-xdist", "ruff>=0.8", "mypy>=1.13", "jsonschema>=4.18"]
 
 setup(
     name="atk-latent",
@@ -42,6 +42,7 @@ setup(
         "datasets": DATASETS,
         "gpu": ["tensorflow[and-cuda]>=2.18"],
         "test": TEST,
+        "bench": ["foolbox", "torch", "torchattacks"],
         "dev": [*TEST, "build"],
     },
     entry_points={"console_scripts": ["atkl=atk_latent.cli.main:main"]},

@@ -43,6 +43,7 @@ _PUBLIC = {
     "FastCarliniL2": "atk_latent.art_bridge.fast_attacks",
     "FastJSMA": "atk_latent.art_bridge.fast_attacks",
     "StandardAutoAttack": "atk_latent.art_bridge.fast_attacks",
+    "UnrestrictedGAN": "atk_latent.art_bridge.unrestricted",
 }
 __all__ = ["__version__", *_PUBLIC]
 

@@ -16,7 +16,7 @@ from atk_latent.registry import METHODS
 
 from . import _common as common
 
-PRESETS = ("paper", "official", "quick")
+PRESETS = ("paper", "official", "quick", "stable")
 # Options that are settings under another name.
 SHORTHANDS = ("eps", "epochs", "batch_size", "latent_layer")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from atk_latent import atomic, registry
+from atk_latent.errors import InputError
 
 from . import _common as common
 
@@ -20,9 +21,13 @@ KINDS = {
 
 @click.command("list")
 @click.argument("kind", type=click.Choice(list(KINDS)))
+@click.option("--verbose", is_flag=True, help="Methods: where paper and published code differ.")
 @common.json_option
-def list_names(kind: str, as_json: bool) -> None:
+@common.run_command
+def list_names(kind: str, verbose: bool, as_json: bool) -> None:
     """List methods, attacks, data sets, models, generators or experiments."""
+    if verbose and kind != "methods":
+        raise InputError(f"--verbose is for methods; it has nothing to add to {kind}")
     names = KINDS[kind]
     if as_json:
         click.echo(atomic.json_text({kind: list(names)}))
@@ -30,3 +35,18 @@ def list_names(kind: str, as_json: bool) -> None:
     width = max(len(name) for name in names)
     for name in names:
         click.echo(f"{name:<{width}}  {names.entry(name).summary}")
+    if verbose:
+        _print_differences()
+
+
+def _print_differences() -> None:
+    """Where ATLD's two presets differ."""
+    from rich.table import Table
+
+    from atk_latent.methods.atld_differences import DIFFERENCES
+
+    columns = ("atld", "--preset paper", "--preset official", "settings (--set)")
+    table = Table(*columns, title="Where ATLD's paper and its published code differ")
+    for row in DIFFERENCES:
+        table.add_row(*row)
+    common.console().print(table)

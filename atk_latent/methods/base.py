@@ -99,7 +99,7 @@ class Method(keras.Model):
     def settings_for(
         cls, model: str, data: str, preset: str, overrides: dict[str, Any]
     ) -> SGDSettings:
-        """Settings of a preset ("paper", "official" or "quick") with `overrides` on top.
+        """Settings of a preset ("paper", "official", "quick", "stable"), `overrides` on top.
 
         Args:
             model: name or path of the classifier, "" where none is known.

@@ -23,6 +23,7 @@ from atk_latent.methods.boundaries import BoundarySettings, fit_boundaries
 from atk_latent.methods.fitting import Progress, Stream, fixed_set_batches
 from atk_latent.methods.generator_training import GeneratorSettings, fit_generator
 from atk_latent.methods.optimizers import SGDSettings
+from atk_latent.methods.recipes import check_preset
 from atk_latent.models.attention_svm import AttentionSVM, latent_width
 from atk_latent.models.generators import generator_for
 from atk_latent.models.latent import frozen_copy, split
@@ -167,6 +168,7 @@ class LADDER(Method):
     ) -> LADDERSettings:
         """Settings of a preset ("paper", "official" or "quick") with `overrides` on top."""
         del model
+        check_preset(cls.recipes, preset)
         known = LIKE.get(data, data)
         values = dict(TABLE_6.get(known, {}))
         fresh = overrides.get("examples") == "fresh" and data in FRESH_EPOCHS

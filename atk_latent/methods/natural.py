@@ -7,6 +7,7 @@ from typing import Any
 from atk_latent.config import build
 from atk_latent.methods.base import Method
 from atk_latent.methods.optimizers import SGDSettings
+from atk_latent.methods.recipes import check_preset
 
 # The published LADDER code's recipes for its four vanilla models (reference: its README).
 RECIPES: dict[str, dict[str, Any]] = {
@@ -50,4 +51,5 @@ class Natural(Method):
         cls, model: str, data: str, preset: str, overrides: dict[str, Any]
     ) -> SGDSettings:
         """Settings of a preset, see `natural_settings`."""
+        check_preset(cls.recipes, preset)
         return natural_settings(model, data, preset, overrides)

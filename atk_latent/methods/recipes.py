@@ -5,9 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from atk_latent.errors import InputError
+
 # Preset, then data set ("any" holds for all): settings that differ from the defaults.
 Recipes = Mapping[str, Mapping[str, Mapping[str, Any]]]
 LIKE = {"fashion_mnist": "mnist", "digits": "mnist", "cifar100": "cifar10", "svhn": "cifar10"}
+
+
+def check_preset(recipes: Recipes, preset: str) -> None:
+    """Refuses the preset "stable" for a method that has none.
+
+    Raises:
+        InputError: naming the presets that every method has.
+    """
+    if preset == "stable" and preset not in recipes:
+        raise InputError("preset 'stable' is for atld alone; paper, official and quick are for all")
 
 
 def recipe(recipes: Recipes, data: str, preset: str) -> dict[str, Any]:
@@ -16,8 +28,13 @@ def recipe(recipes: Recipes, data: str, preset: str) -> dict[str, Any]:
     Args:
         recipes: see `Recipes`. data: name of a data set; one that is not in `recipes` has the
             rows of the one it is `LIKE`, and no others.
-        preset: "paper", "official" or "quick".
+        preset: "paper", "official" (the paper's own where their code says nothing else),
+            "quick", or "stable" where a method has one.
+
+    Raises:
+        InputError: on "stable" for a method whose recipes need none.
     """
+    check_preset(recipes, preset)
     values: dict[str, Any] = {}
     for layer in dict.fromkeys(("paper", preset)):
         for name in dict.fromkeys(("any", LIKE.get(data, data), data)):

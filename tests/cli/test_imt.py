@@ -155,6 +155,7 @@ def test_suites_take_the_customary_radius():
         suites.suite_specs("static", (28, 28, 1))
 
 
+@pytest.mark.slow
 def test_export_writes_the_imt_signatures(place, tmp_path):
     found = call(
         export_command,

@@ -335,7 +335,10 @@ def everything(method):
     return [np.array(variable) for owner in owners for variable in owner.variables]
 
 
-@pytest.mark.parametrize("settings", [{}, OFFICIAL], ids=["paper", "official"])
+@pytest.mark.parametrize(
+    "settings",
+    [pytest.param({}, id="paper", marks=pytest.mark.slow), pytest.param(OFFICIAL, id="official")],
+)
 def test_a_killed_game_ends_bit_for_bit_where_an_undisturbed_one_does(tmp_path, settings):
     whole, logs = hardened(settings)
     with pytest.raises(Stop):

@@ -1,0 +1,104 @@
+"""A comparison hardens, attacks, ranks and goes on where it was stopped."""
+
+import json
+
+import numpy as np
+import pytest
+
+from atk_latent.data.dataset import Dataset
+from atk_latent.errors import InputError
+from atk_latent.experiments import baselines, comparison
+from atk_latent.experiments.comparison import Column, Comparison, Row, run_comparison
+from atk_latent.registry import METHODS
+
+PLAN = Comparison(
+    title="Two lengths of training",
+    data="digits",
+    rows=(
+        Row("short", "natural", {"epochs": 1}),
+        Row("long", "natural", {"epochs": 6}),
+    ),
+    columns=(Column("clean", None, 40), Column("FGSM", "fgsm:eps=0.02", 20)),
+    budget={"batch_size": 20},
+    limit=120,
+    notes=("A note.",),
+)
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    """Bright squares, one place for each of three classes."""
+    rng = np.random.default_rng(0)
+    y = np.arange(160) % 3
+    x = rng.uniform(0, 0.4, (160, 16, 16, 1))
+    for row, label in enumerate(y):
+        x[row, 5 * label : 5 * label + 5] += 0.3
+    return Dataset.from_arrays("digits", x[:120], y[:120], x[120:], y[120:])
+
+
+@pytest.fixture(scope="module")
+def made(dataset, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("comparison")
+    return folder, run_comparison(PLAN, dataset, folder)
+
+
+def test_every_row_has_every_column_a_rank_and_a_time(made):
+    _, record = made
+    assert [row["label"] for row in record["rows"]] == ["short", "long"]
+    for row in record["rows"]:
+        assert [cell["attack"] for cell in row["cells"]] == ["clean", "FGSM"]
+        assert [cell["n"] for cell in row["cells"]] == [40, 20]
+        assert row["cells"][1]["threat"] == "white-box, Linf"
+        assert row["training"] > 0
+    short, long = record["rows"]
+    assert long["cells"][0]["accuracy"] > short["cells"][0]["accuracy"]
+    assert long["rank"] < short["rank"]
+
+
+def test_the_table_says_what_the_record_says(made):
+    folder, record = made
+    text = (folder / "table.md").read_text()
+    assert json.loads((folder / "result.json").read_text())["rows"] == record["rows"]
+    assert "| method | clean (40) | FGSM (20) | s/epoch | average rank |" in text
+    clean = record["rows"][1]["cells"][0]
+    half = 50 * (clean["high"] - clean["low"])
+    assert f"| long | {100 * clean['accuracy']:.1f} ± {half:.1f} |" in text
+    assert "- FGSM: white-box, Linf." in text and "- A note." in text
+
+
+def test_the_same_call_finds_everything_again(made, dataset, monkeypatch):
+    folder, record = made
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.keras")}
+    monkeypatch.setattr(
+        "atk_latent.evaluation.runner._attacked", lambda *_: pytest.fail("attacked again")
+    )
+    again = run_comparison(PLAN, dataset, folder)
+    assert again["rows"] == record["rows"]
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.keras")} == before
+
+
+def test_a_row_that_cannot_be_is_named(dataset, tmp_path):
+    plan = Comparison("", "digits", (Row("odd", "natural", {"epochs": -1}),), ())
+    with pytest.raises(InputError, match="row 'odd': .*epochs"):
+        run_comparison(plan, dataset, tmp_path)
+
+
+@pytest.mark.parametrize("scene", [baselines.MNIST, baselines.CIFAR10], ids=lambda s: s.data)
+@pytest.mark.parametrize("preset", ["quick", "paper"])
+def test_every_row_of_the_baselines_can_be_set(scene, preset):
+    rows = baselines.rows(scene, preset)
+    assert len({row.label for row in rows}) == len(rows)
+    ablations = {"ladder-cavrandom", "ladder-random", "ladder-gan"}
+    assert {row.method for row in rows} == set(METHODS) - ablations
+    for row in rows:
+        kind = METHODS[row.method]
+        settings = kind.settings_for(scene.model, scene.data, row.preset, dict(row.settings))
+        if preset == "quick" and kind.starts_from == "scratch" and row.method != "lat":
+            assert settings.epochs == scene.epochs, row.label
+
+
+def test_markdown_marks_what_has_no_time():
+    row = {"label": "a", "cells": [], "training": None, "epochs": 3, "rank": 1.0}
+    record = {"title": "t", "columns": [], "rows": [row], "notes": [], "versions": {}, "seed": 0}
+    text = comparison.markdown({**record, "data": "d", "data_fingerprint": "f"})
+    assert "| a |  |  | 1.00 |" in text
