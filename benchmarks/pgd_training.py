@@ -22,7 +22,7 @@ from benchmarks.timing import interleaved, report
 
 GOAL = 4.0
 NOISE = 0.08  # two standard errors of the difference of two accuracies on 360 images
-EPOCHS, BATCH, RATE, MOMENTUM = 6, 64, 0.02, 0.9
+EPOCHS, BATCH, RATE, MOMENTUM = 3, 64, 0.02, 0.9
 EPS, STEP, STEPS = 0.1, 0.025, 7
 
 

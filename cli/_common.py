@@ -37,6 +37,12 @@ batch_size_option = click.option(
     show_default=True,
     help="Images at once.",
 )
+store_option = click.option(
+    "--store",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Keep finished attacks there; the same command goes on where it was stopped.",
+)
 limit_option = click.option(
     "--limit", type=click.IntRange(min=1), help="Only so many images, classes in proportion."
 )

@@ -27,7 +27,7 @@ from . import _common as common
 @click.option("--surrogate", metavar="RUN", help="Also try a transfer attack from this model.")
 @common.seed_option
 @common.batch_size_option
-@click.option("--store", type=click.Path(path_type=Path), help="Folder of finished attacks.")
+@common.store_option
 @click.option("--out", metavar="FILE", help="Also write the JSON there; must not exist yet.")
 @common.device_option
 @common.json_option

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
@@ -43,6 +45,7 @@ from . import _common as common
 )
 @common.seed_option
 @common.batch_size_option
+@common.store_option
 @click.option("--out", metavar="FILE", help="Also write the JSON there; must not exist yet.")
 @click.option("--force", is_flag=True, help="Replace an existing --out file.")
 @click.option(
@@ -54,22 +57,7 @@ from . import _common as common
 @common.device_option
 @common.json_option
 @common.run_command
-def evaluate_command(
-    target: str,
-    data: str,
-    attacks: tuple[str, ...],
-    suite: str | None,
-    limit: int | None,
-    inference: str,
-    surrogate: str | None,
-    seed: int,
-    batch_size: int,
-    out: str | None,
-    force: bool,
-    fail_under: tuple[str, ...],
-    device: str,
-    as_json: bool,
-) -> None:
+def evaluate_command(out: str | None, force: bool, as_json: bool, **asked: Any) -> None:
     """Attacks TARGET and says what accuracy is left, with its 95% interval.
 
     TARGET is a run folder, a .keras file or a SavedModel. Accuracies are over all test
@@ -81,19 +69,7 @@ def evaluate_command(
     if out:
         atomic.check_new_file(out, replace=force)
     with common.stdout_kept_clean():
-        record, missed = _measure(
-            target,
-            data,
-            attacks,
-            suite,
-            limit,
-            inference,
-            surrogate,
-            seed,
-            batch_size,
-            fail_under,
-            device,
-        )
+        record, missed = _measure(_Asked(**asked))
     if out:
         atomic.write_json(out, record)
     if as_json:
@@ -106,64 +82,68 @@ def evaluate_command(
         sys.exit(common.GATE_NOT_MET)
 
 
-def _measure(
-    target: str,
-    data: str,
-    attacks: Sequence[str],
-    suite: str | None,
-    limit: int | None,
-    inference: str,
-    surrogate: str | None,
-    seed: int,
-    batch_size: int,
-    fail_under: Sequence[str],
-    device: str,
-) -> tuple[dict[str, Any], list[str]]:
+@dataclass(frozen=True)
+class _Asked:
+    """What is to be measured; the command's options by name."""
+
+    target: str
+    data: str
+    attacks: tuple[str, ...]
+    suite: str | None
+    limit: int | None
+    inference: str
+    surrogate: str | None
+    seed: int
+    batch_size: int
+    fail_under: tuple[str, ...]
+    store: Path | None
+    device: str
+
+
+def _measure(asked: _Asked) -> tuple[dict[str, Any], list[str]]:
     """The record of the evaluation, and one line for every gate that is not met."""
     from atk_latent.data.loading import load_dataset
     from atk_latent.evaluation import gates as checks
     from atk_latent.evaluation import result
 
-    gates = checks.parse_gates(fail_under)
-    common.check_attack_names(attacks)
-    if attacks and not suite:
-        checks.check_gates_are_run(gates, attacks)
-    common.choose_device(device)
-    dataset = load_dataset(data, limit_test=limit, seed=seed)
-    common.setup_tensorflow(device)
+    gates = checks.parse_gates(asked.fail_under)
+    common.check_attack_names(asked.attacks)
+    if asked.attacks and not asked.suite:
+        checks.check_gates_are_run(gates, asked.attacks)
+    common.choose_device(asked.device)
+    dataset = load_dataset(asked.data, limit_test=asked.limit, seed=asked.seed)
+    common.setup_tensorflow(asked.device)
     from atk_latent.evaluation import runner
 
-    specs = _specs(attacks, suite, dataset.image_shape)
+    specs = _specs(asked.attacks, asked.suite, dataset.image_shape)
     checks.check_gates_are_run(gates, specs)
-    shape, classes = dataset.image_shape, dataset.num_classes
-    model = common.load_target(target, shape, classes)
+    x, y, shape = dataset.x_test, dataset.y_test, dataset.image_shape
+    model = common.load_target(asked.target, shape, dataset.num_classes)
     helper = None
-    if surrogate:
-        helper = runner.Surrogate(surrogate, common.load_target(surrogate, shape, classes))
-    deployed, context = _deployed(inference, target, model)
-    clean = runner.clean_accuracy(
-        deployed.model if deployed else model,
-        dataset.x_test,
-        dataset.y_test,
-        batch_size=batch_size,
-    )
+    if asked.surrogate:
+        other = common.load_target(asked.surrogate, shape, dataset.num_classes)
+        helper = runner.Surrogate(asked.surrogate, other)
+    deployed, context = _deployed(asked.inference, asked.target, model)
+    scored = deployed.model if deployed else model
+    clean = runner.clean_accuracy(scored, x, y, batch_size=asked.batch_size)
     with common.progress_bars() as progress:
         results = runner.evaluate(
             model,
-            dataset.x_test,
-            dataset.y_test,
+            x,
+            y,
             specs,
-            seed=seed,
+            seed=asked.seed,
             surrogate=helper,
             deployed=deployed,
-            batch_size=batch_size,
+            batch_size=asked.batch_size,
             progress=progress,
             context={**context, "data": dataset, "progress": progress},
+            store=asked.store,
         )
     record = result.evaluation_record(
-        target=target, data=dataset.name, clean=clean, attacks=results, seed=seed
+        target=asked.target, data=dataset.name, clean=clean, attacks=results, seed=asked.seed
     )
-    record = {**record, "inference": inference}
+    record = {**record, "inference": asked.inference}
     return record, checks.failed_gates(gates, clean, results)
 
 

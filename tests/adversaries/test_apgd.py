@@ -182,8 +182,9 @@ def test_images_leave_the_batch_and_nothing_is_traced_again():
 
     def watched(images):
         traces.append(images.shape)
-        tf.py_function(lambda n: sizes.append(int(n)), [tf.shape(images)[0]], [])
-        return model(images, training=False)
+        noted = tf.py_function(lambda n: sizes.append(int(n)), [tf.shape(images)[0]], [])
+        with tf.control_dependencies([noted]):  # in the order of the passes
+            return model(tf.identity(images), training=False)
 
     adversary = make_adversary("apgd-ce", eps=0.03, steps=15, restarts=2)
     adversary(watched, x, y)

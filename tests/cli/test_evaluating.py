@@ -14,6 +14,7 @@ from atk_latent.cli.attack import attack_command
 from atk_latent.cli.evaluate import evaluate_command
 from atk_latent.cli.export import export_command
 from atk_latent.errors import InputError
+from atk_latent.evaluation import runner
 
 COMMANDS = {"evaluate": evaluate_command, "attack": attack_command, "export": export_command}
 
@@ -212,3 +213,15 @@ def test_a_wrong_attack_is_refused_without_importing_tensorflow(place):
         "sys.exit(0 if r.exit_code == 2 and 'tensorflow' not in sys.modules else 1)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_store_keeps_what_was_attacked_and_gives_it_again(place, tmp_path, monkeypatch):
+    arguments = (
+        *("evaluate", place / "model.keras", "--data", place / "data.npz", "--json"),
+        *("--attack", "fgsm:eps=0.2", "--store", tmp_path / "store"),
+    )
+    first = call(*arguments)
+    assert first.exit_code == 0, first.output
+    assert list((tmp_path / "store").glob("*/*.npz"))
+    monkeypatch.setattr(runner, "_attacked", lambda *_: pytest.fail("attacked again"))
+    assert json.loads(call(*arguments).stdout)["attacks"] == json.loads(first.stdout)["attacks"]

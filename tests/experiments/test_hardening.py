@@ -65,6 +65,7 @@ def test_a_run_folder_holds_what_the_design_says(run):
     assert present == {
         "model.keras",
         "card.json",
+        "card.md",
         "history.csv",
         "helpers",
         "request.json",
