@@ -189,6 +189,17 @@ def _print_tables(record: dict[str, Any]) -> None:
             if _kind(attack) == kind:
                 table.add_row(*_row(attack))
         console.print(table)
+    for attack in record["attacks"]:
+        _print_account(console, attack)
+
+
+def _print_account(console: Any, attack: dict[str, Any]) -> None:
+    """What the parts of a cascade left, and what it says against its own number."""
+    left = ", ".join(f"{p['name']} {p['robust_accuracy']:.4f}" for p in attack["components"])
+    if left:
+        console.print(f"{attack['spec']}, left after each part: {left}", markup=False)
+    for warning in attack["warnings"]:
+        console.print(f"{attack['spec']}: {warning}", markup=False)
 
 
 def _kind(attack: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from atk_latent.adversaries.balls import BALLS, Ball, unit_l1
 from atk_latent.adversaries.base import Classifier
 from atk_latent.adversaries.expectation import expected_gradient, expected_logits
 from atk_latent.adversaries.gradients import GradientAdversary, repeat, wide
+from atk_latent.adversaries.minimal import ActiveRows
 from atk_latent.adversaries.noise import RowNoise
 from atk_latent.adversaries.settings import preset, read_settings
 from atk_latent.errors import InputError
@@ -32,7 +33,8 @@ class AscentSettings:
             may be longer than `eps`: the result is projected.
         random_start: whether a start is drawn uniformly from the ball, clipped to the
             bounds, or is the image itself.
-        restarts: int >= 1, starts; more than one needs `random_start`.
+        restarts: int >= 1, starts; more than one needs `random_start`. An image that
+            succeeded takes no further one.
         decay: number >= 0, of the momentum (MIM's mu); 0 is plain gradient ascent.
         loss: "cross-entropy", or "margin", the papers' "CW".
         margin: number >= 0, confidence of the margin loss; 50 in the papers.
@@ -168,13 +170,30 @@ class GradientAscent(GradientAdversary):
         if settings.keep == "best" and settings.random_start:
             start = self._judged(problem, x)
 
-        def restart(index: tf.Tensor, best: _Best) -> tuple[tf.Tensor, _Best]:
-            tracked = best if settings.keep == "best" else ()
-            last, climbed = self._climb(problem, self._start(x, noise, index), tracked)
-            end = self._judged(problem, last)
-            return index + 1, (climbed or best).or_better(end)
+        if settings.restarts == 1:
+            return self._climbed(problem, self._start(x, noise, 0), start).x
 
-        return repeat(restart, settings.restarts, start).x
+        def restart(index: tf.Tensor, best: _Best) -> tuple[tf.Tensor, _Best]:
+            rows = ActiveRows((index == 0) | ~best.success)
+            images, labels, begin, part = rows.take((x, y, self._start(x, noise, index), best))
+            part = self._climbed(_Problem(classifier, images, labels), begin, part)
+            return index + 1, rows.put(best, part)
+
+        _, best = tf.while_loop(
+            lambda index, best: (
+                (index == 0) | ((index < settings.restarts) & ~tf.reduce_all(best.success))
+            ),
+            restart,
+            (tf.zeros((), tf.int32), start),
+            parallel_iterations=1,
+        )
+        return best.x
+
+    def _climbed(self, problem: _Problem, begin: tf.Tensor, best: _Best) -> _Best:
+        """`best`, or what one start gives where that is better."""
+        tracked = best if self.settings.keep == "best" else ()
+        last, found = self._climb(problem, begin, tracked)
+        return (found or best).or_better(self._judged(problem, last))
 
     def _start(self, x: tf.Tensor, noise: RowNoise, index: tf.Tensor | int) -> tf.Tensor:
         if not self.settings.random_start:

@@ -97,6 +97,14 @@ class BoundAttack:
         """What results call the attack."""
         return self.label or self.name
 
+    def account(self) -> dict[str, Any] | None:
+        """What the attack says of its last `generate`, ready for JSON; None of most attacks.
+
+        AutoAttack: what each of its parts did, and reasons to doubt the number.
+        """
+        summary = getattr(getattr(self.attack, "result", None), "summary", None)
+        return summary() if summary else None
+
     def generate(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Attacks `x`.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +22,7 @@ class Chunk:
         linf: float64 (m,), largest change of a value.
         l2: float64 (m,), Euclidean size of the change.
         seconds: crafting and scoring.
+        account: what the attack itself says of the chunk, ready for JSON, or None.
     """
 
     start: int
@@ -29,3 +32,4 @@ class Chunk:
     linf: np.ndarray
     l2: np.ndarray
     seconds: float
+    account: Mapping[str, Any] | None = None

@@ -94,6 +94,8 @@ class AttackResult:
         eps: radius in [0, 1] pixel units; None: no bound.
         settings: every setting the attack ran with.
         surrogate: what the attack was crafted on where that is not the target.
+        components: of a cascade (AutoAttack): what each part did, see `cascade`.
+        warnings: reasons to doubt the number that the attack itself found.
     """
 
     attack: str
@@ -111,6 +113,8 @@ class AttackResult:
     eps: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     surrogate: str | None = None
+    components: Sequence[Mapping[str, Any]] = ()
+    warnings: Sequence[str] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """All fields by name, ready for JSON."""

@@ -26,6 +26,7 @@ from atk_latent.art_bridge.by_name import make_attack
 from atk_latent.art_bridge.estimator import CompiledKerasClassifier, estimator_for
 from atk_latent.art_bridge.imt import ADAPTIVE
 from atk_latent.errors import InputError
+from atk_latent.evaluation.cascade import cascade
 from atk_latent.evaluation.chunks import Chunk
 from atk_latent.evaluation.result import Accuracy, AttackResult
 from atk_latent.evaluation.store import ChunkStore, data_digest
@@ -225,6 +226,7 @@ def _attacked(
         linf=change_size(x, x_adv, "linf"),
         l2=change_size(x, x_adv, "l2"),
         seconds=time.perf_counter() - began,
+        account=attack.account(),
     )
 
 
@@ -315,6 +317,7 @@ def summarise(
         eps=attack.eps,
         settings=dict(attack.settings),
         surrogate=surrogate.name if surrogate else attack.surrogate,
+        **cascade(parts),
     )
 
 

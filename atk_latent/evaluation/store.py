@@ -66,7 +66,8 @@ class ChunkStore:
         if path is None or not path.exists():
             return None
         with np.load(path) as stored:
-            fields = {name: stored[name] for name in _FIELDS}
+            fields: dict[str, Any] = {name: stored[name] for name in _FIELDS}
+            fields["account"] = json.loads(str(stored["account"]))
             return Chunk(start=start, x_adv=None, seconds=float(stored["seconds"]), **fields)
 
     def save(self, chunk: Chunk) -> None:
@@ -75,6 +76,7 @@ class ChunkStore:
         if path is None:
             return
         fields: dict[str, Any] = {name: getattr(chunk, name) for name in _FIELDS}
+        fields["account"] = json.dumps(chunk.account)
         with atomic_file(path) as part, part.open("wb") as file:
             np.savez_compressed(file, seconds=chunk.seconds, **fields)
 
