@@ -1,10 +1,10 @@
 """One ATLD step on WRN-10-4, batch 50, against the plain train step of the same network.
 
-Goals: a step with a fixed weight of the mse term at most 2.1 plain steps (crafting is 0.9 of
-one), PGD-7 training at most 5.6; IMT at most 2.2 forward passes with input gradient. Shown
-without a goal: the published recipe, whose ratio of input gradients is two backward passes
-more, so its floor is about 2.5; and the paper's game, whose clean and adversarial images both
-go through the network with gradients.
+Goals: a step of the published recipe at most 2.1 plain steps, and the same with a fixed weight
+of the mse term; PGD-7 training at most 5.6; IMT at most 2.2 forward passes with input gradient.
+The published recipe misses its goal: the ratio of input gradients is two backward passes more
+than crafting (0.9 of a step) and training. Without a goal: the paper's game, whose clean and
+adversarial images both go through the network with gradients.
 """
 
 import sys
@@ -23,7 +23,7 @@ from atk_latent.models.wide_resnet import wrn_10_4
 from benchmarks.timing import interleaved, report
 
 BATCH, SHAPE, CLASSES, REPEATS = 50, (32, 32, 3), 10, 5
-MOST = {"mse": 2.1, "pgd7": 5.6, "imt": 2.2}
+MOST = {"official": 2.1, "mse": 2.1, "pgd7": 5.6, "imt": 2.2}
 
 
 def stepper(kind: type[Method], preset: str, **overrides: object) -> Callable[[], object]:
