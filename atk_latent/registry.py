@@ -21,10 +21,12 @@ class Entry(NamedTuple):
     Args:
         target: ``"package.module:attribute"``.
         summary: one line for `atkl list`.
+        needs: what it takes to run an experiment: data, time, GPU; "" for all else.
     """
 
     target: str
     summary: str
+    needs: str = ""
 
 
 class Registry(Mapping[str, Any]):
@@ -291,6 +293,10 @@ EXPERIMENTS = Registry(
             "atk_latent.experiments.atld_protocols:cifar10",
             "the same on CIFAR-10 with a small WideResNet",
         ),
+        "atld-cifar100": Entry(
+            "atk_latent.experiments.atld_protocols:cifar100", "the same on CIFAR-100"
+        ),
+        "atld-svhn": Entry("atk_latent.experiments.atld_protocols:svhn", "the same on SVHN"),
         "atld-fig1": Entry(
             "atk_latent.experiments.atld_toy:figure_one",
             "ATLD Figure 1: perturbations and decision boundaries in two dimensions",
@@ -298,6 +304,19 @@ EXPERIMENTS = Registry(
         "atld-fig3": Entry(
             "atk_latent.experiments.atld_toy:figure_three",
             "ATLD Figure 3: IMT moves attacked points away from the boundary",
+        ),
+        "ladder-mnist": Entry(
+            "atk_latent.experiments.ladder_tables:mnist",
+            "LADDER Tables 2, 5, 7, 8, 9 and Figures 4, 6, 7, 9, 10, published numbers beside",
+        ),
+        "ladder-svhn": Entry(
+            "atk_latent.experiments.ladder_tables:svhn", "LADDER Tables 1, 5, 8, 9, the same way"
+        ),
+        "ladder-celeba": Entry(
+            "atk_latent.experiments.ladder_tables:celeba", "LADDER Tables 3, 5, 8, 9, the same way"
+        ),
+        "ladder-cifar10": Entry(
+            "atk_latent.experiments.ladder_tables:cifar10", "LADDER Tables 4 and 5, the same way"
         ),
         "baselines-mnist": Entry(
             "atk_latent.experiments.baselines:mnist",

@@ -3,34 +3,51 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from atk_latent.atomic import atomic_file, write_json
+import yaml
+
+from atk_latent.atomic import atomic_file
+from atk_latent.config import number
 from atk_latent.data.dataset import Dataset
 from atk_latent.data.loading import load_dataset
-from atk_latent.evaluation.result import versions
-from atk_latent.evaluation.runner import Deployed, clean_accuracy, evaluate
+from atk_latent.evaluation.runner import Deployed, Surrogate, clean_accuracy, evaluate
 from atk_latent.experiments.hardening import Request, harden
+from atk_latent.experiments.table import Column, cell, write_table
 from atk_latent.inference.loading import has_manifold, imt_for
 from atk_latent.models.loading import load_classifier
+from atk_latent.reporting.image_grid import lines
 
 Progress = Callable[..., None]
-# Columns: name, attack, whether it needs the discriminator or IMT, images at most.
-Column = tuple[str, str, str, int]
 _PACE = "eps={eps},step_size={step}"
-COLUMNS: tuple[Column, ...] = (
-    ("static: FGSM", "rs-fgsm:eps={eps}", "any", 1000),
-    ("static: PGD-20", f"pgd:{_PACE},steps=20,keep=last", "any", 1000),
-    ("static: CW-20", f"cw-pgd:{_PACE},steps=20,keep=last", "any", 1000),
-    ("static: AutoAttack", "autoattack:eps={eps}", "any", 200),
-    ("adaptive: classifier + D, PGD-20", f"atld-joint:{_PACE},steps=20", "imt", 1000),
-    ("adaptive: classifier 20, D 1", f"atld-chain:{_PACE},steps=20", "imt", 1000),
-    ("adaptive: D 20", f"atld-manifold:{_PACE},steps=20", "imt", 1000),
-    ("adaptive: PGD-20 through IMT", f"through-imt:attack=pgd,{_PACE},steps=20", "imt", 1000),
-    ("adaptive: AutoAttack through IMT", "through-imt:attack=autoattack,eps={eps}", "imt", 200),
+STATIC = (
+    Column("clean", None, 1000),
+    Column("static: FGSM", "rs-fgsm:eps={eps}", 1000),
+    Column("static: PGD-20", f"pgd:{_PACE},steps=20,keep=last", 1000),
+    Column("static: CW-20", f"cw-pgd:{_PACE},steps=20,keep=last", 1000),
+    Column("static: AutoAttack", "autoattack:eps={eps}", 200),
 )
+ADAPTIVE = (  # these need the discriminator or IMT
+    Column("adaptive: classifier + D, PGD-20", f"atld-joint:{_PACE},steps=20", 1000),
+    Column("adaptive: classifier 20, D 1", f"atld-chain:{_PACE},steps=20", 1000),
+    Column("adaptive: D 20", f"atld-manifold:{_PACE},steps=20", 1000),
+    Column("adaptive: PGD-20 through IMT", f"through-imt:attack=pgd,{_PACE},steps=20", 1000),
+    Column("adaptive: AutoAttack through IMT", "through-imt:attack=autoattack,eps={eps}", 200),
+)
+NOTES = (
+    (
+        "static: the attack sees the bare classifier; IMT comes after, where the row has it. "
+        "That is the papers' protocol, and no attack on what is deployed."
+    ),
+    "adaptive: the attack knows the discriminator, or goes through IMT itself.",
+    "The lowest number of a row is the one to believe; the rank mixes both protocols.",
+)
+AGENTS = ("vanilla", "PGD training")  # on whom transfer attacks are made
+BUDGET_IMAGES = 500
 INFERENCES = {"ATLD-": "none", "ATLD": "imt", "ATLD+": "imt+"}
 
 
@@ -39,21 +56,38 @@ class Scene:
     """What is run on a data set.
 
     Args:
-        data, model: registered names. eps, step: Linf radius and step, as text.
+        data: registered name. eps, step: Linf radius and step, as text.
+        model: registered name, of the preset "quick". full: of the preset "paper".
         limit, epochs, test: training images, passes over them and test images of "quick".
+        budgets: radii of Figure 5.
     """
 
     data: str
     model: str
+    full: str
     eps: str
     step: str
     limit: int
     epochs: int
     test: int
+    budgets: tuple[str, ...] = ("4/255", "8/255", "12/255", "16/255", "20/255")
 
 
-MNIST = Scene("mnist", "lenet", "0.3", "0.075", limit=15_000, epochs=8, test=1000)
-CIFAR10 = Scene("cifar10", "wrn-10-2", "8/255", "2/255", limit=10_000, epochs=8, test=1000)
+MNIST = Scene(
+    "mnist", "lenet", "lenet", "0.3", "0.075", limit=15_000, epochs=8, test=1000,
+    budgets=("0.1", "0.2", "0.3", "0.4"),
+)  # fmt: skip
+CIFAR10 = Scene(
+    "cifar10", "wrn-10-2", "wrn-28-10", "8/255", "2/255", limit=10_000, epochs=8, test=1000
+)
+CIFAR100 = dataclasses.replace(CIFAR10, data="cifar100")
+SVHN = dataclasses.replace(CIFAR10, data="svhn")
+
+
+def published() -> dict[str, Any]:
+    """The numbers printed in the paper, percent; see `published/atld.yaml`."""
+    path = resources.files("atk_latent.experiments") / "published" / "atld.yaml"
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
 def requests(scene: Scene, preset: str, seed: int) -> dict[str, Request]:
@@ -63,21 +97,59 @@ def requests(scene: Scene, preset: str, seed: int) -> dict[str, Request]:
 
     def request(method: str, recipe: str = "paper", **settings: Any) -> Request:
         values = {**({} if method == "natural" else budget), **settings}
-        return Request(method, scene.data, recipe, scene.model, values, limit, seed)
+        model = scene.model if preset == "quick" else scene.full
+        return Request(method, scene.data, recipe, model, values, limit, seed)
 
     return {
-        "vanilla": request("natural", "quick" if preset == "quick" else "paper"),
-        "PGD training": request("pgd", eps=scene.eps),
+        "vanilla": request("natural", preset),
+        "PGD training": request("pgd", preset, eps=scene.eps),
         "paper": request("atld", "paper"),
         "official": request("atld", "official"),
         "stable": request("atld", "stable"),
     }
 
 
+@dataclasses.dataclass(frozen=True)
+class Contender:
+    """A row: a trained classifier, bare or behind IMT.
+
+    Args:
+        label: of the row. name: of its run. place: the run. inference: "none", "imt", "imt+".
+        card: of the run.
+    """
+
+    label: str
+    name: str
+    place: Path
+    inference: str
+    card: Mapping[str, Any]
+
+
+def contenders(
+    scene: Scene,
+    preset: str,
+    dataset: Dataset,
+    folder: Path,
+    seed: int,
+    progress: Progress | None,
+) -> list[Contender]:
+    """Every row, hardened where it was not yet."""
+    made = []
+    for name, request in requests(scene, preset, seed).items():
+        place = folder / "runs" / name
+        card = harden(request, dataset, place, resume=True, progress=progress)
+        kinds = INFERENCES if has_manifold(place) else {"": "none"}
+        made += [
+            Contender(f"{kind} ({name})" if kind else name, name, place, inference, card)
+            for kind, inference in kinds.items()
+        ]
+    return made
+
+
 def run(
     scene: Scene, preset: str, folder: Path, *, seed: int = 0, progress: Progress | None = None
 ) -> dict[str, Any]:
-    """Hardens, attacks, and leaves `result.json` and `table.md`.
+    """Hardens, attacks, and leaves `result`, `transfer` and `budgets` as .json and .md.
 
     Args:
         scene: see `Scene`. preset: "quick" or "paper". folder: where everything goes; the
@@ -89,99 +161,173 @@ def run(
     """
     limit = scene.limit if preset == "quick" else None
     dataset = load_dataset(scene.data, limit_train=limit, seed=seed)
-    rows: list[dict[str, Any]] = []
-    for name, request in requests(scene, preset, seed).items():
-        place = folder / "runs" / name
-        card = harden(request, dataset, place, resume=True, progress=progress)
-        model = load_classifier(place, dataset.image_shape, dataset.num_classes)
-        kinds = INFERENCES if has_manifold(place) else {"": "none"}
-        for label, inference in kinds.items():
-            title = f"{label} ({name})" if label else name
-            cells = _cells(scene, model, place, inference, dataset, folder / "chunks", seed)
-            metrics = {key: card["metrics"].get(key) for key in ("discriminator_test_accuracy",)}
-            rows.append({"label": title, "inference": inference, "cells": cells, **metrics})
-    record = {
-        "title": f"ATLD on {scene.data} ({scene.model}, Linf {scene.eps}, {preset})",
-        "rows": rows,
-        "seed": seed,
-        "data_fingerprint": dataset.fingerprint(),
-        "versions": versions(),
-    }
-    write_json(folder / "result.json", record)
-    with atomic_file(folder / "table.md") as part:
-        part.write_text(markdown(record), encoding="utf-8")
+    rows = contenders(scene, preset, dataset, folder, seed, progress)
+    bench = Bench(scene, dataset, folder / "chunks", seed)
+    budget = _budget(scene, preset, dataset)
+    record = _main_table(bench, rows, folder, budget)
+    _transfer_table(bench, rows, folder, budget)
+    _budgets(bench, rows, folder, budget)
     return record
 
 
-def _cells(
-    scene: Scene,
-    model: Any,
-    place: Path,
-    inference: str,
-    dataset: Dataset,
-    store: Path,
-    seed: int,
+def _main_table(
+    bench: Bench, rows: Sequence[Contender], folder: Path, budget: str
 ) -> dict[str, Any]:
-    """Accuracies by column; without IMT there is nothing for an adaptive attack to know."""
-    imt = imt_for(inference, place, model)
-    deployed = None if imt is None else Deployed(inference, imt)
-    context = {} if imt is None else {"imt": imt, "manifold": imt.transform.manifold}
-    x, y = dataset.x_test[: scene.test], dataset.y_test[: scene.test]
-    clean = clean_accuracy(imt or model, x, y)
-    cells: dict[str, Any] = {"clean": {"accuracy": clean.value, "n": clean.n, "threat": "none"}}
-    for name, spec, needs, most in COLUMNS:
-        if needs == "imt" and imt is None:
-            continue
+    """Tables I, II, IV and V: static and adaptive attacks, each under its own name."""
+    printed = published()
+    known, source = printed.get(bench.scene.data, {}), printed["source"]
+    made = []
+    for row in rows:
+        values = known.get(row.label.removesuffix(" (official)"), {})
+        columns = [*STATIC, *(ADAPTIVE if row.inference != "none" else ())]
+        cells = [bench.cell(column, row, (values, source)) for column in columns]
+        spent = {"epochs": row.card["settings"].get("epochs"), "seconds": row.card["seconds"]}
+        spent["training"] = row.card.get("training_seconds") if row.inference != "imt+" else None
+        made.append({**_head(row), "cells": cells, **spent})
+    return write_table(
+        folder,
+        title=f"ATLD on {bench.scene.data} ({budget}, Linf {bench.scene.eps})",
+        dataset=bench.dataset,
+        columns=[_for_scene(column, bench.scene) for column in (*STATIC, *ADAPTIVE)],
+        rows=made,
+        notes=NOTES,
+        seed=bench.seed,
+    )
+
+
+def _head(row: Contender) -> dict[str, Any]:
+    return {"label": row.label, "run": str(row.place), "inference": row.inference}
+
+
+def _transfer_table(
+    bench: Bench, rows: Sequence[Contender], folder: Path, budget: str
+) -> dict[str, Any]:
+    """Table III: images made on the plainly and on the PGD-trained network."""
+    agents = [row for row in rows if row.name in AGENTS]
+    columns = {
+        agent.name: [
+            dataclasses.replace(c, label=f"{c.label.removeprefix('static: ')} on {agent.name}")
+            for c in STATIC[1:4]
+        ]
+        for agent in agents
+    }
+    made = []
+    for row in rows:
+        cells = [bench.cell(STATIC[0], row)]
+        for agent in agents:
+            if agent.name != row.name:  # on itself it would be white-box
+                cells += [bench.cell(c, row, surrogate=agent) for c in columns[agent.name]]
+        made.append({**_head(row), "cells": cells})
+    every = [STATIC[0], *(c for each in columns.values() for c in each)]
+    return write_table(
+        folder,
+        title=f"ATLD Table III on {bench.scene.data} ({budget}, Linf {bench.scene.eps})",
+        dataset=bench.dataset,
+        columns=[_for_scene(column, bench.scene) for column in every],
+        rows=made,
+        notes=["The paper's agents are ResNet-18s; here they are this table's own networks."],
+        seed=bench.seed,
+        name="transfer",
+    )
+
+
+def _budgets(bench: Bench, rows: Sequence[Contender], folder: Path, budget: str) -> None:
+    """Figure 5: PGD-20 and CW-20 over eps, static, as table and figure."""
+    shown = [row for row in rows if row.name in (*AGENTS, "official")]
+    columns = [
+        Column(f"{name} {eps}", f"{attack}:eps={eps},steps=20,keep=last", BUDGET_IMAGES)
+        for name, attack in (("PGD-20", "pgd"), ("CW-20", "cw-pgd"))
+        for eps in bench.scene.budgets
+    ]
+    made = [{**_head(r), "cells": [bench.cell(c, r) for c in columns]} for r in shown]
+    write_table(
+        folder,
+        title=f"ATLD Figure 5 on {bench.scene.data} ({budget})",
+        dataset=bench.dataset,
+        columns=columns,
+        rows=made,
+        notes=NOTES[:1],
+        seed=bench.seed,
+        name="budgets",
+    )
+    count = len(bench.scene.budgets)
+    series = {row["label"]: [c["accuracy"] for c in row["cells"][:count]] for row in made}
+    with atomic_file(folder / "figure-5.png") as part:
+        lines(
+            [number(eps, "eps") for eps in bench.scene.budgets],
+            series,
+            part,
+            labels=("eps, Linf", "accuracy under PGD-20 (static), %"),
+            title=f"ATLD Figure 5 on {bench.scene.data}",
+        )
+
+
+def _budget(scene: Scene, preset: str, dataset: Dataset) -> str:
+    if preset != "quick":
+        return f"{scene.full}, each recipe in full"
+    images = f"{len(dataset.x_train):,} training images"
+    return f"{scene.model}, {images}, {scene.epochs} passes"
+
+
+def _for_scene(column: Column, scene: Scene) -> Column:
+    """The column with the radius and step of a data set."""
+    spec = column.spec and column.spec.format(eps=scene.eps, step=scene.step)
+    return dataclasses.replace(column, spec=spec, limit=min(column.limit or scene.test, scene.test))
+
+
+@dataclasses.dataclass(frozen=True)
+class Bench:
+    """Where rows are attacked.
+
+    Args:
+        scene, dataset: on what. store: folder of attacked chunks. seed: of the attacks.
+    """
+
+    scene: Scene
+    dataset: Dataset
+    store: Path
+    seed: int
+
+    def model(self, row: Contender) -> Any:
+        """The bare classifier of a row."""
+        return load_classifier(row.place, self.dataset.image_shape, self.dataset.num_classes)
+
+    def cell(
+        self,
+        raw: Column,
+        row: Contender,
+        printed: tuple[Mapping[str, float], str] = ({}, ""),
+        *,
+        surrogate: Contender | None = None,
+    ) -> dict[str, Any]:
+        """What is left of a row under one attack.
+
+        Args:
+            raw: the attack. row: who is attacked. printed: percent by column, and where from.
+            surrogate: on whom the images are made instead.
+        """
+        column, model = _for_scene(raw, self.scene), self.model(row)
+        imt = imt_for(row.inference, row.place, model)
+        value = printed[0].get(column.label)
+        beside = None if value is None else (value / 100, printed[1])
+        x, y = (a[: column.limit] for a in (self.dataset.x_test, self.dataset.y_test))
+        if column.spec is None:
+            return cell(column.label, clean_accuracy(imt or model, x, y), published=beside)
+        knows = {} if imt is None else {"imt": imt, "manifold": imt.transform.manifold}
         (found,) = evaluate(
             model,
-            x[:most],
-            y[:most],
-            [spec.format(eps=scene.eps, step=scene.step)],
-            seed=seed,
-            deployed=deployed,
-            store=store,
-            context={**context, "data": dataset},
+            x,
+            y,
+            [column.spec],
+            seed=self.seed,
+            surrogate=surrogate and Surrogate(surrogate.name, self.model(surrogate)),
+            deployed=None if imt is None else Deployed(row.inference, imt),
+            store=self.store,
+            context={**knows, "data": self.dataset},
         )
-        cells[name] = {
-            "accuracy": found.robust_accuracy,
-            "n": found.n,
-            "low": found.low,
-            "high": found.high,
-            "threat": found.threat,
-        }
-    return cells
+        return cell(column.label, found, published=beside)
 
 
-def markdown(record: Mapping[str, Any]) -> str:
-    """The record as a Markdown table, accuracies in percent; - where an attack makes no sense."""
-    names = ["clean", *(column[0] for column in COLUMNS)]
-    lines = [f"# {record['title']}", "", "| | " + " | ".join(names) + " |"]
-    lines.append("|---|" + "---|" * len(names))
-    for row in record["rows"]:
-        cells = [row["cells"].get(name) for name in names]
-        texts = [f"{100 * cell['accuracy']:.1f}" if cell else "-" for cell in cells]
-        lines.append(f"| {row['label']} | " + " | ".join(texts) + " |")
-    lines += [
-        "",
-        "- static: the attack sees the bare classifier; IMT comes after, where the row has it.",
-        "  That is the papers' protocol, and no attack on what is deployed.",
-        "- adaptive: the attack knows the discriminator, or goes through IMT itself.",
-        "- The lowest number of a row is the one to believe.",
-        f"- Seed {record['seed']}, data {record['data_fingerprint']}.",
-        "",
-    ]
-    return "\n".join(lines)
-
-
-def mnist(
-    preset: str, folder: Path, *, seed: int = 0, progress: Progress | None = None
-) -> dict[str, Any]:
-    """The comparison on MNIST; `preset` is "quick" or "paper"."""
-    return run(MNIST, preset, folder, seed=seed, progress=progress)
-
-
-def cifar10(
-    preset: str, folder: Path, *, seed: int = 0, progress: Progress | None = None
-) -> dict[str, Any]:
-    """The comparison on CIFAR-10 with a small WideResNet; `preset` is "quick" or "paper"."""
-    return run(CIFAR10, preset, folder, seed=seed, progress=progress)
+mnist, cifar10, cifar100, svhn = (
+    functools.partial(run, scene) for scene in (MNIST, CIFAR10, CIFAR100, SVHN)
+)

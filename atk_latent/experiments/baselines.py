@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from atk_latent.data.loading import load_dataset
-from atk_latent.experiments.comparison import Column, Comparison, Progress, Row, run_comparison
+from atk_latent.experiments.comparison import Comparison, Progress, Row, run_comparison
+from atk_latent.experiments.table import Column
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Scene:
 
 
 MNIST = Scene("mnist", "lenet", "0.3", limit=15_000, epochs=8, test=2_000)
-CIFAR10 = Scene("cifar10", "lenet", "8/255", limit=10_000, epochs=8, test=2_000)
+CIFAR10 = Scene("cifar10", "lenet", "8/255", limit=5_000, epochs=8, test=1_000)
 ATTACKERS = ("fgsm", "jsma", "pgd", "cw-l2")  # whose examples a fixed set is made of
 
 

@@ -7,13 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from atk_latent.atomic import atomic_file, write_json
 from atk_latent.data.dataset import Dataset
 from atk_latent.errors import InputError
-from atk_latent.evaluation.ranking import average_ranks
-from atk_latent.evaluation.result import Accuracy, provenance, versions
 from atk_latent.evaluation.runner import clean_accuracy, evaluate
 from atk_latent.experiments.hardening import Request, harden
+from atk_latent.experiments.table import Column, cell, write_table
 from atk_latent.models.loading import load_classifier
 
 Progress = Callable[[str, int, int, dict[str, float]], None]
@@ -34,21 +32,6 @@ class Row:
     method: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     preset: str = "paper"
-
-
-@dataclass(frozen=True)
-class Column:
-    """One attack of a comparison.
-
-    Args:
-        label: what the table calls it.
-        spec: the attack, as for `atkl evaluate`; None is no attack.
-        limit: the first so many test images; None takes all.
-    """
-
-    label: str
-    spec: str | None
-    limit: int | None = None
 
 
 @dataclass(frozen=True)
@@ -113,22 +96,15 @@ def run_comparison(
             {"label": row.label, "run": card["run"], "seconds": card["seconds"], "cells": cells}
             | {"epochs": card["settings"].get("epochs"), "training": card.get("training_seconds")}
         )
-    ranks = average_ranks({r["label"]: [c["accuracy"] for c in r["cells"]] for r in rows})
-    record = {
-        **provenance("comparison"),
-        "title": comparison.title,
-        "data": comparison.data,
-        "data_fingerprint": dataset.fingerprint(),
-        "columns": [column.__dict__ for column in comparison.columns],
-        "rows": [{**row, "rank": ranks[row["label"]]} for row in rows],
-        "notes": list(comparison.notes),
-        "seed": seed,
-        "versions": versions(),
-    }
-    write_json(folder / "result.json", record)
-    with atomic_file(folder / "table.md") as part:
-        part.write_text(markdown(record), encoding="utf-8")
-    return record
+    return write_table(
+        folder,
+        title=comparison.title,
+        dataset=dataset,
+        columns=comparison.columns,
+        rows=rows,
+        notes=comparison.notes,
+        seed=seed,
+    )
 
 
 def _hardened(
@@ -161,47 +137,10 @@ def _cell(
     """The accuracy under one attack, with its interval."""
     x, y = dataset.x_test[: column.limit], dataset.y_test[: column.limit]
     if column.spec is None:
-        found: Any = clean_accuracy(model, x, y)
-        accuracy, seconds, threat = found, 0.0, "none"
-    else:
-        tell = (lambda _, done, total: progress(label, done, total, {})) if progress else None
-        (found,) = evaluate(
-            model, x, y, [column.spec], seed=seed, progress=tell, store=store,
-            context={"data": dataset},
-        )  # fmt: skip
-        accuracy = Accuracy(found.robust_accuracy, found.low, found.high, found.n)
-        seconds, threat = found.seconds, found.threat
-    return {
-        "attack": column.label,
-        "threat": threat,
-        "accuracy": accuracy.value,
-        "low": accuracy.low,
-        "high": accuracy.high,
-        "n": accuracy.n,
-        "seconds": seconds,
-    }
-
-
-def markdown(record: Mapping[str, Any]) -> str:
-    """The record as a Markdown table, accuracies in percent with the half width of the interval."""
-    columns = [
-        column["label"] + (f" ({column['limit']})" if column["limit"] else "")
-        for column in record["columns"]
-    ]
-    lines = [f"# {record['title']}", ""]
-    lines.append("| method | " + " | ".join(columns) + " | s/epoch | average rank |")
-    lines.append("|---|" + "---|" * (len(columns) + 2))
-    for row in record["rows"]:
-        cells = [
-            f"{100 * c['accuracy']:.1f} ± {50 * (c['high'] - c['low']):.1f}" for c in row["cells"]
-        ]
-        speed = (
-            f"{row['training'] / row['epochs']:.1f}" if row["training"] and row["epochs"] else ""
-        )
-        lines.append(f"| {row['label']} | {' | '.join(cells)} | {speed} | {row['rank']:.2f} |")
-    seen = {c["attack"]: c["threat"] for row in record["rows"] for c in row["cells"]}
-    lines += ["", *(f"- {name}: {threat}." for name, threat in seen.items() if threat != "none")]
-    lines += [f"- {note}" for note in record["notes"]]
-    made = ", ".join(f"{name} {number}" for name, number in record["versions"].items())
-    lines += [f"- Data {record['data']} ({record['data_fingerprint']}), seed {record['seed']}.", ""]
-    return "\n".join([*lines[:-1], f"- {made}.", ""])
+        return cell(column.label, clean_accuracy(model, x, y))
+    tell = (lambda _, done, total: progress(label, done, total, {})) if progress else None
+    (found,) = evaluate(
+        model, x, y, [column.spec], seed=seed, progress=tell, store=store,
+        context={"data": dataset},
+    )  # fmt: skip
+    return cell(column.label, found)

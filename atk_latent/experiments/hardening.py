@@ -15,15 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
-from atk_latent.art_bridge.by_name import make_attack
-from atk_latent.art_bridge.estimator import estimator_for
 from atk_latent.atomic import atomic_file, json_text, write_json
 from atk_latent.data.dataset import Dataset
 from atk_latent.errors import InputError
-from atk_latent.evaluation import runner
 from atk_latent.evaluation.result import provenance, versions
+from atk_latent.experiments.crafted import crafted_set
 from atk_latent.methods.augment import AugmentSettings
 from atk_latent.methods.base import Method, clean_accuracy
 from atk_latent.methods.fitting import Progress
@@ -358,24 +355,11 @@ def _examples(
 ) -> Path:
     """The file of the fixed set that `attack` makes on the vanilla classifier."""
     path = run.helpers / "examples.npz"
-    if path.exists():
-        return path
     x, y, count = dataset.x_train, dataset.y_train, settings.examples_per_class
     if count is not None:
         rows = rows_per_class(y, count, dataset.num_classes, request.seed)
         x, y = x[rows], y[rows]
-    estimator = estimator_for(vanilla, image_shape=dataset.image_shape)
-    bound = make_attack(settings.attack, estimator, run=None, data=dataset, seed=request.seed)
-    made: list[np.ndarray] = []
-    for chunk in runner.attack_chunks(
-        bound, estimator, x, y, spec=settings.attack, seed=request.seed
-    ):
-        made.append(np.asarray(chunk.x_adv))
-        if progress:
-            progress("examples", chunk.start + len(made[-1]), len(x), {})
-    x_adv = np.concatenate(made)
-    with atomic_file(path) as part:
-        np.savez_compressed(part, x=x, x_adv=x_adv, y=y)
+    crafted_set(path, settings.attack, vanilla, x, y, dataset, seed=request.seed, progress=progress)
     return path
 
 

@@ -1,3 +1,6 @@
+import dataclasses
+import json
+
 import pytest
 
 from atk_latent.config import spec
@@ -23,32 +26,51 @@ def test_every_row_can_be_asked_for(scene, preset):
 
 
 def test_columns_are_registered_attacks_and_say_static_or_adaptive():
-    for name, text, needs, most in protocols.COLUMNS:
-        attack, settings = spec(text.format(eps="8/255", step="2/255"))
-        assert attack in ATTACKS and settings["eps"] == "8/255" and most >= 200
-        assert name.startswith("adaptive: " if needs == "imt" else "static: ")
-        assert ATTACKS.entry(attack).target.count("atld_attacks") + ATTACKS.entry(
-            attack
-        ).target.count("imt:") == (needs == "imt")
+    for column in (*protocols.STATIC[1:], *protocols.ADAPTIVE):
+        needs = column in protocols.ADAPTIVE
+        attack, settings = spec(column.spec.format(eps="8/255", step="2/255"))
+        assert attack in ATTACKS and settings["eps"] == "8/255" and column.limit >= 200
+        assert column.label.startswith("adaptive: " if needs else "static: ")
+        target = ATTACKS.entry(attack).target
+        assert ("atld_attacks" in target or "imt:" in target) == needs
 
 
-def test_the_table_leaves_out_what_makes_no_sense():
-    first = protocols.COLUMNS[0][0]
-    record = {
-        "title": "T",
-        "seed": 1,
-        "data_fingerprint": "abc",
-        "rows": [
-            {"label": "vanilla", "cells": {"clean": {"accuracy": 0.9876}}},
-            {
-                "label": "ATLD (paper)",
-                "cells": {"clean": {"accuracy": 0.5}, first: {"accuracy": 0.25}},
-            },
-        ],
-    }
-    lines = protocols.markdown(record).splitlines()
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if "|" in line]
-    assert cells[0][1:3] == ["clean", first]
-    assert cells[2][:3] == ["vanilla", "98.8", "-"]
-    assert cells[3][:3] == ["ATLD (paper)", "50.0", "25.0"]
-    assert {len(row) for row in cells} == {2 + len(protocols.COLUMNS)}
+def test_small_runs_end_in_a_table_that_leaves_out_what_makes_no_sense(tmp_path, monkeypatch):
+    scene = dataclasses.replace(
+        protocols.MNIST, data="digits", limit=60, epochs=2, test=20, budgets=("0.1",)
+    )
+    asked = protocols.requests
+    monkeypatch.setattr(
+        protocols,
+        "requests",
+        lambda *a: {name: asked(*a)[name] for name in ("vanilla", "official")},
+    )
+    cheap = [c for c in protocols.STATIC if "auto" not in str(c.spec)]
+    monkeypatch.setattr(protocols, "STATIC", tuple(cheap[:2]))
+    monkeypatch.setattr(protocols, "BUDGET_IMAGES", 20)
+    monkeypatch.setattr(protocols, "ADAPTIVE", protocols.ADAPTIVE[2:3])
+    record = protocols.run(scene, "quick", tmp_path)
+    labels = [row["label"] for row in record["rows"]]
+    assert labels == ["vanilla", "ATLD- (official)", "ATLD (official)", "ATLD+ (official)"]
+    for row in record["rows"]:
+        adaptive = [c for c in row["cells"] if c["attack"].startswith("adaptive")]
+        assert len(adaptive) == (row["inference"] != "none")
+        assert all(c["threat"].startswith("adaptive") for c in adaptive)
+    lines = (tmp_path / "table.md").read_text().splitlines()
+    vanilla = next(line for line in lines if line.startswith("| vanilla |"))
+    assert " - |" in vanilla
+    transfer = json.loads((tmp_path / "transfer.json").read_text())
+    by_label = {row["label"]: row["cells"] for row in transfer["rows"]}
+    assert [c["attack"] for c in by_label["vanilla"]] == ["clean"]
+    assert "transfer from vanilla" in by_label["ATLD (official)"][1]["threat"]
+    budgets = json.loads((tmp_path / "budgets.json").read_text())
+    assert [c["attack"] for c in budgets["rows"][0]["cells"]] == ["PGD-20 0.1", "CW-20 0.1"]
+    assert (tmp_path / "figure-5.png").stat().st_size > 5000
+
+
+def test_published_numbers_are_those_of_known_columns():
+    printed = protocols.published()
+    columns = {column.label for column in (*protocols.STATIC, *protocols.ADAPTIVE)}
+    for data in ("cifar10", "cifar100", "svhn"):
+        for values in printed[data].values():
+            assert set(values) <= columns and all(20 < v < 100 for v in values.values())

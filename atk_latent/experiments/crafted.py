@@ -1,0 +1,59 @@
+"""Sets of attacked images that are made once and used again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from atk_latent.art_bridge.by_name import make_attack
+from atk_latent.art_bridge.estimator import estimator_for
+from atk_latent.atomic import atomic_file
+from atk_latent.data.dataset import Dataset
+from atk_latent.evaluation import runner
+from atk_latent.methods.fitting import Progress
+
+
+def crafted_set(
+    path: Path,
+    spec: str,
+    model: keras.Model,
+    x: np.ndarray,
+    y: np.ndarray,
+    dataset: Dataset,
+    *,
+    seed: int,
+    context: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> np.ndarray:
+    """Attacks `x` on `model`, or finds the images where they were made before.
+
+    Args:
+        path: the .npz file with `x`, `x_adv` and `y`, as `atkl attack --out` writes it.
+        spec: the attack, as for `atkl evaluate`. model: ends in logits.
+        x: float32 (n, H, W, C) in [0, 1]. y: int64 (n,), the true classes.
+        dataset: where they come from. seed: of the attack.
+        context: for attacks that need more. progress: told ("examples", done, in all, logs).
+
+    Returns:
+        float32, the shape of `x`.
+    """
+    if path.exists():
+        with np.load(path) as stored:
+            return stored["x_adv"]
+    estimator = estimator_for(model, image_shape=dataset.image_shape)
+    known = {"run": None, "data": dataset, **(context or {})}
+    bound = make_attack(spec, estimator, **known, seed=seed)
+    made: list[np.ndarray] = []
+    for chunk in runner.attack_chunks(bound, estimator, x, y, spec=spec, seed=seed):
+        made.append(np.asarray(chunk.x_adv))
+        if progress:
+            progress("examples", chunk.start + len(made[-1]), len(x), {})
+    x_adv = np.concatenate(made)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path) as part, part.open("wb") as file:
+        np.savez_compressed(file, x=x, x_adv=x_adv, y=y)
+    return x_adv
