@@ -23,7 +23,9 @@ def report(results: tuple[Path, ...], out: Path, title: str, as_json: bool) -> N
     """Write a report of RESULTS: files of evaluate, audit and reproduce, and run folders.
 
     DIR gets `index.html`, which needs no network, `report.md`, a model card for every run,
-    `tables/` (CSV, LaTeX) and `figures/` (SVG, PNG). No model is loaded.
+    `tables/` (CSV, LaTeX) and `figures/` (SVG, PNG). No model is loaded. Files that hold what
+    became of each image also give the worst case over attacks, example images and the
+    confusion of classes; published values stand beside ours.
 
     \b
     atkl evaluate runs/ladder --data mnist --out pgd.json --attack pgd:eps=0.3

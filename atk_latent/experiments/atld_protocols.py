@@ -251,7 +251,9 @@ def _budgets(bench: Bench, rows: Sequence[Contender], folder: Path, budget: str)
         name="budgets",
     )
     count = len(bench.scene.budgets)
-    series = {row["label"]: [c["accuracy"] for c in row["cells"][:count]] for row in made}
+    series: dict[str, Sequence[float]] = {
+        row["label"]: [c["accuracy"] for c in row["cells"][:count]] for row in made
+    }
     with atomic_file(folder / "figure-5.png") as part:
         lines(
             [number(eps, "eps") for eps in bench.scene.budgets],
@@ -313,6 +315,7 @@ class Bench:
         x, y = (a[: column.limit] for a in (self.dataset.x_test, self.dataset.y_test))
         if column.spec is None:
             return cell(column.label, clean_accuracy(imt or model, x, y), published=beside)
+        maker = None if surrogate is None else Surrogate(surrogate.name, self.model(surrogate))
         knows = {} if imt is None else {"imt": imt, "manifold": imt.transform.manifold}
         (found,) = evaluate(
             model,
@@ -320,7 +323,7 @@ class Bench:
             y,
             [column.spec],
             seed=self.seed,
-            surrogate=surrogate and Surrogate(surrogate.name, self.model(surrogate)),
+            surrogate=maker,
             deployed=None if imt is None else Deployed(row.inference, imt),
             store=self.store,
             context={**knows, "data": self.dataset},

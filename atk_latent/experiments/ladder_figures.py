@@ -54,11 +54,11 @@ def one_of_each(labels: np.ndarray, count: int) -> np.ndarray:
 
 def reconstructions(study: Study, ladder: LADDER, count: int = 10) -> dict[str, float]:
     """Figure 4: training and test images beside what the generator makes of their latents."""
-    generator, errors, rows = ladder.generator, {}, []
+    adversary, errors, rows = ladder.adversary(seed=1), {}, []
     for part in ("train", "test"):
         x, y = getattr(study.dataset, f"x_{part}"), getattr(study.dataset, f"y_{part}")
         latents = ladder.features.predict(x, batch_size=500, verbose=0)
-        made = generator.predict(latents, batch_size=500, verbose=0)
+        made = adversary.generator.predict(latents, batch_size=500, verbose=0)
         errors[f"{part}_mse"] = float(np.mean(np.square(made - x)))
         chosen = one_of_each(y, count)
         rows += [x[chosen], made[chosen]]

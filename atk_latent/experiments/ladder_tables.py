@@ -89,7 +89,7 @@ def surrogate_fit(study: Study) -> dict[str, Any]:
             x_adv, y = study.crafted(name, model, column)
             found = Accuracy.of(right(study.vanilla, x_adv, y))
             source = (wanted[column], SOURCE.format(study.scene.table))
-            cells.append(cell(column, found, threat=f"made on {name}", published=source))
+            cells.append(cell(column, found, threat=_origin(name), published=source))
         gaps = [abs(c["accuracy"] - c["published"]["value"]) for c in cells]
         rows.append({"label": name, "cells": cells, "difference": sum(gaps) / len(gaps)})
     chosen = min(rows, key=lambda row: row["difference"])["label"]
@@ -131,6 +131,10 @@ def transfer_row(study: Study, label: str, chosen: str, table: int) -> dict[str,
         made["seeds"] = [float(np.mean(each)) for each in found]
         cells.append(made)
     return {"label": label, "run": str(runs[0]), "cells": cells}
+
+
+def _origin(name: str) -> str:
+    return "white-box" if name == surrogates.ITSELF else f"transfer from {name}"
 
 
 def mean_accuracy(found: Sequence[np.ndarray]) -> Accuracy:

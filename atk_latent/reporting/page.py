@@ -9,8 +9,11 @@ from typing import Any
 
 from atk_latent import __version__
 from atk_latent.atomic import atomic_folder
+from atk_latent.evaluation.result import Accuracy
 from atk_latent.reporting import model_card
-from atk_latent.reporting.plots import Chart, charts_of
+from atk_latent.reporting.looks import CHANGE, Look, looks_of
+from atk_latent.reporting.outcomes import worst_cases
+from atk_latent.reporting.plots import Chart, charts_of, ink_on
 from atk_latent.reporting.results import (
     Audit,
     Comparison,
@@ -40,6 +43,7 @@ UPPER_BOUND = (
 )
 
 
+_SHADES = 10  # steps of a shaded table
 _WORDS = {"bad": "Not robust", "fair": "Partly robust", "good": "Held", "open": "Not known"}
 
 
@@ -52,6 +56,7 @@ class Verdict:
         tone: "bad", "fair", "good" or "open": nothing is known.
         says: the finding. means: what follows. not_means: what does not.
         called: the tone in a word, where it is not that of an attack.
+        headline: the robust accuracy, where there is one to show.
     """
 
     about: str
@@ -60,6 +65,7 @@ class Verdict:
     means: str
     not_means: str
     called: str = ""
+    headline: Accuracy | None = None
 
     @property
     def word(self) -> str:
@@ -73,7 +79,8 @@ class Part:
 
     Args:
         result: the file. anchor: in the page. facts: what was measured on what.
-        tables: of it. card: sections, for a run.
+        tables: of it. card: sections, for a run. looks: at each attack, where the file
+            holds what became of the images.
     """
 
     result: Result
@@ -81,6 +88,7 @@ class Part:
     facts: tuple[tuple[str, str], ...]
     tables: tuple[Table, ...]
     card: tuple[model_card.Section, ...] = ()
+    looks: tuple[Look, ...] = ()
 
     @property
     def heading(self) -> str:
@@ -114,7 +122,17 @@ class Report:
     @property
     def tables(self) -> tuple[Table, ...]:
         """Of all parts."""
-        return tuple(table for part in self.parts for table in part.tables)
+        looks = [look.table for part in self.parts for look in part.looks]
+        return (
+            *(table for part in self.parts for table in part.tables),
+            *(table for table in looks if table is not None),
+        )
+
+    @property
+    def figures(self) -> tuple[Chart, ...]:
+        """The charts and those of the looks."""
+        looks = (chart for part in self.parts for look in part.looks for chart in look.charts)
+        return (*self.charts, *looks)
 
 
 def make_report(results: Sequence[Result], title: str = "Robustness report") -> Report:
@@ -152,7 +170,7 @@ def write_report(report: Report, folder: Path) -> list[Path]:
     for table in report.tables:
         files[f"tables/{table.name}.csv"] = csv_text(table)
         files[f"tables/{table.name}.tex"] = latex(table)
-    for chart in report.charts:
+    for chart in report.figures:
         files[f"figures/{chart.name}.svg"] = chart.svg(alone=True)
         files[f"figures/{chart.name}.png"] = chart.image("png")
     with atomic_folder(folder) as part_folder:
@@ -174,9 +192,34 @@ def html(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"cell": text}
+    environment.filters |= {"cell": text, "shade": _shade, "percent": percent}
     page = environment.get_template("report.html.jinja")
-    return page.render(report=report, version=__version__)
+    return page.render(
+        report=report, version=__version__, shades=_shades_css(), change=CHANGE, interval=interval
+    )
+
+
+def _shade(share: float | None) -> str:
+    """The class of a shaded cell: "shade-0" to "shade-10"; none where there is no share."""
+    if share is None:
+        return ""
+    return f"shade-{max(1, round(_SHADES * share)) if share else 0}"
+
+
+def _shades_css() -> str:
+    """Rules for shaded cells: cividis away from the ground, light or dark."""
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    def rules(colours: str, least: float) -> str:
+        lines = []
+        for step in range(1, _SHADES + 1):
+            colour = colormaps[colours](least + (1 - least) * step / _SHADES)[:3]
+            lines += [f".shade-{step}{{background:{to_hex(colour)};color:{ink_on(colour)}}}"]
+        return "".join(lines)
+
+    dark = rules("cividis", 0.15)
+    return f"{rules('cividis_r', 0.0)}\n@media (prefers-color-scheme: dark){{{dark}}}"
 
 
 def markdown_page(report: Report) -> str:
@@ -192,6 +235,7 @@ def markdown_page(report: Report) -> str:
         else:
             lines += ["", f"## {markdown_text(part.heading)}", ""]
             lines += [f"{markdown(table)}\n" for table in part.tables]
+            lines += [_look_markdown(look) for look in part.looks]
         lines += [f"{markdown_text(facts)}."]
     if report.charts:
         lines += ["", "## Figures"]
@@ -205,6 +249,17 @@ def markdown_page(report: Report) -> str:
     return "\n".join([*lines, "", f"Made by atk_latent {__version__}.", ""])
 
 
+def _look_markdown(look: Look) -> str:
+    lines = [f"### {markdown_text(look.title)} ({markdown_text(look.threat)})", ""]
+    if look.triples:
+        chart = look.charts[0]
+        lines += [f"![{markdown_text(chart.title)}](figures/{chart.name}.png)", "", CHANGE, ""]
+        lines += [*(f"- {markdown_text(triple.text)}." for triple in look.triples), ""]
+    if look.table:
+        lines += [markdown(look.table)]
+    return "\n".join(lines)
+
+
 def _part(result: Result, number: int) -> Part:
     record = result.record
     facts: list[tuple[str, Any]] = [("date", result.date), ("file", result.path)]
@@ -212,6 +267,10 @@ def _part(result: Result, number: int) -> Part:
         facts.insert(0, ("images", f"{record['n']:,}"))
     if "target" in record:
         facts = [("target", record["target"]), ("data", record["data"]), *facts]
+    if record.get("suite"):
+        facts.append(("suite", record["suite"]))
+    if record.get("skipped"):
+        facts.append(("left out of it", "; ".join(record["skipped"])))
     if "inference" in record:
         facts.append(("defence at prediction time", record["inference"]))
     if not isinstance(result, Run):  # a card has a table of them
@@ -223,7 +282,8 @@ def _part(result: Result, number: int) -> Part:
         anchor = f"card-{number}-{slug(result.title)}"
         card = model_card.sections(record, result.overrides, anchor)
     shown = tuple((name, str(value)) for name, value in facts)
-    return Part(result, anchor, shown, tables_of(result, number), card)
+    looks = looks_of(result, number) if isinstance(result, Evaluation) else ()
+    return Part(result, anchor, shown, tables_of(result, number), card, looks)
 
 
 def _measurements(result: Result) -> tuple[Measurement, ...]:
@@ -234,23 +294,28 @@ def _verdicts(result: Result) -> list[Verdict]:
     if isinstance(result, Audit):
         return [_audit_verdict(result)]
     if isinstance(result, Evaluation):
-        return [attack_verdict(result.title, result.measurements)]
+        return [attack_verdict(result.title, result.measurements, worst_cases(result))]
     if isinstance(result, Comparison):
         return _comparison_verdicts(result)
     return []
 
 
-def attack_verdict(about: str, found: Sequence[Measurement]) -> Verdict:
+def attack_verdict(
+    about: str, found: Sequence[Measurement], together: Sequence[Measurement] = ()
+) -> Verdict:
     """What the strongest attack on the deployed thing itself left, in plain words.
+
+    Where the file says what became of each image, that is the worst case over attacks, image
+    by image, of one kind of threat, one norm and one radius.
 
     Attacks without a bound are told only where there is no other: given room enough, every
     classifier falls. Static and transfer attacks are told only where nothing attacked what is
     deployed, and then as the open question that they leave.
 
     Args:
-        about: target and data. found: all attacks on it.
+        about: target and data. found: all attacks on it. together: their worst cases.
     """
-    direct = [m for m in found if m.kind.direct]
+    direct = [m for m in (*together, *found) if m.kind.direct]  # of equals, the worst case
     if not found:
         says = "No attack was run."
         return Verdict(about, "open", says, "Nothing is known of its robustness.", "")
@@ -260,11 +325,19 @@ def attack_verdict(about: str, found: Sequence[Measurement]) -> Verdict:
         if worst.clean
         else ""
     )
-    says = (
-        f"The strongest attack tried, {worst.shown} ({worst.threat}), leaves "
+    left_right = (
         f"{percent(worst.accuracy.value, worst.accuracy.n)}% {interval(worst.accuracy)} of "
-        f"{worst.accuracy.n:,} images right{clean}."
+        f"{worst.accuracy.n:,} images"
     )
+    if worst.of:
+        says = (
+            f"Robust accuracy, the worst case over attacks: {left_right} survive every one of "
+            f"{len(worst.of)} attacks ({worst.threat}, eps {worst.eps:.4g}): "
+            f"{worst.settings}{clean}."
+        )
+    else:
+        attack = f"The strongest attack tried, {worst.shown} ({worst.threat}), leaves"
+        says = f"{attack} {left_right} right{clean}."
     if not direct:
         means = "Nothing attacked the model as it is deployed; who knows it may do far better."
         return Verdict(about, "open", says, means, f"This is no robust accuracy. {UPPER_BOUND}")
@@ -278,7 +351,8 @@ def attack_verdict(about: str, found: Sequence[Measurement]) -> Verdict:
     else:
         tone, share = "good", "few of the images that the model gets right"
     means = f"Such an attacker breaks {share}."
-    return Verdict(about, tone, says, means, UPPER_BOUND)
+    headline = None if worst.eps is None else worst.accuracy  # else no radius, no robustness
+    return Verdict(about, tone, says, means, UPPER_BOUND, headline=headline)
 
 
 def _strongest(found: Sequence[Measurement]) -> Measurement:
@@ -305,6 +379,7 @@ def _comparison_verdicts(result: Comparison) -> list[Verdict]:
                 f"{note} {verdict.says}",
                 verdict.means,
                 f"Intervals that overlap rank nothing. {verdict.not_means}",
+                headline=verdict.headline,
             )  # fmt: skip
         )
     return verdicts

@@ -17,6 +17,7 @@ from html import escape
 from typing import Any
 
 from atk_latent.evaluation.result import Accuracy
+from atk_latent.reporting.outcomes import worst_cases
 from atk_latent.reporting.results import Comparison, Evaluation, Measurement, Result, Run, kinds
 from atk_latent.reporting.tables import CLEAN, percent, slug, text
 
@@ -39,6 +40,7 @@ class Chart:
         description: the same for who does not see it, numbers included.
         draw: puts it on a Matplotlib figure.
         height: inches.
+        shown: whether the page shows it among the figures; else it has the same as text.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Chart:
     description: str
     draw: Callable[[Any], None]
     height: float = 3.4
+    shown: bool = True
 
     @functools.cached_property
     def _drawn(self) -> str:
@@ -96,6 +99,19 @@ _ALONE = (
 )
 
 
+def ink_on(ground: Sequence[float]) -> str:
+    """Black or white, whichever stands out more on a colour.
+
+    Args:
+        ground: red, green and blue from 0 to 1.
+
+    Reference: WCAG 2.2, relative luminance; one of the two has a contrast of 4.5:1 or more.
+    """
+    linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in ground]
+    light = sum(w * v for w, v in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+    return "#000000" if light > 0.179 else "#ffffff"
+
+
 def charts_of(results: Sequence[Result]) -> tuple[Chart, ...]:
     """Every figure that the results give: bars, accuracy over eps, clean against robust."""
     made: list[Chart] = []
@@ -107,17 +123,23 @@ def charts_of(results: Sequence[Result]) -> tuple[Chart, ...]:
         for i, (kind, found) in enumerate(kinds(result.measurements), 1):
             name = f"{number}-{i}-bars-{slug(kind.name)}-{slug(result.title)}"
             if isinstance(result, Evaluation):
-                made.append(_attack_bars(result, kind.name, found, name))
+                together = [m for m in worst_cases(result) if m.kind == kind]
+                made.append(_attack_bars(result, kind.name, [*found, *together], name))
             else:
                 made.append(_method_bars(result, kind.name, found, name))
     measurements = tuple(
-        m for r in results if isinstance(r, Evaluation | Comparison) for m in r.measurements
+        m for r in results if isinstance(r, Evaluation | Comparison) for m in _all(r)
     )
     return (*made, *_over_eps(measurements), *_trade_offs(measurements))
 
 
+def _all(result: Evaluation | Comparison) -> tuple[Measurement, ...]:
+    together = worst_cases(result) if isinstance(result, Evaluation) else ()
+    return (*result.measurements, *together)
+
+
 def _attack_bars(result: Evaluation, kind: str, found: list[Measurement], name: str) -> Chart:
-    bars = [(CLEAN, result.clean), *((m.label, m.accuracy) for m in found)]
+    bars = [(CLEAN, result.clean), *((m.shown if m.of else m.label, m.accuracy) for m in found)]
     marks = [(m.label, m.published.value) for m in found if m.published]
     title = f"{kind}: accuracy that each attack leaves, {result.title}"
     return bars_chart(name, title, bars, published=dict(marks), first=COLOURS[2])
@@ -182,7 +204,7 @@ def bars_chart(
         axis.set_yticks(range(len(bars)), [_cut(label) for label, _ in bars])
         axis.set_ylim(len(bars) - 0.4, -0.6)
         _percent_axis(axis, "x", "accuracy, % (line: 95% interval)")
-        axis.set_xlim(0, 124 if marks else 112)
+        axis.set_xlim(0, 138 if marks else 112)
         axis.set_xticks(range(0, 101, 20))
         _legend_once(axis)
 
@@ -283,15 +305,11 @@ def _over_eps(found: Sequence[Measurement]) -> list[Chart]:
     for m in found:
         if m.eps is not None:
             lines = groups.setdefault((m.data, m.threat), {})
-            lines.setdefault(", ".join(p for p in (m.target, m.attack, m.settings) if p), {})[
-                m.eps
-            ] = m
+            lines.setdefault(f"{m.target}, {m.family}", {})[m.eps] = m
     charts = []
     for i, ((data, threat), lines) in enumerate(groups.items(), 1):
         series: Any = {
-            label: sorted((eps, m.accuracy) for eps, m in points.items())
-            for label, points in lines.items()
-            if len(points) > 1
+            label: _from_zero(points) for label, points in lines.items() if len(points) > 1
         }
         if series:
             title = f"Accuracy over eps on {data}, {threat}"
@@ -300,18 +318,25 @@ def _over_eps(found: Sequence[Measurement]) -> list[Chart]:
     return charts
 
 
+def _from_zero(points: dict[float, Measurement]) -> list[tuple[float, Accuracy]]:
+    """By radius; at radius 0 there is no attack, so the line begins with the clean accuracy."""
+    clean = next(iter(points.values())).clean
+    known = {0.0: clean} if clean else {}
+    return sorted({**known, **{eps: m.accuracy for eps, m in points.items()}}.items())
+
+
 def _trade_offs(found: Sequence[Measurement]) -> list[Chart]:
     """A chart for each kind of threat, of the strongest attack that several classifiers met."""
     groups: dict[tuple[str, str, str, int], dict[str, Measurement]] = {}
     for m in found:
         if m.clean is not None:
-            groups.setdefault((m.data, m.threat, m.spec, m.accuracy.n), {})[m.target] = m
+            same = (m.data, m.threat, m.spec or m.label, m.accuracy.n)
+            groups.setdefault(same, {})[m.target] = m
     best: dict[tuple[str, str], dict[str, Measurement]] = {}
     for (data, threat, _, _), hits in groups.items():
         if len(hits) > 1:
             known = best.get((data, threat))
-            rank = (-len(hits), _mean(hits))
-            if known is None or rank < (-len(known), _mean(known)):
+            if known is None or _rank(hits) < _rank(known):
                 best[data, threat] = hits
     charts = []
     for i, ((data, threat), hits) in enumerate(best.items(), 1):
@@ -322,8 +347,10 @@ def _trade_offs(found: Sequence[Measurement]) -> list[Chart]:
     return charts
 
 
-def _mean(hits: dict[str, Measurement]) -> float:
-    return sum(m.accuracy.value for m in hits.values()) / len(hits)
+def _rank(hits: dict[str, Measurement]) -> tuple[int, bool, float]:
+    """By classifiers met; attacks with a radius before those without; the strongest first."""
+    unbounded = any(m.eps is None for m in hits.values())
+    return -len(hits), unbounded, sum(m.accuracy.value for m in hits.values()) / len(hits)
 
 
 def _value(accuracy: Accuracy | float) -> float:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
 import functools
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ _MARKS = {  # fields that only this kind of file has, for files without a schema
     "comparison": ("rows", "columns"),
     "card": ("method", "settings"),
 }
+_MOST_CLASSES = 5_000  # a matrix of them still fits in memory
 _JSON_TYPES: dict[str, type | tuple[type, ...]] = {
     "object": dict,
     "array": list,
@@ -55,10 +58,44 @@ class Published:
     Args:
         value: fraction in [0, 1].
         source: where it stands: "LADDER, Table 7".
+        said_once: whether all cells of a table share the source.
     """
 
     value: float
     source: str
+    said_once: bool = False
+
+
+@dataclass(frozen=True)
+class Example:
+    """An image before and after an attack.
+
+    Args:
+        index: of the image among those evaluated. label: its true class.
+        clean_prediction, prediction: class it is given as it is, and after the attack.
+        perturbation_scale: largest change of a value, pixel units, which the picture of it
+            shows as black or white.
+        image, perturbation, adversarial: PNG files.
+        clean_confidence, confidence: how sure of these classes; None where not said.
+        l2: Euclidean size of the change, pixel units; None where not said.
+    """
+
+    index: int
+    label: int
+    clean_prediction: int
+    prediction: int
+    perturbation_scale: float
+    image: bytes
+    perturbation: bytes
+    adversarial: bytes
+    clean_confidence: float | None = None
+    confidence: float | None = None
+    l2: float | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether the classifier is right before and after."""
+        return self.clean_prediction == self.label == self.prediction
 
 
 @dataclass(frozen=True)
@@ -73,6 +110,9 @@ class Measurement:
         eps: radius in [0, 1] pixel units; None: no bound, or not said.
         linf, l2, seconds: mean change and time; None where not said.
         published: the literature's number.
+        predictions: class of each attacked image; None where the file does not hold them.
+        examples: some of the images. warnings: doubts that the attack itself had.
+        of: the attacks that this is the worst case of; none for an attack itself.
     """
 
     target: str
@@ -88,6 +128,10 @@ class Measurement:
     l2: float | None = None
     seconds: float | None = None
     published: Published | None = None
+    predictions: tuple[int, ...] | None = None
+    examples: tuple[Example, ...] = ()
+    warnings: tuple[str, ...] = ()
+    of: tuple[str, ...] = ()
 
     @property
     def shown(self) -> str:
@@ -97,11 +141,27 @@ class Measurement:
     @property
     def settings(self) -> str:
         """What the user set beside the radius: "steps=40"; nothing if nothing."""
+        return self._asked({"eps"})
+
+    @property
+    def family(self) -> str:
+        """Attack and settings that are the same at every radius: one line over eps."""
+        return ", ".join(part for part in (self.attack, self._asked({"eps", "step_size"})) if part)
+
+    def _asked(self, but: set[str]) -> str:
+        if self.of:
+            return "; ".join(self.of)
         try:
             _, asked = config.spec(self.spec)
         except InputError:
             return self.spec
-        return ", ".join(f"{key}={value}" for key, value in asked.items() if key != "eps")
+        return ", ".join(f"{key}={value}" for key, value in asked.items() if key not in but)
+
+    @property
+    def norm(self) -> str:
+        """The norm of the threat model: "Linf"; all of it where it names none."""
+        found = re.search(r"\bL(inf|\d)\b", self.threat)
+        return found[0] if found else self.threat
 
     @property
     def label(self) -> str:
@@ -140,6 +200,19 @@ class Evaluation(Result):
         return Accuracy(*values)
 
     @property
+    def outcomes(self) -> tuple[Sequence[int], Sequence[int]] | None:
+        """True class and class without attack of each image; None where the file is older."""
+        record = self.record
+        if "labels" not in record or "clean_predictions" not in record:
+            return None
+        return record["labels"], record["clean_predictions"]
+
+    def class_name(self, number: int) -> str:
+        """The name of a class, or its number where it has none."""
+        names = self.record.get("class_names") or ()
+        return names[number] if number < len(names) else str(number)
+
+    @functools.cached_property
     def measurements(self) -> tuple[Measurement, ...]:
         """One an attack, in the order of the file."""
         return tuple(
@@ -156,7 +229,10 @@ class Evaluation(Result):
                 linf=found.get("linf"),
                 l2=found.get("l2"),
                 seconds=found.get("seconds"),
-                published=_published(found),
+                published=published_of(found.get("published")),
+                predictions=tuple(found["predictions"]) if found.get("predictions") else None,
+                examples=tuple(_example(e, "examples") for e in found.get("examples") or ()),
+                warnings=tuple(found.get("warnings", ())),
             )
             for found in self.record["attacks"]
         )
@@ -180,7 +256,15 @@ class Comparison(Result):
         """Accuracy of a row without attack."""
         return next((_cell_accuracy(c) for c in row["cells"] if c["threat"] == "none"), None)
 
-    @property
+    def clean_published(self, row: Mapping[str, Any]) -> Published | None:
+        """What was published for a row without attack."""
+        cell: Mapping[str, Any] = next((c for c in row["cells"] if c["threat"] == "none"), {})
+        return self._published(cell)
+
+    def _published(self, cell: Mapping[str, Any]) -> Published | None:
+        return published_of(cell.get("published"), self.record.get("published_source", ""))
+
+    @functools.cached_property
     def measurements(self) -> tuple[Measurement, ...]:
         """One a row and attack, by rows."""
         specs = {column["label"]: column["spec"] for column in self.record["columns"]}
@@ -196,7 +280,7 @@ class Comparison(Result):
                 self.clean(row),
                 eps=_eps(specs.get(cell["attack"])),
                 seconds=cell.get("seconds"),
-                published=_published(cell),
+                published=self._published(cell),
             )
             for row in self.record["rows"]
             for cell in row["cells"]
@@ -277,6 +361,8 @@ def read_result(path: Path) -> Result:
     _check(record, schema(kind), str(file))
     written = datetime.date.fromtimestamp(file.stat().st_mtime).isoformat()
     date = record.get("date", written)
+    if kind == "evaluation":
+        _check_outcomes(record, str(file))
     if kind == "card":
         return Run(file, record, date, _overrides(record, file))
     return _TYPES[kind](file, record, date)
@@ -373,9 +459,60 @@ def _overrides(record: Mapping[str, Any], file: Path) -> Mapping[str, Any] | Non
     return found if isinstance(found, dict) else None
 
 
-def _published(found: Mapping[str, Any]) -> Published | None:
-    value = found.get("published")
-    return Published(value["value"], value["source"]) if value else None
+def published_of(said: Any, source: str = "") -> Published | None:
+    """A published value as result files hold it: value and source, or the bare value.
+
+    Args:
+        said: {"value": fraction, "source": where}, a fraction, or None.
+        source: of a bare value.
+    """
+    if said is None:
+        return None
+    if isinstance(said, Mapping):
+        return Published(said["value"], said["source"])
+    return Published(said, source)
+
+
+def _check_outcomes(record: Mapping[str, Any], where: str) -> None:
+    """Checks what a schema cannot: that every image has its class, and pictures are PNG files.
+
+    Raises:
+        InputError: naming the field.
+    """
+    lists = {name: record.get(name) for name in ("labels", "clean_predictions")}
+    for i, attack in enumerate(record["attacks"]):
+        lists[f"attacks[{i}]: predictions"] = attack.get("predictions")
+        for k, example in enumerate(attack.get("examples") or ()):
+            _example(example, f"{where}: attacks[{i}]: examples[{k}]")
+    for name, numbers in lists.items():
+        if numbers is None:
+            continue
+        if len(numbers) != record["n"]:
+            raise InputError(
+                f"{where}: {name} must hold one class for each of the {record['n']} images, "
+                f"not {len(numbers)}"
+            )
+        if max(numbers) >= _MOST_CLASSES:
+            raise InputError(
+                f"{where}: {name} must hold classes below {_MOST_CLASSES:,}, not {max(numbers)}"
+            )
+
+
+def _example(found: Mapping[str, Any], where: str) -> Example:
+    known: dict[str, Any] = {f.name: found[f.name] for f in fields(Example) if f.name in found}
+    for name in ("image", "perturbation", "adversarial"):
+        known[name] = _png(found[name], f"{where}: {name}")
+    return Example(**known)
+
+
+def _png(words: Any, where: str) -> bytes:
+    try:
+        file = base64.b64decode(words, validate=True)
+    except ValueError:
+        file = b""
+    if not file.startswith(b"\x89PNG\r\n\x1a\n"):
+        raise InputError(f"{where} must be a PNG file in base64, not {_short(words)}")
+    return file
 
 
 def _cell_accuracy(cell: Mapping[str, Any]) -> Accuracy:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from atk_latent.evaluation.ranking import average_ranks
 from atk_latent.evaluation.result import Accuracy
+from atk_latent.reporting.outcomes import worst_cases
 from atk_latent.reporting.results import (
     Audit,
     Comparison,
@@ -24,11 +27,17 @@ from atk_latent.reporting.results import (
     Result,
     Run,
     kinds,
+    published_of,
 )
 
-Cell = str | float | Accuracy | Published | None
 CLEAN = "none (clean images)"
 INTERVAL = "In brackets: 95% Wilson interval."
+DIFFERENCE = "Difference: ours minus published, in percentage points."
+WORST_CASE = (
+    "Worst case: an image counts only if it survives every one of the attacks named, all of "
+    "this kind of threat, this norm and this radius."
+)
+RANKS = "1 is best; equal accuracies share the better one. Intervals that overlap rank nothing."
 MEANINGS = {  # numbers of a run's card, the threat model said where there is one
     "clean_accuracy": "hardened classifier, test images as they are, no attack",
     "vanilla_clean_accuracy": "classifier it started from, test images, no attack",
@@ -63,6 +72,25 @@ _TEX = {
 
 
 @dataclass(frozen=True)
+class Difference:
+    """Ours minus published.
+
+    Args:
+        value: of two fractions.
+    """
+
+    value: float
+
+
+Cell = str | float | Accuracy | Published | Difference | None
+
+
+def difference(ours: Accuracy | None, published: Published | None) -> Difference | None:
+    """How far ours is from what was published; None where either is missing."""
+    return Difference(ours.value - published.value) if ours and published else None
+
+
+@dataclass(frozen=True)
 class Table:
     """Cells under headings.
 
@@ -72,6 +100,7 @@ class Table:
         headings: one a column; the first column names the row.
         rows: cells; all rows as long as `headings`.
         notes: sentences below it.
+        shares: of each cell, from 0 to 1, for the page to shade it by; empty: no shades.
     """
 
     name: str
@@ -79,6 +108,7 @@ class Table:
     headings: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...] = ()
+    shares: tuple[tuple[float | None, ...], ...] = ()
 
     def numeric(self, column: int) -> bool:
         """Whether a column holds numbers, which are set flush right."""
@@ -104,7 +134,10 @@ def text(cell: Cell) -> str:
     if isinstance(cell, Accuracy):
         return f"{percent(cell.value, cell.n)} {interval(cell)}"
     if isinstance(cell, Published):
-        return f"{percent(cell.value)} ({cell.source})"
+        where = f" ({cell.source})" if cell.source and not cell.said_once else ""
+        return percent(cell.value) + where
+    if isinstance(cell, Difference):
+        return f"{100 * cell.value:+.1f}".replace("-0.0", "+0.0")
     if isinstance(cell, str):
         return cell
     return f"{cell:,}" if isinstance(cell, int) else f"{cell:.4g}"
@@ -122,9 +155,14 @@ def tables_of(result: Result, number: int) -> tuple[Table, ...]:
             for i, (kind, found) in enumerate(kinds(result.measurements), 1)
         )
     if isinstance(result, Comparison):
-        return tuple(
-            _comparison(result, kind, found, f"{number}-{i}")
-            for i, (kind, found) in enumerate(kinds(result.measurements), 1)
+        parts = list(enumerate(kinds(result.measurements), 1))
+        return (
+            *(_comparison(result, kind, found, f"{number}-{i}") for i, (kind, found) in parts),
+            *(
+                _ranks(result, kind, found, f"{number}-{i}-ranks")
+                for i, (kind, found) in parts
+                if len(result.record["rows"]) > 1
+            ),
         )
     if isinstance(result, Audit):
         return (_audit(result, number),)
@@ -134,55 +172,109 @@ def tables_of(result: Result, number: int) -> tuple[Table, ...]:
 
 
 def _evaluation(result: Evaluation, kind: Kind, found: list[Measurement], prefix: str) -> Table:
-    clean = result.record.get("clean_published")
-    published = Published(clean["value"], clean["source"]) if clean else None
-    n = result.clean.n
-    rows: list[tuple[Cell, ...]] = [(CLEAN, None, result.clean, published, n, "", "", None, None)]
-    for m in found:
+    published = published_of(result.record.get("clean_published"))
+    clean = (result.clean, published, difference(result.clean, published), result.clean.n)
+    rows: list[tuple[Cell, ...]] = [(CLEAN, None, *clean, "", "", None, None)]
+    together = [m for m in worst_cases(result) if m.kind == kind]
+    for m in (*found, *together):
         size = [None if value is None else float(value) for value in (m.linf, m.l2)]
-        counted = (m.accuracy, m.published, m.accuracy.n)
-        rows.append((m.attack, m.eps, *counted, m.threat, m.settings, *size))
+        compared = (m.accuracy, m.published, difference(m.accuracy, m.published), m.accuracy.n)
+        rows.append((m.attack, m.eps, *compared, m.threat, m.settings, *size))
     headings = (
-        *("attack", "eps", "accuracy, %", "published, %", "images", "threat model", "settings"),
-        *("mean Linf", "mean L2"),
+        *("attack", "eps", "accuracy, %", "published, %", "difference", "images"),
+        *("threat model", "settings", "mean Linf", "mean L2"),
     )
+    notes = [INTERVAL, kind.meaning, "An image that is wrong without attack counts as wrong."]
+    notes += [DIFFERENCE] if any(row[4] is not None for row in rows) else []
+    notes += [WORST_CASE] if together else []
+    notes += [f"{m.label}: {doubt}" for m in found for doubt in m.warnings]
     return _without_empty_columns(
         Table(
             f"{prefix}-{slug(kind.name)}-{slug(result.title)}",
             f"{kind.name}: accuracy of {result.title}",
             headings,
             tuple(rows),
-            (INTERVAL, kind.meaning, "An image that is wrong without attack counts as wrong."),
+            tuple(notes),
         )
     )
 
 
 def _comparison(result: Comparison, kind: Kind, found: list[Measurement], prefix: str) -> Table:
-    attacks = dict.fromkeys(m.attack for m in found)
+    attacks = tuple(dict.fromkeys(m.attack for m in found))
     cells = {(m.target, m.attack): m for m in found}
     ranked = len(list(kinds(result.measurements))) == 1  # a rank over two kinds says nothing
-    headings = ["method", "clean, %"]
-    for attack in attacks:
-        headings += [f"{attack}, %", f"{attack}, published, %"]
-    rows = []
+    headings = ["method"]
+    for column in ("clean", *attacks):
+        headings += [f"{column}, %", f"{column}, published, %", f"{column}, difference"]
+    rows: list[tuple[Cell, ...]] = []
     for row in result.record["rows"]:
-        line: list[Cell] = [row["label"], result.clean(row)]
-        for attack in attacks:
-            hit = cells.get((row["label"], attack))
-            line += [hit.accuracy, hit.published] if hit else [None, None]
+        pairs = [(result.clean(row), result.clean_published(row))]
+        hits = [cells.get((row["label"], attack)) for attack in attacks]
+        pairs += [(hit.accuracy, hit.published) if hit else (None, None) for hit in hits]
+        line: list[Cell] = [row["label"]]
+        for ours, published in pairs:
+            line += [ours, published, difference(ours, published)]
         training, epochs = row.get("training"), row.get("epochs")
         speed = training / epochs if training and epochs else None
         rows.append((*line, row.get("rank") if ranked else None, speed))
     said = {f"{m.attack}: {m.threat}, on {m.accuracy.n:,} images.": None for m in found}
+    compared = any(isinstance(cell, Difference) for row in rows for cell in row)
+    rows, source = _source_once(rows)
+    comparing = (source, DIFFERENCE) if compared else ()
     return _without_empty_columns(
         Table(
             f"{prefix}-{slug(kind.name)}-{slug(result.title)}",
             f"{kind.name}: {result.title}",
             (*headings, "average rank", "s/epoch"),
             tuple(rows),
-            (INTERVAL, kind.meaning, *said, *result.record["notes"]),
+            (INTERVAL, kind.meaning, *said, *comparing, *result.record["notes"]),
         )
     )
+
+
+def _source_once(rows: list[tuple[Cell, ...]]) -> tuple[list[tuple[Cell, ...]], str]:
+    """The rows, and a note of the source where all published values share one."""
+    sources = {cell.source for row in rows for cell in row if isinstance(cell, Published)}
+    if len(sources) != 1:
+        return rows, ""
+    short = [
+        tuple(replace(c, said_once=True) if isinstance(c, Published) else c for c in row)
+        for row in rows
+    ]
+    (source,) = sources
+    return short, f"Published: {source}." if source else ""
+
+
+def _ranks(result: Comparison, kind: Kind, found: list[Measurement], prefix: str) -> Table:
+    attacks = tuple(dict.fromkeys(m.attack for m in found))
+    known = {(m.target, m.attack): m.accuracy.value for m in found}
+    accuracies: dict[str, list[float | None]] = {}
+    for row in result.record["rows"]:
+        clean = result.clean(row)
+        hits = [known.get((row["label"], attack)) for attack in attacks]
+        accuracies[row["label"]] = [clean.value if clean else None, *hits]
+    columns = [
+        average_ranks({name: [values[i]] for name, values in accuracies.items()})
+        for i in range(1 + len(attacks))
+    ]
+    means = average_ranks(accuracies)
+    order = sorted(accuracies, key=lambda name: (math.isnan(means[name]), means[name]))
+    rows = [
+        (name, *(_rank(ranks[name]) for ranks in columns), _rank(means[name])) for name in order
+    ]
+    return _without_empty_columns(
+        Table(
+            f"{prefix}-{slug(kind.name)}-{slug(result.title)}",
+            f"{kind.name}: ranks, {result.title}",
+            ("method", "clean", *attacks, "average rank"),
+            tuple(rows),
+            (RANKS,),
+        )
+    )
+
+
+def _rank(rank: float) -> float | None:
+    return None if math.isnan(rank) else round(rank, 2)
 
 
 def _audit(result: Audit, number: int) -> Table:
@@ -252,7 +344,7 @@ def _without_empty_columns(table: Table) -> Table:
         table.caption,
         tuple(table.headings[i] for i in kept),
         tuple(tuple(row[i] for i in kept) for row in table.rows),
-        tuple(note for note in table.notes if note),
+        tuple(dict.fromkeys(note for note in table.notes if note)),
     )
 
 
@@ -325,6 +417,8 @@ def _csv_cells(cell: Cell, kind: type) -> list[Any]:
     if kind is Published:
         known = isinstance(cell, Published)
         return [cell.value, _csv_cell(cell.source)] if known else [""] * 2  # type: ignore
+    if isinstance(cell, Difference):
+        return [round(cell.value, 6)]
     return [_csv_cell(cell) if isinstance(cell, str) else "" if cell is None else cell]
 
 

@@ -1,8 +1,12 @@
 """Small records of every kind, as the commands write them."""
 
+import base64
+import io
 import json
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from atk_latent.evaluation.result import (
     Accuracy,
@@ -37,6 +41,60 @@ def evaluation_record_with_published():
     record = evaluation_record(target="runs/a", data="mnist", clean=clean, attacks=attacks, seed=3)
     record["attacks"][1]["published"] = {"value": 0.196, "source": "LADDER, Table 7"}
     return record
+
+
+def png(array):
+    file = io.BytesIO()
+    Image.fromarray(np.asarray(array, np.uint8)).save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode("ascii")
+
+
+LABELS, CLEAN = [0, 0, 1, 1, 2, 2], [0, 0, 1, 1, 2, 0]  # the last is wrong before
+FIRST, SECOND = [0, 1, 1, 1, 2, 2], [0, 0, 0, 1, 2, 2]  # survivors 0 2 3 4 and 0 1 3 4
+
+
+def example(index, prediction):
+    grey = np.full((4, 4), 60 * index)
+    return {
+        "index": index,
+        "label": LABELS[index],
+        "clean_prediction": CLEAN[index],
+        "clean_confidence": 0.75,
+        "prediction": prediction[index],
+        "confidence": 0.5,
+        "linf": 0.3,
+        "l2": 1.2,
+        "image": png(grey),
+        "adversarial": png(grey + 1),
+        "perturbation": png(np.full((4, 4), 255)),
+        "perturbation_scale": 0.3,
+    }
+
+
+def told(spec, threat, predictions, **more):
+    """An attack of which the file says what became of each image."""
+    pairs = zip(LABELS, CLEAN, predictions, strict=True)
+    right = sum(label == clean == found for label, clean, found in pairs)
+    result = attacked(spec, threat, right, n=6, **more).to_dict()
+    examples = [example(i, predictions) for i in (1, 2, 5)]
+    return {**result, "predictions": predictions, "examples": examples}
+
+
+def told_record():
+    attacks = [
+        told("fgsm:eps=0.3", WHITE, FIRST, eps=0.3),
+        told("pgd:eps=0.3,steps=20", WHITE, SECOND, eps=0.3),
+        told("pgd:eps=0.1,steps=20", WHITE, CLEAN, eps=0.1),
+        told("pgd:eps=0.3", TRANSFER, [1] * 6, eps=0.3, surrogate="runs/vanilla"),
+        told("pgd-l2:eps=0.3", "white-box, L2", [2] * 6, eps=0.3),
+        told("cw-l2", WHITE, [2] * 6),
+    ]
+    clean = Accuracy(5 / 6, *wilson_interval(5, 6), 6)
+    record = evaluation_record(target="runs/b", data="toy", clean=clean, attacks=[], seed=3)
+    names = ["cat", "dog", "fox"]
+    record |= {"labels": LABELS, "clean_predictions": CLEAN, "class_names": names}
+    record |= {"attacks": attacks, "suite": "quick", "skipped": ["no surrogate"]}
+    return json.loads(json.dumps(record))
 
 
 def audit_record():
@@ -123,12 +181,18 @@ RECORDS = {
     "audit": audit_record,
     "comparison": comparison_record,
     "card": card_record,
+    "told": told_record,
 }
 
 
 @pytest.fixture
 def evaluation():
     return evaluation_record_with_published()
+
+
+@pytest.fixture
+def told_evaluation():
+    return told_record()
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The page: whole by itself, safe from names, and fair in what it says."""
 
+import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
@@ -12,8 +13,11 @@ from atk_latent.errors import InputError
 from atk_latent.reporting.page import attack_verdict, html, make_report, markdown_page, write_report
 from atk_latent.reporting.results import read_result, read_results
 
+from .colours import contrast, luminance
+
+KINDS = ("evaluation", "audit", "comparison", "card")
 HOSTILE = "<script>alert(1)</script>\"' onload=x {{ 7*7 }} | & \\"
-VOID = {"meta", "path", "use", "rect", "circle"}
+VOID = {"meta", "path", "use", "rect", "circle", "img"}
 
 
 class Page(HTMLParser):
@@ -55,12 +59,15 @@ def page(report):
 
 def test_the_page_is_whole_and_asks_nothing_of_a_network(page, report):
     assert page.open == []
-    assert not {"script", "link", "img", "iframe", "object"} & {tag for tag, _ in page.tags}
-    for _, attrs in page.tags:
+    assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in page.tags}
+    for tag, attrs in page.tags:
+        inside = ("data:image/png;base64,",) if tag == "img" else ("#",)
         for name in ("href", "src", "xlink:href"):
-            assert attrs.get(name, "#").startswith("#")
+            assert attrs.get(name, inside[0]).startswith(inside)
     source = html(report)
     assert "url(http" not in source and "@import" not in source
+    policy = next(attrs["content"] for attrs in page.all("meta") if "http-equiv" in attrs)
+    assert policy == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
 def test_landmarks_headings_and_labels(page):
@@ -161,7 +168,12 @@ def test_a_comparison_names_the_best_of_each_kind(files):
     assert [v.tone for v in found] == ["fair", "open"]
 
 
-def test_every_file_is_written_and_the_markdown_finds_its_figures(report, tmp_path):
+def test_every_file_is_written_and_the_markdown_finds_its_figures(
+    files, told_evaluation, write, tmp_path
+):
+    del told_evaluation["attacks"][1:]
+    paths = [*(files[kind] for kind in KINDS), write("told.json", told_evaluation)]
+    report = make_report(read_results(paths))
     written = write_report(report, tmp_path / "out")
     names = {str(path.relative_to(tmp_path / "out")) for path in written}
     assert all(path.stat().st_size for path in written)
@@ -170,8 +182,56 @@ def test_every_file_is_written_and_the_markdown_finds_its_figures(report, tmp_pa
     markdown = (tmp_path / "out" / "report.md").read_text()
     for chart in report.charts:
         assert f"](figures/{chart.name}.svg)" in markdown
+    for chart in report.figures:
         assert {f"figures/{chart.name}.svg", f"figures/{chart.name}.png"} <= names
-    assert len([name for name in names if name.endswith(".csv")]) == len(report.tables) == 7
+    assert len([name for name in names if name.endswith(".csv")]) == len(report.tables) == 11
+
+
+def test_a_look_shows_images_with_words_beside_them(report, page):
+    pictures = page.all("img")
+    assert len(pictures) == 6 * 3 * 3  # attacks, examples, pictures of each
+    alternatives = [attrs["alt"] for attrs in pictures[:3]]
+    assert alternatives == [
+        "image 1, true class cat, as it is",
+        "image 1, true class cat, the change made by the attack",
+        "image 1, true class cat, after the attack",
+    ]
+    words = "".join(page.words)
+    assert "predicted cat (75.0%)" in words and "predicted dog (50.0%)" in words
+    assert "scale ±0.3, L2 1.2" in words and "misled" in words and "wrong before" in words
+    markdown = markdown_page(report)
+    assert "Image 1, true class cat, misled: original, predicted cat (75.0%);" in markdown
+    assert "quick" in words and "no surrogate" in words
+
+
+def test_only_the_strongest_look_is_open(page):
+    looks = [attrs for attrs in page.all("details") if attrs.get("class") == "look"]
+    assert ["open" in attrs for attrs in looks] == [False, False, False, False, True, False]
+
+
+def test_the_headline_is_the_worst_case_and_a_transfer_number_is_none(
+    files, told_evaluation, write
+):
+    del told_evaluation["attacks"][4:]
+    (found,) = make_report([read_result(write("e.json", told_evaluation))]).verdicts
+    assert found.headline.value == 0.5 and found.headline.n == 6
+    assert "50.0% [18.8, 81.2] of 6 images survive every one of 2 attacks" in found.says
+    assert "(white-box, Linf, eps 0.3): fgsm; pgd, steps=20; without attack 83.3%" in found.says
+    told_evaluation["attacks"] = told_evaluation["attacks"][3:]
+    (found,) = make_report([read_result(write("e.json", told_evaluation))]).verdicts
+    assert found.headline is None and found.tone == "open"
+
+
+def test_shaded_cells_are_read_in_light_and_dark(report, page):
+    cells = [
+        attrs["class"].split() for attrs in page.all("td") if "shade" in attrs.get("class", "")
+    ]
+    assert ["number", "shade-10", "same"] in cells and ["number", "shade-0"] in cells
+    rules = re.findall(r"\.shade-(\d+)\{background:(#\w+);color:(#\w+)\}", html(report))
+    assert [int(step) for step, _, _ in rules] == [*range(1, 11)] * 2
+    assert all(contrast(ground, ink) >= 4.5 for _, ground, ink in rules)  # WCAG 2.2, 1.4.3
+    light = [luminance(ground) for _, ground, _ in rules]
+    assert light[:10] == sorted(light[:10], reverse=True) and light[10:] == sorted(light[10:])
 
 
 def test_a_folder_that_holds_something_is_left_alone(files, tmp_path):
@@ -189,22 +249,32 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 @pytest.mark.parametrize(
     ("width", "scheme", "ground"),
-    [(1200, 1, (255, 255, 255)), (1200, 0, (0x14, 0x17, 0x1B)), (500, 1, (255, 255, 255))],
-    ids=["light", "dark", "narrow"],
+    [(1200, 1, (255, 255, 255)), (1200, 0, (0x14, 0x17, 0x1B)), (360, 1, (255, 255, 255))],
+    ids=["light", "dark", "phone"],
 )
 def test_chromium_shows_the_page(report, tmp_path, width, scheme, ground):
-    index = write_report(report, tmp_path / "out")[0]
-    probe = "<pre id=wide></pre><script>wide.textContent=document.body.scrollWidth</script>"
-    shown = tmp_path / "shown.html"
-    source = index.read_text().replace("default-src 'none';", "script-src 'unsafe-inline';")
-    shown.write_text(source.replace("</body>", f"{probe}</body>"))
+    """In a frame, for a window of Chromium is never as narrow as a phone."""
+    source = html(report).replace("default-src 'none';", "script-src 'unsafe-inline';")
+    source = source.replace('<details class="look">', '<details class="look" open>')
+    probe = (
+        "<script>onload=()=>parent.postMessage([document.documentElement.scrollWidth,"
+        "[...document.images].filter(i=>i.naturalWidth===4).length],'*')</script>"
+    )
+    (tmp_path / "page.html").write_text(source.replace("</body>", f"{probe}</body>"))
+    frame = tmp_path / "frame.html"
+    frame.write_text(
+        f"<body style='margin:0'><iframe src=page.html style='border:0;width:{width}px;"
+        "height:2000px'></iframe><pre id=wide></pre><script>onmessage=e=>{wide.textContent="
+        "e.data}</script></body>"
+    )
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
-    flags += [f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},2000"]
-    flags += [f"--blink-settings=preferredColorScheme={scheme}"]
-    flags += [f"--screenshot={tmp_path / 'shot.png'}", "--dump-dom", shown.as_uri()]
+    flags += [f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={max(width, 520)},2000"]
+    flags += [f"--blink-settings=preferredColorScheme={scheme}", "--virtual-time-budget=20000"]
+    flags += [f"--screenshot={tmp_path / 'shot.png'}", "--dump-dom", frame.as_uri()]
     done = subprocess.run([CHROMIUM, *flags], capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout.partition('id="wide">')[2].partition("<")[0]) <= width
+    found = done.stdout.partition('id="wide">')[2].partition("<")[0].split(",")
+    assert int(found[0]) <= width and int(found[1]) == len(Page(source).all("img")) == 54
     image = np.asarray(Image.open(tmp_path / "shot.png").convert("RGB"))
     assert tuple(image[5, 5]) == ground
     assert len(np.unique(image.reshape(-1, 3), axis=0)) > 50

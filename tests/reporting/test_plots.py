@@ -12,18 +12,9 @@ from atk_latent.evaluation.result import Accuracy, wilson_interval
 from atk_latent.reporting.plots import COLOURS, INK, bars_chart, charts_of, scatter_chart
 from atk_latent.reporting.results import read_result, read_results
 
+from .colours import contrast
+
 GROUNDS = {"light": "#ffffff", "dark": "#14171b"}
-
-
-def luminance(colour):
-    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
-    return sum(w * p for w, p in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
-
-
-def contrast(a, b):
-    high, low = sorted((luminance(a), luminance(b)), reverse=True)
-    return (high + 0.05) / (low + 0.05)
 
 
 @pytest.mark.parametrize("ground", GROUNDS.values(), ids=GROUNDS)
@@ -84,7 +75,25 @@ def test_which_figures_an_evaluation_gives(files):
         "Transfer from runs/vanilla: accuracy that each attack leaves, runs/a on mnist",
         "Accuracy over eps on mnist, white-box, Linf",
     ]
-    assert "60.0 [53.1, 66.5] at 0.1, 15.0 [10.7, 20.6] at 0.3" in found[2].description
+    said = "99.0 [96.4, 99.7] at 0, 60.0 [53.1, 66.5] at 0.1, 15.0 [10.7, 20.6] at 0.3"
+    assert said in found[2].description
+
+
+def test_a_step_that_goes_with_the_radius_stays_on_the_line(evaluation, write):
+    for attack, step in zip(evaluation["attacks"], (0.025, 0.075), strict=False):
+        attack["spec"] += f",step_size={step}"
+    found = charts_of([read_result(write("e.json", evaluation))])
+    assert "15.0 [10.7, 20.6] at 0.3" in found[-1].description
+
+
+def test_the_worst_case_is_a_bar_and_a_point(told_evaluation, write):
+    other = {**told_evaluation, "target": "runs/c"}
+    results = read_results([write("b.json", told_evaluation), write("c.json", other)])
+    bars = charts_of(results)[0]
+    assert "worst case of 2 attacks, eps 0.3: 50.0 [18.8, 81.2]" in bars.description
+    trades = [c for c in charts_of(results) if c.name.startswith("trade-off")]
+    assert "worst case of 2 attacks, eps 0.3" in trades[0].title
+    assert "runs/c: clean 83.3 [43.6, 97.0], robust 50.0" in trades[0].description
 
 
 def test_clean_against_robust_never_mixes_threat_models(files):

@@ -94,6 +94,30 @@ def test_what_is_no_result_is_refused(tmp_path, text, message):
         read_result(tmp_path / "x.json")
 
 
+def test_a_record_that_tells_each_image_is_as_its_schema_says(told_evaluation, write):
+    jsonschema.validate(told_evaluation, schema("evaluation"))
+    found = read_result(write("e.json", told_evaluation))
+    assert found.measurements[0].predictions == (0, 1, 1, 1, 2, 2)
+    assert [e.held for e in found.measurements[0].examples] == [False, True, False]
+    assert (found.class_name(2), found.class_name(3)) == ("fox", "3")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("labels",), [0] * 5, "labels must hold one class for each of the 6 images, not 5"),
+        (("clean_predictions",), [0] * 7, "clean_predictions must hold one class"),
+        (("attacks", 1, "predictions"), [0], r"attacks\[1\]: predictions must hold one class"),
+        (("attacks", 0, "predictions"), [10**9] * 6, "predictions must hold classes below 5,000"),
+        (("attacks", 0, "examples", 2, "image"), "%%", r"examples\[2\]: image must be a PNG"),
+        (("attacks", 0, "examples", 0, "adversarial"), "R0lGODlh", "adversarial must be a PNG"),
+    ],
+)
+def test_images_and_their_classes_must_fit(told_evaluation, write, path, value, message):
+    with pytest.raises(InputError, match=message):
+        read_result(write("wrong.json", _set(told_evaluation, path, value)))
+
+
 def test_a_binary_file_a_missing_one_and_an_empty_folder_are_refused(tmp_path):
     (tmp_path / "x.png").write_bytes(b"\x89PNG\xff")
     for path in (tmp_path / "x.png", tmp_path / "none.json"):

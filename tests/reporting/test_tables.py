@@ -8,6 +8,7 @@ import pytest
 from atk_latent.evaluation.result import Accuracy
 from atk_latent.reporting.results import Published, read_result
 from atk_latent.reporting.tables import (
+    Difference,
     Table,
     csv_text,
     latex,
@@ -30,6 +31,10 @@ HOSTILE = "a|b & <b>_x_ $y$ \\z #1 {k} 100% ~^"
         (Accuracy(0.125, 0.1, 0.15, 200), "12.5 [10.0, 15.0]"),
         (Accuracy(0.98765, 0.98, 0.99, 10_000), "98.77 [98.00, 99.00]"),
         (Published(0.196, "Table 7"), "19.6 (Table 7)"),
+        (Published(0.196, "Table 7", said_once=True), "19.6"),
+        (Difference(-0.0104), "-1.0"),
+        (Difference(0.025), "+2.5"),
+        (Difference(-0.0004), "+0.0"),
         (12345, "12,345"),
         (8 / 255, "0.03137"),
     ],
@@ -49,7 +54,7 @@ def test_white_box_and_transfer_share_no_table(files):
 
 
 def test_a_comparison_of_two_kinds_is_two_tables_without_a_common_rank(files):
-    white, moved = tables_of(read_result(files["comparison"]), 2)
+    white, moved, *_ = tables_of(read_result(files["comparison"]), 2)
     assert white.headings == ("method", "clean, %", "PGD-20, %", "s/epoch")
     assert moved.headings == ("method", "clean, %", "moved, %", "s/epoch")
     assert white.rows[0][-1] == 2.0
@@ -60,9 +65,66 @@ def test_a_comparison_of_two_kinds_is_two_tables_without_a_common_rank(files):
 def test_a_comparison_of_one_kind_keeps_its_rank(comparison, write):
     for row in comparison["rows"]:
         row["cells"].pop()
-    (table,) = tables_of(read_result(write("c.json", comparison)), 1)
+    table, ranks = tables_of(read_result(write("c.json", comparison)), 1)
     assert table.headings[-2:] == ("average rank", "s/epoch")
     assert [row[-2] for row in table.rows] == [1.0, 2.0]
+    assert ranks.headings == ("method", "clean", "PGD-20", "average rank")
+    assert ranks.rows == (("PGD & Co", 2.0, 1.0, 1.5), ("Natural", 1.0, 2.0, 1.5))
+
+
+def test_ranks_are_of_one_kind_each_and_best_first(comparison, write):
+    comparison["rows"][1]["cells"][2]["accuracy"] = 0.9
+    *_, white, moved = tables_of(read_result(write("c.json", comparison)), 1)
+    assert white.name != moved.name and white.rows[0][0] == "PGD & Co"
+    assert moved.rows == (("Natural", 1.0, 1.0, 1.0), ("PGD & Co", 2.0, 2.0, 2.0))
+
+
+def test_published_values_stand_beside_ours_and_missing_ones_stay_blank(comparison, write):
+    comparison["published_source"] = "LADDER, Table 1"
+    comparison["rows"][0]["cells"][1]["published"] = 0.56
+    comparison["rows"][0]["cells"][0]["published"] = {"value": 0.97, "source": "LADDER, Table 1"}
+    comparison["rows"][1]["cells"][1]["published"] = None
+    white, moved, *_ = tables_of(read_result(write("c.json", comparison)), 1)
+    shown = [[text(cell) for cell in row] for row in white.rows]
+    assert white.headings[2:7] == (
+        *("clean, published, %", "clean, difference"),
+        *("PGD-20, %", "PGD-20, published, %", "PGD-20, difference"),
+    )
+    assert shown[0][2:4] == ["97.0", "-2.0"] and shown[0][5:7] == ["56.0", "-6.0"]
+    assert shown[1][2:4] == shown[1][5:7] == ["", ""]
+    assert "Published: LADDER, Table 1." in white.notes
+    rows = list(csv.reader(io.StringIO(csv_text(white))))
+    first = dict(zip(rows[0], rows[1], strict=True))
+    assert first["PGD-20, published"] == "0.56" and first["PGD-20, difference"] == "-0.06"
+    assert first["PGD-20, published source"] == "LADDER, Table 1"
+    for made in (markdown(white), latex(white)):
+        assert "-6.0" in made and "LADDER, Table 1" in made
+    assert "moved, published, %" not in moved.headings
+
+
+def test_sources_that_differ_stand_in_their_cells(comparison, write):
+    for row, source in zip(comparison["rows"], ("Table 1", "Table 2"), strict=True):
+        row["cells"][1]["published"] = {"value": 0.5, "source": source}
+    white, *_ = tables_of(read_result(write("c.json", comparison)), 1)
+    column = white.headings.index("PGD-20, published, %")
+    assert [text(row[column]) for row in white.rows] == ["50.0 (Table 1)", "50.0 (Table 2)"]
+    assert not any(note.startswith("Published") for note in white.notes)
+
+
+def test_an_evaluation_says_how_far_it_is_from_what_was_published(files):
+    white, _ = tables_of(read_result(files["evaluation"]), 1)
+    assert [text(row[white.headings.index("difference")]) for row in white.rows] == [
+        *("", "", "-4.6", "")
+    ]
+
+
+def test_the_worst_case_stands_below_the_attacks_of_its_kind(files):
+    white, moved = tables_of(read_result(files["told"]), 1)
+    assert white.rows[-1][:2] == ("worst case of 2 attacks", 0.3)
+    assert text(white.rows[-1][2]) == "50.0 [18.8, 81.2]"
+    assert white.rows[-1][-3] == "fgsm; pgd, steps=20"
+    assert any(note.startswith("Worst case: ") for note in white.notes)
+    assert [row[0] for row in moved.rows] == ["none (clean images)", "pgd"]
 
 
 def test_an_audit_says_its_verdicts_in_words(files):

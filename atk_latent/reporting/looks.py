@@ -1,0 +1,246 @@
+"""A closer look at an attack: some of its images, and which classes are taken for which."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from atk_latent.errors import InputError
+from atk_latent.reporting.outcomes import Confusion, confusion
+from atk_latent.reporting.plots import COLOURS, INK, Chart, ink_on
+from atk_latent.reporting.results import Evaluation, Example, Measurement
+from atk_latent.reporting.tables import Cell, Table, slug
+
+MANY = 20  # classes; with more, only the most confused pairs are shown
+PAIRS = 20  # of them
+CHANGE = (
+    "The middle picture is the change: grey is none, black and white are the ends of the scale "
+    "said below it, down and up."
+)
+_PICTURES = ("image", "perturbation", "adversarial")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture of an example.
+
+    Args:
+        file: a PNG. alternative: what it shows. lines: below it.
+    """
+
+    file: bytes
+    alternative: str
+    lines: tuple[str, ...]
+
+    @property
+    def uri(self) -> str:
+        """The file as an address that needs no network."""
+        return f"data:image/png;base64,{base64.b64encode(self.file).decode('ascii')}"
+
+
+@dataclass(frozen=True)
+class Triple:
+    """An image, its change and the attacked image.
+
+    Args:
+        title: number and true class. held: whether the attack failed on it.
+        word: what became of it. pictures: the three.
+    """
+
+    title: str
+    held: bool
+    word: str
+    pictures: tuple[Picture, ...]
+
+    @property
+    def text(self) -> str:
+        """All that is said of it, a line."""
+        said = "; ".join(", ".join(picture.lines) for picture in self.pictures)
+        return f"{self.title}, {self.word}: {said}"
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one attack did, image by image.
+
+    Args:
+        title: the attack. threat: its threat model. anchor: in the page.
+        triples: some images. table: confusion; None where the file does not hold it.
+        charts: the same as figures. first: whether it is the strongest, shown open.
+    """
+
+    title: str
+    threat: str
+    anchor: str
+    triples: tuple[Triple, ...]
+    table: Table | None
+    charts: tuple[Chart, ...]
+    first: bool = False
+
+
+def looks_of(result: Evaluation, number: int) -> tuple[Look, ...]:
+    """A look at every attack of which the file holds images or predictions.
+
+    Args:
+        result: the file. number: of it in the report.
+    """
+    told = [m for m in result.measurements if m.examples or confusion(result, m)]
+    strongest = min(told, key=lambda m: (not m.kind.direct, m.eps is None, m.accuracy.value),
+                    default=None)  # fmt: skip
+    return tuple(
+        _look(result, m, f"{number}-look-{i}-{slug(m.label)}", m is strongest)
+        for i, m in enumerate(told, 1)
+    )
+
+
+def _look(result: Evaluation, found: Measurement, anchor: str, first: bool) -> Look:
+    triples = tuple(_triple(result, example) for example in found.examples)
+    charts = [_examples_chart(result, found, triples, anchor)] if triples else []
+    counted, table = confusion(result, found), None
+    if counted is not None:
+        name = f"{anchor}-confusion"
+        few = len(counted.counts) <= MANY
+        table = (_matrix if few else _pairs)(result, found, counted, name)
+        charts += [_matrix_chart(result, found, counted, name)] if few else []
+    return Look(found.label, found.threat, anchor, triples, table, tuple(charts), first)
+
+
+def _triple(result: Evaluation, example: Example) -> Triple:
+    def predicted(number: int, confidence: float | None) -> str:
+        sure = "" if confidence is None else f" ({confidence:.1%})"
+        return f"predicted {result.class_name(number)}{sure}"
+
+    about = f"image {example.index}, true class {result.class_name(example.label)}"
+    length = "" if example.l2 is None else f", L2 {example.l2:.3g}"
+    said = (
+        ("original", predicted(example.clean_prediction, example.clean_confidence)),
+        ("change", f"scale ±{example.perturbation_scale:.3g}{length}"),
+        ("adversarial", predicted(example.prediction, example.confidence)),
+    )
+    shows = ("as it is", "the change made by the attack", "after the attack")
+    pictures = tuple(
+        Picture(getattr(example, field), f"{about}, {what}", lines)
+        for field, what, lines in zip(_PICTURES, shows, said, strict=True)
+    )
+    wrong_before = example.clean_prediction != example.label
+    word = "wrong before" if wrong_before else "held" if example.held else "misled"
+    return Triple(about[0].upper() + about[1:], example.held, word, pictures)
+
+
+def _examples_chart(
+    result: Evaluation, found: Measurement, triples: Sequence[Triple], anchor: str
+) -> Chart:
+    pixels = [[_pixels(p.file, triple.title) for p in triple.pictures] for triple in triples]
+
+    def draw(axis: Any) -> None:
+        step = 1.15
+        for row, triple in enumerate(triples):
+            for column, image in enumerate(pixels[row]):
+                left, top = column * step, row * step
+                axis.imshow(image, extent=(left, left + 1, top + 1, top), interpolation="none",
+                            cmap="gray", vmin=0, vmax=1)  # fmt: skip
+            colour = COLOURS[0] if triple.held else COLOURS[1]
+            axis.add_patch(_frame(2 * step, row * step, colour, triple.held))
+            lines = [f"{triple.title}: {triple.word}"]
+            lines += [", ".join(picture.lines) for picture in triple.pictures]
+            axis.text(3 * step, row * step + 0.5, "\n".join(lines), va="center", fontsize=6.5)
+        heads = enumerate(("original", "change", "adversarial"))
+        for column, head in heads:
+            axis.text(column * step + 0.5, -0.1, head, ha="center", fontsize=7)
+        axis.set(xlim=(-0.05, 7.2), ylim=(len(triples) * step, -0.35), aspect="equal")
+        axis.set_axis_off()
+
+    title = f"Examples of {found.label} ({found.threat}), {result.title}"
+    said = f"{CHANGE} {' '.join(triple.text + '.' for triple in triples)}"
+    height = 0.3 + 0.78 * len(triples)
+    return Chart(f"{anchor}-examples", title, said, draw, height, shown=False)
+
+
+def _frame(left: float, top: float, colour: str, held: bool) -> Any:
+    from matplotlib.patches import Rectangle
+
+    return Rectangle((left, top), 1, 1, fill=False, edgecolor=colour, clip_on=False,
+                     linewidth=1 if held else 2, linestyle="--" if held else "-")  # fmt: skip
+
+
+def _pixels(file: bytes, where: str) -> np.ndarray:
+    from matplotlib.image import imread
+
+    try:
+        return imread(io.BytesIO(file), format="png")
+    except (OSError, SyntaxError, ValueError) as problem:
+        raise InputError(f"{where}: its picture is no whole PNG file: {problem}") from None
+
+
+def _matrix(result: Evaluation, found: Measurement, counted: Confusion, name: str) -> Table:
+    names = [result.class_name(k) for k in range(len(counted.counts))]
+    rows: list[tuple[Cell, ...]] = [
+        (true, *(int(count) for count in counts), robust)
+        for true, counts, robust in zip(names, counted.counts, counted.robust, strict=True)
+    ]
+    shares = [(None, *(float(share) for share in line), None) for line in counted.shares]
+    return Table(
+        name,
+        f"Confusion under {found.label} ({found.threat}): true class down, predicted class across",
+        ("true class", *names, "robust accuracy, %"),
+        tuple(rows),
+        (
+            "Images by their class after the attack; shades: share of the true class.",
+            "Robust accuracy: right before and after the attack, with its 95% Wilson interval.",
+        ),
+        tuple(shares),
+    )
+
+
+def _pairs(result: Evaluation, found: Measurement, counted: Confusion, name: str) -> Table:
+    rows = tuple(
+        (result.class_name(true), result.class_name(other), count,
+         round(100 * float(counted.shares[true, other]), 1), counted.robust[true])
+        for true, other, count in counted.most_confused(PAIRS)
+    )  # fmt: skip
+    return Table(
+        name,
+        f"Most confused classes under {found.label} ({found.threat})",
+        ("true class", "taken for", "images", "of the true class, %", "robust accuracy, %"),
+        rows,
+        (f"The {len(rows)} largest of all pairs of {len(counted.counts)} classes.",),
+    )
+
+
+def _matrix_chart(result: Evaluation, found: Measurement, counted: Confusion, name: str) -> Chart:
+    names = [result.class_name(k) for k in range(len(counted.counts))]
+
+    def draw(axis: Any) -> None:
+        from matplotlib import colormaps
+
+        shades = colormaps["cividis_r"]
+        some = np.ma.masked_equal(counted.shares, 0)  # elsewhere the ground shows
+        axis.imshow(some, cmap=shades, vmin=0, vmax=1)
+        size = min(9.0, 90 / len(names))
+        for (true, other), count in np.ndenumerate(counted.counts):
+            ink = ink_on(shades(float(counted.shares[true, other]))[:3]) if count else INK
+            axis.text(other, true, str(count), ha="center", va="center", color=ink, fontsize=size)
+        short = [name if len(name) <= 12 else f"{name[:11]}…" for name in names]
+        wide = max(len(name) for name in short) > 2
+        axis.set_xticks(range(len(names)), short, rotation=90 if wide else 0, fontsize=size)
+        axis.set_yticks(range(len(names)), short, fontsize=size)
+        axis.set(xlabel="predicted after the attack", ylabel="true class")
+        axis.spines[:].set_visible(False)
+        axis.tick_params(length=0)
+        axis.set_xticks(np.arange(len(names) + 1) - 0.5, minor=True)
+        axis.set_yticks(np.arange(len(names) + 1) - 0.5, minor=True)
+        axis.grid(which="minor", color=INK, alpha=0.2, linewidth=0.7)
+        axis.tick_params(which="minor", length=0)
+
+    cells = "; ".join(
+        f"{names[true]} taken for {names[other]}: {count}"
+        for true, other, count in counted.most_confused(PAIRS)
+    )
+    title = f"Confusion under {found.label} ({found.threat}), {result.title}"
+    said = f"Matrix of images by true and predicted class. Most confused: {cells or 'none'}."
+    return Chart(name, title, said, draw, 4.6, shown=False)
