@@ -24,7 +24,11 @@ setup(
     python_requires=">=3.10,<3.14",
     packages=[*find_packages(include=["atk_latent", "atk_latent.*"]), "atk_latent.cli"],
     package_dir={"atk_latent.cli": "cli"},
-    package_data={"atk_latent.reporting": ["schemas/*.json", "templates/*"]},
+    package_data={
+        "atk_latent.evaluation": ["suites/*.yaml"],
+        "atk_latent.experiments": ["published/*.yaml"],
+        "atk_latent.reporting": ["schemas/*.json", "templates/*"],
+    },
     install_requires=[
         "tensorflow>=2.18",
         "keras>=3.6",
@@ -37,6 +41,7 @@ setup(
         "rich",
         "pillow",
         "jinja2",
+        "pyyaml",
     ],
     extras_require={
         "datasets": DATASETS,

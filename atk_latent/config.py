@@ -89,7 +89,8 @@ def convert(name: str, value: Any, kind: Any) -> Any:
 
     Args:
         name: the setting, for the message.
-        kind: int, float, bool, str, a Literal, tuple[X, ...] or X | None.
+        kind: int, float, bool, str, a Literal, tuple[X, ...] or X | None; "" and "none" are
+            the empty tuple of any length, or None.
 
     Raises:
         InputError: if `value` cannot be read as `kind`.
@@ -105,9 +106,12 @@ def convert(name: str, value: Any, kind: Any) -> Any:
                 return allowed
         raise wrong
     if origin is tuple:
+        any_length = typing.get_args(kind)[-1] is Ellipsis
+        if any_length and isinstance(value, str) and value.strip().lower() in ("none", ""):
+            return ()
         items = value.split(",") if isinstance(value, str) else value
         items = list(items) if isinstance(items, list | tuple) else [items]
-        if not items:
+        if not items and not any_length:
             raise wrong
         return tuple(convert(name, item, typing.get_args(kind)[0]) for item in items)
     if kind is bool:

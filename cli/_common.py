@@ -46,6 +46,21 @@ store_option = click.option(
 limit_option = click.option(
     "--limit", type=click.IntRange(min=1), help="Only so many images, classes in proportion."
 )
+inference_option = click.option(
+    "--inference",
+    default="none",
+    show_default=True,
+    metavar="none|imt|imt+",
+    help="Score TARGET, an ATLD run, behind IMT; imt+:magnitude=0.25 changes its settings.",
+)
+training_limit_option = click.option(
+    "--limit", type=click.IntRange(1), metavar="N", help="Training images at most."
+)
+set_option = click.option(
+    "--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Any other setting."
+)
+run_out_option = click.option("--out", type=click.Path(path_type=Path), help="Run folder to write.")
+resume_option = click.option("--resume", is_flag=True, help="Go on with the run in --out.")
 device_option = click.option(
     "--device", default="auto", show_default=True, help="auto, cpu or gpu:N."
 )
@@ -163,6 +178,37 @@ def print_json(value: Any) -> None:
     click.echo(json_text(value))
 
 
+Train = Callable[..., dict[str, Any]]
+
+
+def trained(
+    train: Callable[[], Train], asked: Mapping[str, Any], folder: Path, *, resume: bool, device: str
+) -> dict[str, Any]:
+    """Trains with progress on stderr; Ctrl-C says how to go on.
+
+    Args:
+        train: imports `hardening.harden` or its like, once TensorFlow is set up.
+        asked: fields of `hardening.Request`. folder: the run folder.
+        resume: go on with what is there. device: as `setup_tensorflow` reads it.
+
+    Returns:
+        The content of `card.json`.
+    """
+    with stdout_kept_clean():
+        try:
+            setup_tensorflow(device)
+            from atk_latent.data.loading import load_dataset
+            from atk_latent.experiments.hardening import Request
+
+            request = Request(**asked)
+            dataset = load_dataset(request.data, limit_train=request.limit, seed=request.seed)
+            with progress_bars() as show:
+                return train()(request, dataset, folder, resume=resume, progress=show)
+        except KeyboardInterrupt:
+            click.echo(f"Stopped. The same command with --resume goes on in {folder}.", err=True)
+            sys.exit(INTERRUPTED)
+
+
 Show = Callable[..., None]
 
 
@@ -232,3 +278,25 @@ def load_target(target: str, image_shape: tuple[int, ...], num_classes: int) -> 
     from atk_latent.models.loading import load_classifier
 
     return load_classifier(target, data_shape=image_shape, num_classes=num_classes)
+
+
+def deployed(inference: str, target: str, model: Any) -> tuple[Any, dict[str, Any]]:
+    """What is scored in place of the bare model, if anything, and what attacks are told.
+
+    Args:
+        inference: what ``--inference`` says. target: the run it is for. model: its classifier.
+
+    Returns:
+        A `Deployed` or None, and the `context` of `runner.evaluate`.
+
+    Raises:
+        InputError: on another word or setting, or a run without discriminator.
+    """
+    from atk_latent.evaluation.runner import Deployed
+    from atk_latent.inference.loading import imt_for
+
+    run = run_folder(target)
+    imt = imt_for(inference, run, model)
+    if imt is None:
+        return None, {"run": run}
+    return Deployed(inference, imt), {"run": run, "imt": imt, "manifold": imt.transform.manifold}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from . import _common as common
     show_default=True,
     help="Test images, classes in proportion.",
 )
+@common.inference_option
 @click.option("--surrogate", metavar="RUN", help="Also try a transfer attack from this model.")
 @common.seed_option
 @common.batch_size_option
@@ -32,30 +34,20 @@ from . import _common as common
 @common.device_option
 @common.json_option
 @common.run_command
-def audit_command(
-    target: str,
-    data: str,
-    eps: str | None,
-    limit: int,
-    surrogate: str | None,
-    seed: int,
-    batch_size: int,
-    store: Path | None,
-    out: str | None,
-    device: str,
-    as_json: bool,
-) -> None:
+def audit_command(eps: str | None, out: str | None, as_json: bool, **asked: Any) -> None:
     """Looks for gradient masking in TARGET; exits with 3 where a check fails.
 
     A robust accuracy says what the attacks that were tried did not break. These checks say
     whether they had a fair chance: gradients that are there and lead somewhere, larger
-    budgets that break more, blind attacks that do no better.
+    budgets that break more, blind attacks that do no better. With --inference imt they are
+    asked of what is deployed, TARGET behind IMT, and static attacks, which do not know of it,
+    are compared with adaptive ones.
     """
     if out:
         atomic.check_new_file(out)
     radius = config.number(eps, "--eps") if eps else None
     with common.stdout_kept_clean():
-        record = _audited(target, data, radius, limit, surrogate, seed, batch_size, store, device)
+        record = _audited(_Asked(**asked), radius)
     if out:
         atomic.write_json(out, record)
     if as_json:
@@ -66,30 +58,36 @@ def audit_command(
         sys.exit(common.GATE_NOT_MET)
 
 
-def _audited(
-    target: str,
-    data: str,
-    eps: float | None,
-    limit: int,
-    surrogate: str | None,
-    seed: int,
-    batch_size: int,
-    store: Path | None,
-    device: str,
-) -> dict[str, Any]:
-    common.setup_tensorflow(device)
+@dataclass(frozen=True)
+class _Asked:
+    """What is to be audited; the command's options by name."""
+
+    target: str
+    data: str
+    limit: int
+    inference: str
+    surrogate: str | None
+    seed: int
+    batch_size: int
+    store: Path | None
+    device: str
+
+
+def _audited(asked: _Asked, eps: float | None) -> dict[str, Any]:
+    common.setup_tensorflow(asked.device)
     from atk_latent.art_bridge.bound_attack import default_eps
     from atk_latent.data.loading import load_dataset
     from atk_latent.evaluation.audit import audit, passed
     from atk_latent.evaluation.result import provenance, versions
     from atk_latent.evaluation.runner import Surrogate
 
-    dataset = load_dataset(data, limit_test=limit, seed=seed)
+    dataset = load_dataset(asked.data, limit_test=asked.limit, seed=asked.seed)
     shape, classes = dataset.image_shape, dataset.num_classes
-    model = common.load_target(target, shape, classes)
+    model = common.load_target(asked.target, shape, classes)
     other = None
-    if surrogate:
-        other = Surrogate(surrogate, common.load_target(surrogate, shape, classes))
+    if asked.surrogate:
+        other = Surrogate(asked.surrogate, common.load_target(asked.surrogate, shape, classes))
+    deployed, context = common.deployed(asked.inference, asked.target, model)
     radius = default_eps(shape) if eps is None else eps
     with common.progress_bars("audit:") as show:
         checks = audit(
@@ -97,21 +95,24 @@ def _audited(
             dataset.x_test,
             dataset.y_test,
             eps=radius,
-            seed=seed,
+            seed=asked.seed,
             surrogate=other,
-            batch_size=batch_size,
+            deployed=deployed,
+            context=context,
+            batch_size=asked.batch_size,
             progress=show,
-            store=store,
+            store=asked.store,
         )
     return {
         **provenance("audit"),
-        "target": target,
+        "target": asked.target,
+        "inference": asked.inference,
         "data": dataset.name,
         "n": len(dataset.x_test),
         "eps": radius,
         "passed": passed(checks),
         "checks": [check.to_dict() for check in checks],
-        "seed": seed,
+        "seed": asked.seed,
         "versions": versions(),
     }
 
@@ -120,7 +121,9 @@ def _print(record: dict[str, Any]) -> None:
     from rich.table import Table
 
     console = common.console()
-    table = Table(title=f"{record['target']} on {record['n']} images, Linf eps {record['eps']:.4g}")
+    behind = "" if record["inference"] == "none" else f" behind {record['inference']}"
+    subject = f"{record['target']}{behind} on {record['n']} images"
+    table = Table(title=f"{subject}, Linf eps {record['eps']:.4g}")
     for column in ("check", "", "found"):
         table.add_column(column)
     for check in record["checks"]:

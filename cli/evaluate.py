@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from atk_latent import atomic
+from atk_latent import atomic, config
+from atk_latent.errors import InputError
 
 from . import _common as common
 
@@ -28,20 +28,25 @@ from . import _common as common
     "Default: fgsm and pgd, with eps 0.3 for 28x28x1 images and 8/255 for all others.",
 )
 @click.option(
-    "--suite", metavar="NAME", help="A named list of attacks: atld-static, atld-adaptive."
+    "--suite",
+    metavar="NAME|FILE",
+    help="A named list of attacks (atkl list suites), or your own in a .yaml file.",
+)
+@click.option(
+    "--set",
+    "values",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A variable of the suite, such as gan=runs/song; may be repeated.",
 )
 @common.limit_option
-@click.option(
-    "--inference",
-    default="none",
-    show_default=True,
-    metavar="none|imt|imt+",
-    help="Score TARGET, an ATLD run, behind IMT; imt+:magnitude=0.25 changes its settings.",
-)
+@common.inference_option
 @click.option(
     "--surrogate",
+    "surrogates",
+    multiple=True,
     metavar="RUN",
-    help="Craft the attacks on this model and score them on TARGET (transfer).",
+    help="Craft the attacks on this model and score them on TARGET (transfer); may be repeated.",
 )
 @common.seed_option
 @common.batch_size_option
@@ -53,6 +58,14 @@ from . import _common as common
     multiple=True,
     metavar="ATTACK=ACC",
     help="Exit with 3 if the accuracy is lower, such as pgd=0.40 or clean=0.95; may be repeated.",
+)
+@click.option(
+    "--gate-on",
+    type=click.Choice(["interval", "accuracy"]),
+    default="interval",
+    show_default=True,
+    help="What must reach the accuracy of --fail-under: the lower end of the 95% interval, or "
+    "the measured accuracy alone.",
 )
 @common.device_option
 @common.json_option
@@ -92,10 +105,12 @@ class _Asked:
     suite: str | None
     limit: int | None
     inference: str
-    surrogate: str | None
+    surrogates: tuple[str, ...]
+    values: tuple[str, ...]
     seed: int
     batch_size: int
     fail_under: tuple[str, ...]
+    gate_on: str
     store: Path | None
     device: str
 
@@ -107,33 +122,30 @@ def _measure(asked: _Asked) -> tuple[dict[str, Any], list[str]]:
     from atk_latent.evaluation import result
 
     gates = checks.parse_gates(asked.fail_under)
-    common.check_attack_names(asked.attacks)
-    if asked.attacks and not asked.suite:
+    suite = _suite(asked)
+    if not asked.suite and asked.attacks:
         checks.check_gates_are_run(gates, asked.attacks)
     common.choose_device(asked.device)
     dataset = load_dataset(asked.data, limit_test=asked.limit, seed=asked.seed)
+    planned = _planned(asked, suite, dataset)
+    checks.check_gates_are_run(gates, [attack.spec for attack in planned.attacks])
     common.setup_tensorflow(asked.device)
     from atk_latent.evaluation import runner
 
-    specs = _specs(asked.attacks, asked.suite, dataset.image_shape)
-    checks.check_gates_are_run(gates, specs)
     x, y, shape = dataset.x_test, dataset.y_test, dataset.image_shape
     model = common.load_target(asked.target, shape, dataset.num_classes)
-    helper = None
-    if asked.surrogate:
-        other = common.load_target(asked.surrogate, shape, dataset.num_classes)
-        helper = runner.Surrogate(asked.surrogate, other)
-    deployed, context = _deployed(asked.inference, asked.target, model)
+    cases = _cases(planned, dataset)
+    deployed, context = common.deployed(asked.inference, asked.target, model)
     scored = deployed.model if deployed else model
-    clean = runner.clean_accuracy(scored, x, y, batch_size=asked.batch_size)
+    found = runner.clean_predictions(scored, x, y, batch_size=asked.batch_size)
+    clean = result.Accuracy.of(found == y)
     with common.progress_bars() as progress:
-        results = runner.evaluate(
+        results = runner.evaluate_cases(
             model,
             x,
             y,
-            specs,
+            cases,
             seed=asked.seed,
-            surrogate=helper,
             deployed=deployed,
             batch_size=asked.batch_size,
             progress=progress,
@@ -141,30 +153,63 @@ def _measure(asked: _Asked) -> tuple[dict[str, Any], list[str]]:
             store=asked.store,
         )
     record = result.evaluation_record(
-        target=asked.target, data=dataset.name, clean=clean, attacks=results, seed=asked.seed
+        target=asked.target,
+        data=dataset.name,
+        clean=clean,
+        attacks=results,
+        seed=asked.seed,
+        samples=result.Samples(y.tolist(), found.tolist(), dataset.class_names),
+        suite=suite.name if asked.suite else None,
     )
-    record = {**record, "inference": asked.inference}
-    return record, checks.failed_gates(gates, clean, results)
+    record |= {"inference": asked.inference, "skipped": list(planned.skipped)}
+    if planned.clean_published:
+        record["clean_published"] = planned.clean_published
+    return record, checks.failed_gates(gates, clean, results, asked.gate_on)
 
 
-def _specs(attacks: Sequence[str], suite: str | None, image_shape: tuple[int, ...]) -> list[str]:
-    """The attacks that were named, those of the suite, or the default ones."""
-    from atk_latent.evaluation import runner, suites
+def _suite(asked: _Asked) -> Any:
+    """The attacks that were named and those of the suite; the default ones if there are none."""
+    from atk_latent.evaluation import suites
 
-    named = [*attacks, *(suites.suite_specs(suite, image_shape) if suite else ())]
-    return named or runner.default_specs(image_shape)
+    common.check_attack_names(asked.attacks)
+    if asked.values and not asked.suite:
+        raise InputError("--set gives a variable of a suite; name one with --suite")
+    named = tuple(suites.Entry(spec) for spec in asked.attacks)
+    if not asked.suite:
+        return suites.Suite(attacks=named) if named else suites.DEFAULT
+    suite = suites.load_suite(asked.suite)
+    return replace(suite, attacks=(*named, *suite.attacks))
 
 
-def _deployed(inference: str, target: str, model: Any) -> tuple[Any, dict[str, Any]]:
-    """What is scored in place of the bare model, if anything, and what attacks are told."""
-    from atk_latent.evaluation.runner import Deployed
-    from atk_latent.inference.loading import imt_for
+def _planned(asked: _Asked, suite: Any, dataset: Any) -> Any:
+    """What is to be run on the data; says what is left out."""
+    from atk_latent.evaluation import suites
 
-    run = common.run_folder(target)
-    imt = imt_for(inference, run, model)
-    if imt is None:
-        return None, {"run": run}
-    return Deployed(inference, imt), {"run": run, "imt": imt, "manifold": imt.transform.manifold}
+    scene = suites.Scene(
+        image_shape=dataset.image_shape,
+        num_classes=dataset.num_classes,
+        data=dataset.name,
+        surrogates=tuple(dict.fromkeys(asked.surrogates)),
+        inference=asked.inference,
+        values=config.assignments(asked.values),
+    )
+    planned = suites.plan(suite, scene)
+    for line in planned.skipped:
+        click.echo(line, err=True)
+    return planned
+
+
+def _cases(planned: Any, dataset: Any) -> list[Any]:
+    """The attacks with the models they are made on, each loaded once."""
+    from atk_latent.evaluation.runner import Case, Surrogate
+
+    shape, classes = dataset.image_shape, dataset.num_classes
+    paths = dict.fromkeys(attack.surrogate for attack in planned.attacks if attack.surrogate)
+    models = {path: Surrogate(path, common.load_target(path, shape, classes)) for path in paths}
+    return [
+        Case(attack.spec, models.get(attack.surrogate), attack.published)
+        for attack in planned.attacks
+    ]
 
 
 def _print_tables(record: dict[str, Any]) -> None:
@@ -182,13 +227,18 @@ def _print_tables(record: dict[str, Any]) -> None:
     )
     kinds = dict.fromkeys(_kind(attack) for attack in record["attacks"])
     for kind in kinds:
+        attacks = [attack for attack in record["attacks"] if _kind(attack) == kind]
         table = Table("attack", "threat model", title=kind)
         for name in ("robust accuracy", "95% interval", "mean Linf", "mean L2", "seconds"):
             table.add_column(name, justify="right")
-        for attack in record["attacks"]:
-            if _kind(attack) == kind:
-                table.add_row(*_row(attack))
+        known = any("published" in attack for attack in attacks)
+        if known:
+            table.add_column("published", justify="right")
+        for attack in attacks:
+            table.add_row(*_row(attack), *([_published(attack)] if known else []))
         console.print(table)
+        for source in dict.fromkeys(a["published"]["source"] for a in attacks if "published" in a):
+            console.print(f"published: {source}", markup=False, highlight=False)
     for attack in record["attacks"]:
         _print_account(console, attack)
 
@@ -225,3 +275,7 @@ def _row(attack: dict[str, Any]) -> list[str]:
         f"{attack['l2']:.3f}",
         f"{attack['seconds']:.1f}",
     ]
+
+
+def _published(attack: dict[str, Any]) -> str:
+    return f"{attack['published']['value']:.4f}" if "published" in attack else ""

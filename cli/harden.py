@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from atk_latent import atomic
 from atk_latent.config import assignments
 from atk_latent.errors import InputError
 from atk_latent.registry import METHODS
@@ -74,11 +72,11 @@ def _table(card: dict[str, Any]) -> None:
 @click.option("--eps", metavar="E[,E...]", help="Size of the perturbation; a list is drawn from.")
 @click.option("--epochs", metavar="N", help="Epochs of adversarial training.")
 @click.option("--batch-size", metavar="N", help="Images of a training batch.")
-@click.option("--limit", type=click.IntRange(1), metavar="N", help="Training images at most.")
-@click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Any other setting.")
+@common.training_limit_option
+@common.set_option
 @click.option("--config", type=click.Path(path_type=Path), help="JSON file with settings.")
-@click.option("--out", type=click.Path(path_type=Path), help="Run folder to write.")
-@click.option("--resume", is_flag=True, help="Go on with the run in --out.")
+@common.run_out_option
+@common.resume_option
 @common.seed_option
 @common.device_option
 @common.json_option
@@ -111,38 +109,19 @@ def harden(
     METHODS.entry(method)
     overrides = {**_from_file(config), **_overrides(pairs, shorthands)}
     folder = out or _default_out(method, data)
-    with common.stdout_kept_clean():
-        try:
-            card = _run(method, data, preset, model, overrides, limit, seed, folder, resume, device)
-        except KeyboardInterrupt:
-            click.echo(f"Stopped. The same command with --resume goes on in {folder}.", err=True)
-            sys.exit(common.INTERRUPTED)
+    asked = {"method": method, "data": data, "preset": preset, "model": model, "limit": limit}
+    asked |= {"overrides": overrides, "seed": seed}
+    card = common.trained(_train, asked, folder, resume=resume, device=device)
     if as_json:
-        click.echo(atomic.json_text(card))
+        common.print_json(card)
     else:
         _table(card)
 
 
-def _run(
-    method: str,
-    data: str,
-    preset: str,
-    model: str | None,
-    overrides: dict[str, Any],
-    limit: int | None,
-    seed: int,
-    folder: Path,
-    resume: bool,
-    device: str,
-) -> dict[str, Any]:
-    common.setup_tensorflow(device)
-    from atk_latent.data.loading import load_dataset
-    from atk_latent.experiments import hardening
+def _train() -> common.Train:
+    from atk_latent.experiments.hardening import harden
 
-    dataset = load_dataset(data, limit_train=limit, seed=seed)
-    request = hardening.Request(method, data, preset, model, overrides, limit, seed)
-    with common.progress_bars() as show:
-        return hardening.harden(request, dataset, folder, resume=resume, progress=show)
+    return harden
 
 
 def _from_file(path: Path | None) -> dict[str, Any]:

@@ -16,6 +16,7 @@ KINDS = {
     "models": registry.MODELS,
     "generators": registry.GENERATORS,
     "experiments": registry.EXPERIMENTS,
+    "suites": None,  # files, not objects: read when they are asked for
 }
 
 
@@ -25,18 +26,27 @@ KINDS = {
 @common.json_option
 @common.run_command
 def list_names(kind: str, verbose: bool, as_json: bool) -> None:
-    """List methods, attacks, data sets, models, generators or experiments."""
+    """List methods, attacks, data sets, models, generators, experiments or suites."""
     if verbose and kind != "methods":
         raise InputError(f"--verbose is for methods; it has nothing to add to {kind}")
-    names = KINDS[kind]
+    names = _summaries(KINDS[kind])
     if as_json:
         click.echo(atomic.json_text({kind: list(names)}))
         return
     width = max(len(name) for name in names)
-    for name in names:
-        click.echo(f"{name:<{width}}  {names.entry(name).summary}")
+    for name, summary in names.items():
+        click.echo(f"{name:<{width}}  {summary}")
     if verbose:
         _print_differences()
+
+
+def _summaries(kind: registry.Registry | None) -> dict[str, str]:
+    """The names of a kind, each with its line; without a registry those of the suites."""
+    if kind is not None:
+        return {name: kind.entry(name).summary for name in kind}
+    from atk_latent.evaluation.suites import load_suite, suite_names
+
+    return {name: load_suite(name).description for name in suite_names()}
 
 
 def _print_differences() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +30,10 @@ def _show(card: dict[str, Any]) -> None:
 @click.option("--data", required=True, metavar="D", help="Registered name, .npz or folder.")
 @click.option("--preset", type=click.Choice(PRESETS), default="paper", show_default=True)
 @click.option("--judge", metavar="MODEL", help="Trained classifier that also judges the images.")
-@click.option("--limit", type=click.IntRange(1), metavar="N", help="Training images at most.")
-@click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Any other setting.")
-@click.option("--out", type=click.Path(path_type=Path), help="Run folder to write.")
-@click.option("--resume", is_flag=True, help="Go on with the run in --out.")
+@common.training_limit_option
+@common.set_option
+@common.run_out_option
+@common.resume_option
 @common.seed_option
 @common.device_option
 @common.json_option
@@ -57,36 +56,17 @@ def train_gan(
     atkl train-gan --data mnist --preset quick --out runs/song-mnist
     atkl evaluate runs/ladder --data mnist --attack song:gan=runs/song-mnist,steps=200
     """  # noqa: D301
-    overrides = assignments(pairs)
+    asked = {"method": "song-gan", "data": data, "preset": preset, "model": judge, "limit": limit}
+    asked |= {"overrides": assignments(pairs), "seed": seed}
     folder = out or Path("runs") / f"song-{Path(data).stem}"
-    with common.stdout_kept_clean():
-        try:
-            card = _run(data, preset, judge, overrides, limit, seed, folder, resume, device)
-        except KeyboardInterrupt:
-            click.echo(f"Stopped. The same command with --resume goes on in {folder}.", err=True)
-            sys.exit(common.INTERRUPTED)
+    card = common.trained(_train, asked, folder, resume=resume, device=device)
     if as_json:
         common.print_json(card)
     else:
         _show(card)
 
 
-def _run(
-    data: str,
-    preset: str,
-    judge: str | None,
-    overrides: dict[str, str],
-    limit: int | None,
-    seed: int,
-    folder: Path,
-    resume: bool,
-    device: str,
-) -> dict[str, Any]:
-    common.setup_tensorflow(device)
-    from atk_latent.data.loading import load_dataset
-    from atk_latent.experiments import gan_training, hardening
+def _train() -> common.Train:
+    from atk_latent.experiments.gan_training import train_gan
 
-    dataset = load_dataset(data, limit_train=limit, seed=seed)
-    request = hardening.Request(gan_training.METHOD, data, preset, judge, overrides, limit, seed)
-    with common.progress_bars() as show:
-        return gan_training.train_gan(request, dataset, folder, resume=resume, progress=show)
+    return train_gan

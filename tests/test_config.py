@@ -13,6 +13,8 @@ class Example:
     eps: float = 0.1
     steps: int = 3
     values: tuple[float, ...] = (1.0,)
+    pair: tuple[float, float] = (0.0, 1.0)
+    perhaps: tuple[int, ...] | None = (1,)
     mode: Literal["a", "b"] = "a"
     name: str | None = None
     flag: bool = False
@@ -54,8 +56,20 @@ def test_build_converts_by_field_type():
         Example,
         {"eps": "8/255", "steps": "4", "values": "1,2.5", "mode": "b", "name": "x", "flag": "yes"},
     )
-    assert built == Example(8 / 255, 4, (1.0, 2.5), "b", "x", True)
+    assert built == Example(8 / 255, 4, (1.0, 2.5), mode="b", name="x", flag=True)
     assert build(Example, {"name": "none"}).name is None
+
+
+@pytest.mark.parametrize("empty", ["", "none", " None", (), []])
+def test_a_list_may_be_empty(empty):
+    assert build(Example, {"values": empty}).values == ()
+    with pytest.raises(InputError, match="'pair'"):
+        build(Example, {"pair": empty})
+
+
+def test_an_optional_list_tells_none_from_empty():
+    assert build(Example, {"perhaps": ""}).perhaps is None
+    assert build(Example, {"perhaps": []}).perhaps == ()
 
 
 @pytest.mark.parametrize(

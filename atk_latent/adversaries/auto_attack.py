@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -22,6 +23,7 @@ from atk_latent.adversaries.settings import read_settings
 from atk_latent.atomic import atomic_file, check_parent, json_safe, write_json
 from atk_latent.config import check_range
 from atk_latent.errors import InputError
+from atk_latent.models.fingerprint import fingerprint
 
 Progress = Callable[[str, int, int], None]
 VERSIONS: dict[str, tuple[tuple[str, dict[str, int]], ...]] = {
@@ -364,13 +366,13 @@ class AutoAttack:
     def _fingerprint(
         self, classifier: Classifier, x: np.ndarray, y: np.ndarray, logits: np.ndarray
     ) -> str:
-        """What the result depends on: settings, data, and the weights of a Keras model or,
-        of a function, the classes it gives.
+        """What the result depends on: settings, data, and the layers and weights of a Keras
+        model or, of a function, the classes it gives.
         """
-        about = [dataclasses.asdict(self.settings), self.seed, self.batch_size, x.shape]
+        known = fingerprint(classifier) if isinstance(classifier, keras.Layer) else ""
+        about = [dataclasses.asdict(self.settings), self.seed, self.batch_size, x.shape, known]
         digest = hashlib.sha256(json.dumps(about).encode())
-        weights = getattr(classifier, "get_weights", lambda: [logits.argmax(axis=1)])()
-        for array in (x, y, *weights):
+        for array in (x, y) if known else (x, y, logits.argmax(axis=1)):
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 

@@ -20,8 +20,7 @@ from atk_latent.adversaries.minimal import (
 )
 from atk_latent.adversaries.noise import RowNoise
 from atk_latent.adversaries.rows import choose
-from atk_latent.adversaries.settings import preset
-from atk_latent.config import check_range
+from atk_latent.adversaries.settings import preset, read_settings
 from atk_latent.errors import InputError
 
 _INSIDE = 0.999999  # keeps the arc tangent of a value at its bound finite
@@ -64,12 +63,8 @@ class CarliniSettings(MinimalSettings):
     def __post_init__(self) -> None:
         """Refuses values out of range."""
         super().__post_init__()
-        self._check_positive("learning_rate", "initial_const")
-        check_range("confidence", self.confidence, 0)
-        for name in ("search_steps", "steps"):
-            check_range(name, getattr(self, name), 1)
-        if self.eps is not None:
-            check_range("eps", self.eps, 0)
+        positive, low = ("learning_rate", "initial_const"), {"search_steps": (1,), "steps": (1,)}
+        read_settings(self, positive, confidence=(0,), eps=(0,), **low)
         if self.targeted and self.random_target:
             raise InputError(
                 "settings 'targeted' and 'random_target' exclude each other: labels are the "

@@ -19,8 +19,7 @@ from atk_latent.adversaries.minimal import (
     where_rows,
 )
 from atk_latent.adversaries.noise import RowNoise
-from atk_latent.adversaries.settings import preset
-from atk_latent.config import check_range
+from atk_latent.adversaries.settings import preset, read_settings
 from atk_latent.errors import InputError
 
 _BLOCK = 32  # features that the search for the best pair takes at once
@@ -51,8 +50,7 @@ class JSMASettings(MinimalSettings):
         super().__post_init__()
         if self.theta == 0:
             raise InputError("setting 'theta' must not be 0: no value would change")
-        self._check_positive("gamma")
-        check_range("gamma", self.gamma, 0, 1)
+        read_settings(self, ("gamma",), gamma=(0, 1))
 
 
 class _State(NamedTuple):

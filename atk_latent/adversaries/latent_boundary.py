@@ -56,6 +56,8 @@ class PerturbationSettings:
 
     def __post_init__(self) -> None:
         """Refuses numbers out of range."""
+        if not self.eps:
+            raise InputError("setting 'eps' must name a size or more, such as 0.5,2. Received: ()")
         for value in self.eps:
             check_range("eps", value, 0)
         for name in ("search_start", "search_step", "search_stop"):

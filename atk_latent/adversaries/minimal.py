@@ -12,7 +12,6 @@ from atk_latent.adversaries import losses
 from atk_latent.adversaries.balls import LinfBall
 from atk_latent.adversaries.noise import RowNoise
 from atk_latent.adversaries.settings import read_settings
-from atk_latent.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,12 +33,6 @@ class MinimalSettings:
         """Refuses values of another type."""
         read_settings(self)
         LinfBall(0.0, self.bounds)  # checks the bounds
-
-    def _check_positive(self, *names: str) -> None:
-        for name in names:
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise InputError(f"setting '{name}' must be greater than 0. Received: {value!r}")
 
 
 def random_targets(y: tf.Tensor, classes: int, noise: RowNoise) -> tf.Tensor:

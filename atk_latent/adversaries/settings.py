@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import keras
 
 from atk_latent.adversaries.base import Adversary
 from atk_latent.config import build, check_range, convert
+from atk_latent.errors import InputError
 
 
-def read_settings(settings: Any, **ranges: tuple[float, ...]) -> None:
+def read_settings(
+    settings: Any, positive: Collection[str] = (), /, **ranges: tuple[float, ...]
+) -> None:
     """Reads every field by its type and checks its range; for the `__post_init__`.
 
     Args:
         settings: a frozen dataclass; text ("8/255") becomes what the field's type says.
+        positive: fields that must be greater than 0; None passes.
         **ranges: fields and their (low,) or (low, high), both allowed; None is in any range.
 
     Raises:
@@ -29,6 +33,8 @@ def read_settings(settings: Any, **ranges: tuple[float, ...]) -> None:
         object.__setattr__(settings, field.name, value)
         if value is not None and field.name in ranges:
             check_range(field.name, value, *ranges[field.name])
+        if value is not None and field.name in positive and not value > 0:
+            raise InputError(f"setting '{field.name}' must be greater than 0. Received: {value!r}")
 
 
 def preset(adversary: Callable[..., Any], kind: type, **defaults: Any) -> Callable[..., Any]:

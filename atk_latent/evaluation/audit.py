@@ -1,79 +1,29 @@
 """Does a robustness figure deserve belief? Signs of gradient masking, measured.
 
-A robust accuracy is an upper bound: it says what the attacks tried did not break. These
-checks look for signs that they failed for a reason that has nothing to do with robustness.
-
-Reference: Athalye, Carlini and Wagner, ICML 2018, section 3.1; Carlini et al., On Evaluating
-Adversarial Robustness, 2019; Croce and Hein, ICML 2020 (AutoAttack's own warnings).
+A robust accuracy is an upper bound: it says what the attacks tried did not break. The
+questions of `audit_checks` look for signs that they failed for a reason that has nothing to
+do with robustness.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+import functools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 from atk_latent.art_bridge.estimator import CompiledKerasClassifier, estimator_for
 from atk_latent.config import check_range
-from atk_latent.evaluation.runner import Progress, Surrogate, check_images, evaluate
-
-TOLERANCE = 0.02  # of accuracy: less is noise on the few hundred images of an audit
-ZERO_SHARE = 0.05  # of images whose gradient may be exactly 0
-UNBOUNDED_ACCURACY = 0.05  # what may be left when an attack may repaint the whole image
-LEAST_COSINE = 0.2  # between gradients a tenth of eps apart; a PGD-trained LeNet has 0.7
-ROUGH_EPS_SHARE = 0.1
-
-
-@dataclass(frozen=True)
-class Check:
-    """One question that was put to the classifier.
-
-    Args:
-        name: short, stable: "zero-gradients".
-        why: why the answer matters, a sentence.
-        measured: the figures, by name.
-        passed: whether they are as they should be.
-        verdict: what was found, a sentence.
-    """
-
-    name: str
-    why: str
-    measured: Mapping[str, Any]
-    passed: bool
-    verdict: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """All fields by name, ready for JSON."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What is audited: a classifier, images, a radius, and a memory of attacks already run.
-
-    Args:
-        target: the estimator. x: float32 (n, H, W, C) in [0, 1]. y: int64 (n,).
-        eps: Linf radius in [0, 1] pixel units.
-        accuracy: attack spec -> robust accuracy on `x`; runs the attack.
-        transfer: the same, crafted on a surrogate; None where there is none.
-        seed: of everything drawn.
-    """
-
-    target: CompiledKerasClassifier
-    x: np.ndarray
-    y: np.ndarray
-    eps: float
-    accuracy: Callable[[str], float]
-    transfer: Callable[[str], float] | None
-    seed: int
-
-
-Question = Callable[[Subject], "Check | None"]
+from atk_latent.evaluation.audit_checks import QUESTIONS, Check, Measure, Question, Subject
+from atk_latent.evaluation.runner import (
+    Deployed,
+    Progress,
+    Surrogate,
+    check_images,
+    evaluate,
+)
 
 
 def audit(
@@ -84,12 +34,14 @@ def audit(
     eps: float,
     seed: int = 0,
     surrogate: Surrogate | None = None,
+    deployed: Deployed | None = None,
+    context: Mapping[str, Any] | None = None,
     batch_size: int = 256,
     progress: Progress | None = None,
     store: Path | None = None,
     questions: Sequence[Question] | None = None,
 ) -> list[Check]:
-    """Puts every check to a classifier.
+    """Puts every check to a classifier, or to what is deployed in its place.
 
     Args:
         model: keras.Model that ends in logits, or an estimator.
@@ -97,235 +49,57 @@ def audit(
         y: int64 labels (n,).
         eps: Linf radius that the figures in question are for, [0, 1] pixel units.
         seed: int >= 0. surrogate: for the transfer check, which is left out without one.
+        deployed: the classifier behind a defence. Attacks are then made through it, by the
+            gradient it hands on, and compared with those on the bare `model`.
+        context: for attacks that know the defence: `imt`, `manifold`; see `evaluate`.
         batch_size: images at once. progress: told (attack, done, in all).
         store: folder of finished attacks, see `evaluate`.
         questions: of `QUESTIONS`; None asks all.
 
     Returns:
-        One `Check` a question, in that order.
+        One `Check` a question that could be asked, in that order.
 
     Raises:
         InputError: on images, a radius or a model that cannot be audited.
     """
     check_images(x, y)
     check_range("eps", eps, 1e-6, 1)
-    target = estimator_for(model, image_shape=x.shape[1:], batch_size=batch_size)
+    bare = estimator_for(model, image_shape=x.shape[1:], batch_size=batch_size)
+    target, scored = bare, None
+    if deployed:
+        shape, classes = x.shape[1:], bare.nb_classes
+        target = estimator_for(deployed.model, classes, shape, batch_size=batch_size)
+        scored = Deployed(deployed.name, target)
 
-    def runs(through: Surrogate | None) -> Callable[[str], float]:
-        known: dict[str, float] = {}
-
-        def accuracy(spec: str) -> float:
-            if spec not in known:
-                (found,) = evaluate(
-                    target, x, y, [spec], seed=seed, surrogate=through,
-                    batch_size=batch_size, progress=progress, store=store,
-                )  # fmt: skip
-                known[spec] = found.robust_accuracy
-            return known[spec]
-
-        return accuracy
-
-    transfer = runs(surrogate) if surrogate else None
-    subject = Subject(target, x, y, eps, runs(None), transfer, seed)
+    options: dict[str, Any] = {"seed": seed, "deployed": scored, "batch_size": batch_size}
+    options |= {"progress": progress, "context": context, "store": store}
+    subject = Subject(
+        target,
+        x,
+        y,
+        eps,
+        accuracy=_measure(target, x, y, **options),
+        transfer=_measure(target, x, y, surrogate=surrogate, **options) if surrogate else None,
+        behind=_measure(bare, x, y, **options) if deployed else None,
+        seed=seed,
+    )
     asked = QUESTIONS if questions is None else questions
     return [check for check in (question(subject) for question in asked) if check]
+
+
+def _measure(
+    attacked: CompiledKerasClassifier, x: np.ndarray, y: np.ndarray, **options: Any
+) -> Measure:
+    """Attack spec -> robust accuracy, each attack run once; `options` are those of `evaluate`."""
+
+    @functools.cache
+    def accuracy(spec: str) -> float:
+        (found,) = evaluate(attacked, x, y, [spec], **options)
+        return found.robust_accuracy
+
+    return accuracy
 
 
 def passed(checks: Sequence[Check]) -> bool:
     """Whether nothing was found."""
     return all(check.passed for check in checks)
-
-
-def _pgd(eps: float, steps: int = 20, restarts: int = 1) -> str:
-    return f"pgd:eps={min(eps, 1.0):.8g},steps={steps},restarts={restarts}"
-
-
-def _gradients(subject: Subject, x: np.ndarray) -> np.ndarray:
-    """The gradient of plain cross-entropy, one row an image; what an ordinary attack sees."""
-    model, loss = subject.target.model, keras.losses.sparse_categorical_crossentropy
-    parts = []
-    for start in range(0, len(x), subject.target.batch_size):
-        rows = slice(start, start + subject.target.batch_size)
-        images, labels = tf.constant(x[rows]), tf.constant(subject.y[rows])
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(images)
-            logits = tf.cast(model(images, training=False), tf.float32)
-            value = tf.reduce_sum(loss(labels, logits, from_logits=True))
-        slope = tape.gradient(value, images, unconnected_gradients="zero")
-        parts.append(np.asarray(slope).reshape(len(images), -1))
-    return np.concatenate(parts)
-
-
-def zero_gradients(subject: Subject) -> Check:
-    """Images at which the loss has no slope, or one that is no number."""
-    gradients = _gradients(subject, subject.x)
-    zero = float(np.mean(~np.any(gradients != 0, axis=1)))
-    broken = float(np.mean(~np.isfinite(gradients).all(axis=1)))
-    return Check(
-        "zero-gradients",
-        "An attack that follows gradients stands still where there are none.",
-        {"zero_share": zero, "not_finite_share": broken, "most": ZERO_SHARE},
-        zero <= ZERO_SHARE and broken == 0,
-        f"The gradient is exactly 0 on {zero:.1%} of the images"
-        + (f" and no number on {broken:.1%}." if broken else "."),
-    )
-
-
-def randomised_output(subject: Subject) -> Check:
-    """Whether the same image gets the same logits twice."""
-    first, second = (subject.target.predict(subject.x) for _ in range(2))
-    scale = max(float(np.abs(first).max()), 1e-12)
-    apart = float(np.abs(first - second).max()) / scale
-    return Check(
-        "randomised-output",
-        "A random classifier needs attacks that average over its draws (setting `eot`).",
-        {"largest_relative_difference": apart, "most": 1e-4},
-        apart <= 1e-4,
-        f"Two passes over the same images differ by {apart:.2g} of the largest logit.",
-    )
-
-
-def rough_loss(subject: Subject) -> Check:
-    """Whether the gradient still points the same way a small step further."""
-    noise = np.random.default_rng(subject.seed).uniform(-1.0, 1.0, subject.x.shape)
-    near = np.clip(subject.x + ROUGH_EPS_SHARE * subject.eps * noise, 0, 1).astype(np.float32)
-    here, there = (np.nan_to_num(_gradients(subject, x)) for x in (subject.x, near))
-    lengths = np.linalg.norm(here, axis=1) * np.linalg.norm(there, axis=1)
-    cosine = float(np.median(np.sum(here * there, axis=1) / np.maximum(lengths, 1e-30)))
-    return Check(
-        "rough-loss",
-        "Where gradients a hair apart have nothing in common, following them leads nowhere.",
-        {"median_cosine": cosine, "least": LEAST_COSINE},
-        cosine >= LEAST_COSINE,
-        f"Gradients {ROUGH_EPS_SHARE:g} eps apart have a median cosine of {cosine:.2f}.",
-    )
-
-
-def one_step_beats_many(subject: Subject) -> Check:
-    """FGSM against PGD."""
-    one = subject.accuracy(f"fgsm:eps={subject.eps:.8g}")
-    many = subject.accuracy(_pgd(subject.eps))
-    return Check(
-        "one-step-beats-many",
-        "Twenty steps can do whatever one can; if they do worse, gradients mislead.",
-        {"fgsm": one, "pgd_20": many},
-        many <= one + TOLERANCE,
-        f"FGSM leaves {one:.1%}, PGD-20 {many:.1%}.",
-    )
-
-
-def more_steps(subject: Subject) -> Check:
-    """PGD with five times the steps."""
-    few, many = (subject.accuracy(_pgd(subject.eps, steps)) for steps in (20, 100))
-    return Check(
-        "more-steps",
-        "More steps must not be weaker, and should no longer gain much: else the figure is "
-        "that of an attack which was stopped early.",
-        {"pgd_20": few, "pgd_100": many, "most_gain": 0.05},
-        few - 0.05 <= many <= few + TOLERANCE,
-        f"PGD-20 leaves {few:.1%}, PGD-100 {many:.1%}.",
-    )
-
-
-def restarts(subject: Subject) -> Check:
-    """PGD with ten random starts instead of one, and instead of five."""
-    one, five, ten = (subject.accuracy(_pgd(subject.eps, 20, r)) for r in (1, 5, 10))
-    return Check(
-        "restarts",
-        "If every further start breaks more images, the loss is a field of local maxima and "
-        "a few starts overstate robustness.",
-        {"restarts_1": one, "restarts_5": five, "restarts_10": ten, "most_gain": TOLERANCE},
-        five - ten <= TOLERANCE,
-        f"1, 5, 10 starts leave {one:.1%}, {five:.1%}, {ten:.1%}.",
-    )
-
-
-def larger_eps(subject: Subject) -> Check:
-    """PGD with two and four times the radius."""
-    radii = [subject.eps * factor for factor in (1, 2, 4) if subject.eps * factor <= 1]
-    found = [subject.accuracy(_pgd(eps)) for eps in radii]
-    falls = all(b <= a + TOLERANCE for a, b in zip(found, found[1:], strict=False))
-    return Check(
-        "larger-eps",
-        "A larger ball holds the smaller one.",
-        {f"eps_{eps:.4g}": value for eps, value in zip(radii, found, strict=True)},
-        falls,
-        "PGD-20 leaves "
-        + ", ".join(f"{v:.1%} at {e:.3g}" for e, v in zip(radii, found, strict=True))
-        + ".",
-    )
-
-
-def unbounded(subject: Subject) -> Check:
-    """PGD that may change every pixel to anything."""
-    left = subject.accuracy(_pgd(1.0, 100))
-    return Check(
-        "unbounded",
-        "With eps 1 an image may become any other image; what survives that was not attacked.",
-        {"accuracy": left, "most": UNBOUNDED_ACCURACY},
-        left <= UNBOUNDED_ACCURACY,
-        f"PGD-100 with eps 1 leaves {left:.1%}.",
-    )
-
-
-def black_box(subject: Subject) -> Check:
-    """Square, which sees logits only, against PGD, which sees gradients."""
-    white = min(subject.accuracy(_pgd(subject.eps, steps)) for steps in (20, 100))
-    black = subject.accuracy(f"square:eps={subject.eps:.8g},queries=1000")
-    return Check(
-        "black-box-beats-white-box",
-        "Who sees gradients knows more; if a blind search does better, gradients are masked.",
-        {"pgd": white, "square_1000": black},
-        black >= white - TOLERANCE,
-        f"PGD leaves {white:.1%}, Square with 1,000 queries {black:.1%}.",
-    )
-
-
-def random_noise(subject: Subject) -> Check:
-    """Random points of the ball against PGD: the weakest attack there is."""
-    white = subject.accuracy(_pgd(subject.eps))
-    rng = np.random.default_rng(subject.seed)
-    right = subject.target.predict(subject.x).argmax(1) == subject.y
-    for _ in range(10):
-        noise = rng.choice((-subject.eps, subject.eps), subject.x.shape)
-        moved = np.clip(subject.x + noise, 0, 1).astype(np.float32)
-        right &= subject.target.predict(moved).argmax(1) == subject.y
-    left = float(np.mean(right))
-    return Check(
-        "random-noise-beats-white-box",
-        "Noise that knows nothing of the classifier must not do better than gradients.",
-        {"pgd_20": white, "noise_10_draws": left},
-        left >= white - TOLERANCE,
-        f"PGD-20 leaves {white:.1%}, ten draws of noise {left:.1%}.",
-    )
-
-
-def transfer(subject: Subject) -> Check | None:
-    """PGD made on another model against PGD made on this one."""
-    if subject.transfer is None:
-        return None
-    white = min(subject.accuracy(_pgd(subject.eps, steps)) for steps in (20, 100))
-    moved = subject.transfer(_pgd(subject.eps))
-    return Check(
-        "transfer-beats-white-box",
-        "Images made on another model know nothing of this one; if they do better than its "
-        "own gradients, those are masked.",
-        {"pgd": white, "transfer_pgd_20": moved},
-        moved >= white - TOLERANCE,
-        f"PGD on the model itself leaves {white:.1%}, PGD from the surrogate {moved:.1%}.",
-    )
-
-
-QUESTIONS: tuple[Question, ...] = (
-    zero_gradients,
-    randomised_output,
-    rough_loss,
-    one_step_beats_many,
-    more_steps,
-    restarts,
-    larger_eps,
-    unbounded,
-    black_box,
-    random_noise,
-    transfer,
-)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,8 @@ class Chunk:
         l2: float64 (m,), Euclidean size of the change.
         seconds: crafting and scoring.
         account: what the attack itself says of the chunk, ready for JSON, or None.
+        examples: some of its images, see `samples.examples`; none where nobody asked, or
+            where a store of an earlier version kept none.
     """
 
     start: int
@@ -33,3 +35,4 @@ class Chunk:
     l2: np.ndarray
     seconds: float
     account: Mapping[str, Any] | None = None
+    examples: Sequence[Mapping[str, Any]] = ()

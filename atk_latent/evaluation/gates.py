@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from atk_latent import config
 from atk_latent.errors import InputError
-from atk_latent.evaluation.result import Accuracy, AttackResult
+from atk_latent.evaluation.result import Accuracy, AttackResult, images_needed
 
 CLEAN = "clean"
+Measure = Literal["interval", "accuracy"]
 
 
 @dataclass(frozen=True)
@@ -67,17 +69,21 @@ def check_gates_are_run(gates: Sequence[Gate], specs: Sequence[str]) -> None:
 
 
 def failed_gates(
-    gates: Sequence[Gate], clean: Accuracy, results: Sequence[AttackResult]
+    gates: Sequence[Gate],
+    clean: Accuracy,
+    results: Sequence[AttackResult],
+    measure: Measure = "interval",
 ) -> list[str]:
     """One line for every gate that is not met; none if all are.
 
-    A gate that several runs of the same attack match must be met by each. The measured
-    accuracy counts, not the lower end of its interval.
+    A gate that several runs of the same attack match must be met by each.
 
     Args:
         gates: from `parse_gates`.
         clean: accuracy without attack.
         results: the attacks' results.
+        measure: what must reach the gate: "interval", the lower end of the 95% interval, so
+            that luck with few images does not meet it; "accuracy", the measured one.
 
     Raises:
         InputError: on a gate whose attack was not run.
@@ -85,12 +91,38 @@ def failed_gates(
     check_gates_are_run(gates, [result.spec for result in results])
     lines = []
     for gate in gates:
-        measured = [(r.spec, r.robust_accuracy) for r in results if gate.matches(r.spec)]
-        if gate.attack == CLEAN:
-            measured = [(CLEAN, clean.value)]
-        lines += [
-            f"gate not met: {spec} accuracy {value:.4f} is under {gate.accuracy:g}"
-            for spec, value in measured
-            if value < gate.accuracy
+        measured = [
+            (_shown(r), Accuracy(r.robust_accuracy, r.low, r.high, r.n))
+            for r in results
+            if gate.matches(r.spec)
         ]
+        if gate.attack == CLEAN:
+            measured = [(CLEAN, clean)]
+        for name, accuracy in measured:
+            reached = accuracy.low if measure == "interval" else accuracy.value
+            if reached < gate.accuracy:
+                lines.append(f"gate not met: {name} {_shortfall(accuracy, gate.accuracy)}")
     return lines
+
+
+def _shown(result: AttackResult) -> str:
+    """The attack as the user wrote it, and where its images come from if not the target."""
+    return result.spec + (f" from {result.surrogate}" if result.surrogate else "")
+
+
+def _shortfall(accuracy: Accuracy, wanted: float) -> str:
+    """What was measured, by how much it is short, and whether more images could help."""
+    interval = f"[{accuracy.low:.4f}, {accuracy.high:.4f}]"
+    found = f"accuracy {accuracy.value:.4f}, 95% interval {interval} on {accuracy.n} images"
+    if accuracy.value < wanted:
+        return f"{found}: {wanted - accuracy.value:.4f} under {wanted:g}"
+    needed = images_needed(accuracy.value, wanted)
+    advice = (
+        "no number of images lifts it there at this accuracy"
+        if needed is None
+        else f"more images narrow it, and about {needed} would do at this accuracy"
+    )
+    return (
+        f"{found}: the accuracy reaches {wanted:g}, but the lower end is "
+        f"{wanted - accuracy.low:.4f} under it; {advice}"
+    )

@@ -44,6 +44,23 @@ def wilson_interval(correct: int, n: int) -> tuple[float, float]:
     return low, high
 
 
+def images_needed(share: float, wanted: float) -> int | None:
+    """How many images bring the lower end of the Wilson interval up to `wanted`.
+
+    The interval holds every fraction p with (share - p)^2 <= z^2 p (1 - p) / n, so its lower
+    end is `wanted` at n = z^2 wanted (1 - wanted) / (share - wanted)^2.
+
+    Args:
+        share: the measured fraction, taken to stay as it is. wanted: fraction in [0, 1].
+
+    Returns:
+        int >= 1, or None where `share` is not above `wanted`.
+    """
+    if share <= wanted:
+        return None
+    return max(1, math.ceil(_Z95**2 * wanted * (1 - wanted) / (share - wanted) ** 2))
+
+
 @dataclass(frozen=True)
 class Accuracy:
     """A measured accuracy with its 95% Wilson interval.
@@ -96,6 +113,10 @@ class AttackResult:
         surrogate: what the attack was crafted on where that is not the target.
         components: of a cascade (AutoAttack): what each part did, see `cascade`.
         warnings: reasons to doubt the number that the attack itself found.
+        predictions: the class given to each of the `n` attacked images, in order.
+        examples: some of them, see `samples.examples`.
+        published: what a paper prints for the same measurement: `value` (a fraction) and
+            `source`.
     """
 
     attack: str
@@ -115,10 +136,20 @@ class AttackResult:
     surrogate: str | None = None
     components: Sequence[Mapping[str, Any]] = ()
     warnings: Sequence[str] = ()
+    predictions: Sequence[int] = ()
+    examples: Sequence[Mapping[str, Any]] = ()
+    published: Mapping[str, Any] | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """All fields by name, ready for JSON."""
-        return asdict(self)
+    def to_dict(self, *, samples: bool = False) -> dict[str, Any]:
+        """The fields by name, ready for JSON; `published` only where there is such a number.
+
+        Args:
+            samples: with `predictions` and `examples`, what is known of single images.
+        """
+        left_out = set() if samples else {"predictions", "examples"}
+        if self.published is None:
+            left_out.add("published")
+        return {name: value for name, value in asdict(self).items() if name not in left_out}
 
 
 def versions() -> dict[str, str]:
@@ -141,8 +172,33 @@ def provenance(kind: str) -> dict[str, str]:
     return {"schema": SCHEMAS[kind], "date": datetime.date.today().isoformat()}
 
 
+@dataclass(frozen=True)
+class Samples:
+    """What is known of each image before any attack.
+
+    With the `predictions` of an attack it says which images the attack changed: image i
+    is robust where clean_predictions[i] == labels[i] == predictions[i].
+
+    Args:
+        labels: true classes, in order.
+        clean_predictions: the classes given to the images as they are.
+        class_names: one name a class.
+    """
+
+    labels: Sequence[int]
+    clean_predictions: Sequence[int]
+    class_names: Sequence[str]
+
+
 def evaluation_record(
-    *, target: str, data: str, clean: Accuracy, attacks: Sequence[AttackResult], seed: int
+    *,
+    target: str,
+    data: str,
+    clean: Accuracy,
+    attacks: Sequence[AttackResult],
+    seed: int,
+    samples: Samples | None = None,
+    suite: str | None = None,
 ) -> dict[str, Any]:
     """What `atkl evaluate` writes: accuracies are fractions.
 
@@ -152,6 +208,8 @@ def evaluation_record(
         clean: accuracy on the images as they are.
         attacks: one result an attack.
         seed: what every random draw came from.
+        samples: the single images; None leaves out all that is known of them.
+        suite: the named list of attacks that was run.
     """
     return {
         **provenance("evaluation"),
@@ -161,7 +219,9 @@ def evaluation_record(
         "clean_accuracy": clean.value,
         "clean_low": clean.low,
         "clean_high": clean.high,
-        "attacks": [result.to_dict() for result in attacks],
+        "attacks": [result.to_dict(samples=samples is not None) for result in attacks],
         "seed": seed,
+        "suite": suite,
         "versions": versions(),
+        **(asdict(samples) if samples else {}),
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from atk_latent.art_bridge.bound_attack import (
     NORMS,
     BoundAttack,
     change_size,
-    default_eps,
     seeded,
 )
 from atk_latent.art_bridge.by_name import make_attack
@@ -29,6 +28,7 @@ from atk_latent.errors import InputError
 from atk_latent.evaluation.cascade import cascade
 from atk_latent.evaluation.chunks import Chunk
 from atk_latent.evaluation.result import Accuracy, AttackResult
+from atk_latent.evaluation.samples import examples, first_examples
 from atk_latent.evaluation.store import ChunkStore, data_digest
 from atk_latent.models.fingerprint import fingerprint
 
@@ -63,13 +63,19 @@ class Deployed:
     model: Any
 
 
-def default_specs(image_shape: tuple[int, ...]) -> list[str]:
-    """The attacks of an evaluation that names none: fgsm and pgd at the customary radius.
+@dataclass(frozen=True)
+class Case:
+    """One attack to be run.
 
-    0.3 for 28x28x1 images, 8/255 for all others.
+    Args:
+        spec: ``name`` or ``name:key=value,...``.
+        surrogate: crafted on this model and scored on the target; None: on the target.
+        published: what a paper prints for it, `value` and `source`.
     """
-    eps = "0.3" if default_eps(image_shape) == 0.3 else "8/255"
-    return [f"fgsm:eps={eps}", f"pgd:eps={eps}"]
+
+    spec: str
+    surrogate: Surrogate | None = None
+    published: Mapping[str, Any] | None = None
 
 
 def check_images(x: np.ndarray, y: np.ndarray) -> None:
@@ -101,9 +107,20 @@ def clean_accuracy(model: Any, x: np.ndarray, y: np.ndarray, *, batch_size: int 
     Raises:
         InputError: on images or a model that cannot be evaluated.
     """
+    return Accuracy.of(clean_predictions(model, x, y, batch_size=batch_size) == y)
+
+
+def clean_predictions(
+    model: Any, x: np.ndarray, y: np.ndarray, *, batch_size: int = 256
+) -> np.ndarray:
+    """The class given to each image as it is: int64 (n,). Takes what `clean_accuracy` does.
+
+    Raises:
+        InputError: on images or a model that cannot be evaluated.
+    """
     check_images(x, y)
     target = estimator_for(model, image_shape=x.shape[1:], batch_size=batch_size)
-    return Accuracy.of(target.predict(x, batch_size).argmax(axis=1) == y)
+    return target.predict(x, batch_size).argmax(axis=1)
 
 
 def evaluate(
@@ -144,6 +161,41 @@ def evaluate(
         InputError: on an unknown attack or setting, or images that cannot be evaluated.
         RuntimeError: if an attack hands back what it must not: a bug, not a finding.
     """
+    cases = [Case(spec, surrogate) for spec in specs]
+    return evaluate_cases(
+        model,
+        x,
+        y,
+        cases,
+        seed=seed,
+        deployed=deployed,
+        batch_size=batch_size,
+        progress=progress,
+        context=context,
+        store=store,
+    )
+
+
+def evaluate_cases(
+    model: Any,
+    x: np.ndarray,
+    y: np.ndarray,
+    cases: Sequence[Case],
+    *,
+    seed: int = 0,
+    deployed: Deployed | None = None,
+    batch_size: int = 256,
+    progress: Progress | None = None,
+    context: Mapping[str, Any] | None = None,
+    store: Path | None = None,
+) -> list[AttackResult]:
+    """`evaluate` where attacks differ in the model they are crafted on.
+
+    Args and Raises: as of `evaluate`, `cases` in place of `specs` and `surrogate`.
+
+    Returns:
+        One result a case, in their order.
+    """
     check_images(x, y)
     target = estimator_for(model, image_shape=x.shape[1:], batch_size=batch_size)
 
@@ -153,19 +205,31 @@ def evaluate(
         shape, classes = x.shape[1:], target.nb_classes
         return estimator_for(holder.model, classes, shape, batch_size=batch_size)
 
-    crafted_on, scored = other(surrogate), other(deployed)
-    inference = deployed.name if deployed else "none"
+    scored, inference = other(deployed), deployed.name if deployed else "none"
+    holders = {id(case.surrogate): case.surrogate for case in cases}
+    sources = {key: other(holder) for key, holder in holders.items()}
     known = {**(context or {}), "seed": seed}
-    bound = [make_attack(spec, crafted_on, **known) for spec in specs]  # all errors first
+    bound = [make_attack(c.spec, sources[id(c.surrogate)], **known) for c in cases]  # errors first
     results = []
-    models = {"target": scored, "crafted_on": crafted_on}
-    for spec, attack in zip(specs, bound, strict=True):
-        numbers: Any = {"spec": spec, "seed": seed, "batch_size": batch_size}
+    for case, attack, name in zip(cases, bound, _names(cases, bound), strict=True):
+        numbers: Any = {"spec": case.spec, "seed": seed, "batch_size": batch_size}
+        models = {"target": scored, "crafted_on": sources[id(case.surrogate)]}
         kept = _store(store, models, x, y, attack, **numbers, inference=inference)
-        chunks = attack_chunks(attack, scored, x, y, **numbers, store=kept)
-        watched = _watched(chunks, attack.shown, len(x), progress)
-        results.append(summarise(attack, watched, spec, surrogate, inference))
+        chunks = attack_chunks(attack, scored, x, y, **numbers, store=kept, with_examples=True)
+        watched = _watched(chunks, name, len(x), progress)
+        result = summarise(attack, watched, case.spec, case.surrogate, inference)
+        results.append(replace(result, published=case.published))
     return results
+
+
+def _names(cases: Sequence[Case], bound: Sequence[BoundAttack]) -> list[str]:
+    """What progress calls each attack: its name, or all that tells it from its namesakes."""
+    shown = [attack.shown for attack in bound]
+    sources = [f" from {case.surrogate.name}" if case.surrogate else "" for case in cases]
+    return [
+        name if shown.count(name) == 1 else f"{case.spec}{source}"
+        for name, case, source in zip(shown, cases, sources, strict=True)
+    ]
 
 
 def attack_chunks(
@@ -178,6 +242,7 @@ def attack_chunks(
     seed: int,
     batch_size: int = 256,
     store: ChunkStore | None = None,
+    with_examples: bool = False,
 ) -> Iterator[Chunk]:
     """Attacks `x` in chunks of `batch_size`, checked and scored on `target`.
 
@@ -190,6 +255,7 @@ def attack_chunks(
         seed: int >= 0.
         batch_size: images a chunk.
         store: where finished chunks are looked for and kept.
+        with_examples: each chunk also shows some of its images.
 
     Raises:
         RuntimeError: if the attack leaves its ball or the pixel range.
@@ -199,7 +265,9 @@ def attack_chunks(
         if found is None:
             rows = slice(start, start + batch_size)
             with seeded(chunk_seed(seed, spec, start)):
-                found = _attacked(attack, target, x[rows], y[rows], start, batch_size)
+                found = _attacked(
+                    attack, target, x[rows], y[rows], start, batch_size, with_examples
+                )
             if store:
                 store.save(found)
         yield found
@@ -212,12 +280,13 @@ def _attacked(
     y: np.ndarray,
     start: int,
     batch_size: int,
+    with_examples: bool,
 ) -> Chunk:
     """Attacks and scores one chunk."""
     began = time.perf_counter()
     x_adv = checked_images(attack, x, attack.generate(x, y))
-    predictions = target.predict(x_adv, batch_size).argmax(axis=1)
-    was_right = target.predict(x, batch_size).argmax(axis=1) == y
+    logits, clean_logits = target.predict(x_adv, batch_size), target.predict(x, batch_size)
+    predictions, was_right = logits.argmax(axis=1), clean_logits.argmax(axis=1) == y
     return Chunk(
         start=start,
         x_adv=x_adv,
@@ -227,6 +296,7 @@ def _attacked(
         l2=change_size(x, x_adv, "l2"),
         seconds=time.perf_counter() - began,
         account=attack.account(),
+        examples=examples(x, x_adv, y, clean_logits, logits, start) if with_examples else (),
     )
 
 
@@ -295,10 +365,10 @@ def summarise(
     Raises:
         InputError: if there is no chunk.
     """
-    parts = list(chunks)
-    robust, linf, l2 = (
+    parts = [replace(chunk, x_adv=None) for chunk in chunks]  # what is summed needs no image
+    robust, linf, l2, predictions = (
         np.concatenate([getattr(part, name) for part in parts] or [np.zeros(0)])
-        for name in ("robust", "linf", "l2")
+        for name in ("robust", "linf", "l2", "predictions")
     )
     accuracy = Accuracy.of(robust)
     return AttackResult(
@@ -317,6 +387,8 @@ def summarise(
         eps=attack.eps,
         settings=dict(attack.settings),
         surrogate=surrogate.name if surrogate else attack.surrogate,
+        predictions=predictions.tolist(),
+        examples=first_examples(part.examples for part in parts),
         **cascade(parts),
     )
 

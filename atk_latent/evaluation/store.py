@@ -68,15 +68,18 @@ class ChunkStore:
         with np.load(path) as stored:
             fields: dict[str, Any] = {name: stored[name] for name in _FIELDS}
             fields["account"] = json.loads(str(stored["account"]))
+            if "examples" in stored:  # chunks of earlier versions have none
+                fields["examples"] = json.loads(str(stored["examples"]))
             return Chunk(start=start, x_adv=None, seconds=float(stored["seconds"]), **fields)
 
     def save(self, chunk: Chunk) -> None:
-        """Keeps what `chunk` found, not its images."""
+        """Keeps what `chunk` found, and of its images only the examples."""
         path = self._path(chunk.start)
         if path is None:
             return
         fields: dict[str, Any] = {name: getattr(chunk, name) for name in _FIELDS}
         fields["account"] = json.dumps(chunk.account)
+        fields["examples"] = json.dumps(list(chunk.examples))
         with atomic_file(path) as part, part.open("wb") as file:
             np.savez_compressed(file, seconds=chunk.seconds, **fields)
 

@@ -130,6 +130,11 @@ class ATLD(Method):
         self.discriminator_optimizer = second
         second.build(self.discriminator.trainable_weights)
 
+    @property
+    def kept_models(self) -> tuple[keras.Model, ...]:
+        """The classifier and the discriminator it was trained against, which IMT asks."""
+        return (self.classifier, self.discriminator)
+
     def configure(self) -> None:
         """Compiles the game for `harden`."""
         self.compile(
@@ -161,9 +166,10 @@ class ATLD(Method):
         first = replica.replica_id_in_sync_group * tf.shape(x)[0] if replica else 0
         return RowNoise(seed, first)
 
-    def _backward(
+    def backward(
         self, x: Any, y: Any, weight: Any, inputs: Sequence[tf.Tensor] = (), *, track: bool
     ) -> tuple[Any, list[tf.Tensor]]:
+        """The game's pass; where it counts the discriminator takes its steps meanwhile."""
         x, x_adv, z = x
         with tf.GradientTape(persistent=self.settings.theta_term == "mse_ratio") as tape:
             tape.watch([x_adv, *inputs])

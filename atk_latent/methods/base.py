@@ -152,20 +152,33 @@ class Method(keras.Model):
             classifier, then of `inputs`.
         """
         if not self.settings.awp_gamma:
-            return self._backward(x, y, weight, inputs, track=True)
+            return self.backward(x, y, weight, inputs, track=True)
         begun = self.optimizer.iterations >= (
             self.settings.awp_warmup * self.steps_per_epoch * self.updates_per_batch
         )
         with moved_against(
             self.classifier,
             self.settings.awp_gamma * tf.cast(begun, tf.float32),
-            lambda: self._backward(x, y, weight, (), track=False)[1],
+            lambda: self.backward(x, y, weight, (), track=False)[1],
         ):
-            return self._backward(x, y, weight, inputs, track=True)
+            return self.backward(x, y, weight, inputs, track=True)
 
-    def _backward(
-        self, x: Any, y: Any, weight: Any, inputs: Sequence[tf.Tensor], *, track: bool
+    def backward(
+        self, x: Any, y: Any, weight: Any, inputs: Sequence[tf.Tensor] = (), *, track: bool
     ) -> tuple[Any, list[tf.Tensor]]:
+        """One pass forward and back with the weights where they are; `gradients` asks for it.
+
+        For a method whose gradients are not those of one loss to override, as in a game.
+
+        Args:
+            x, y, weight, inputs: as for `gradients`.
+            track: whether this pass is the one that counts: its loss goes to the metrics and
+                what else is trained may take its step. With `awp_gamma` another one, which
+                only says where to move the weights, comes before it.
+
+        Returns:
+            As `gradients`.
+        """
         with tf.GradientTape() as tape:
             tape.watch(inputs)
             y_pred = self(x, training=True)
@@ -305,6 +318,11 @@ class Method(keras.Model):
             callbacks=callbacks,
         )
 
+    @property
+    def kept_models(self) -> tuple[keras.Model, ...]:
+        """What `early_stopping` keeps of its best epoch: all that goes on being used."""
+        return (self.classifier,)
+
     def configure(self) -> None:
         """Compiles the method for `harden`: optimizer, loss, metrics."""
         self.compile(
@@ -327,7 +345,7 @@ class Method(keras.Model):
             x_adv = pgd.craft_all(self.classifier, x_held, y_held, seed=self.seed)
             return clean_accuracy(self.classifier, x_adv, y_held)
 
-        return x[kept], y[kept], BestWeights(self.classifier, score, "val_pgd_accuracy")
+        return x[kept], y[kept], BestWeights(self.kept_models, score, "val_pgd_accuracy")
 
     def training_batches(
         self, x: np.ndarray, y: np.ndarray, *, progress: Progress | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,19 +100,25 @@ class BestWeights(keras.callbacks.Callback):
     here it is part of the state that `Checkpoint` saves.
 
     Args:
-        classifier: the model whose weights are kept.
-        score: number of the classifier as it stands, the higher the better.
+        models: whose weights are kept, all of the same epoch.
+        score: number of the models as they stand, the higher the better.
         name: of the score in the logs.
     """
 
-    def __init__(self, classifier: keras.Model, score: Callable[[], float], name: str) -> None:
+    def __init__(
+        self, models: Sequence[keras.Model], score: Callable[[], float], name: str
+    ) -> None:
         super().__init__()
-        self.classifier, self.score, self.name = classifier, score, name
+        self.models, self.score, self.name = models, score, name
         self.highest = keras.Variable(-1.0, trainable=False, name="highest")
         self.kept = [
-            keras.Variable(weight, trainable=False, dtype=weight.dtype)
-            for weight in classifier.weights
+            keras.Variable(weight, trainable=False, dtype=weight.dtype) for weight in self.weights
         ]
+
+    @property
+    def weights(self) -> list[keras.Variable]:
+        """Those of all models as they stand."""
+        return [weight for model in self.models for weight in model.weights]
 
     @property
     def variables(self) -> list[keras.Variable]:
@@ -121,7 +127,7 @@ class BestWeights(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Scores the epoch that ended, with averaged weights in place where there are any."""
-        weights = self.classifier.weights
+        weights = self.weights
         current = [np.array(weight) for weight in weights]
         self.model.optimizer.finalize_variable_values(self.model.trainable_weights)
         found = self.score()
@@ -133,9 +139,9 @@ class BestWeights(keras.callbacks.Callback):
             logs[self.name] = found
 
     def put_back(self) -> None:
-        """Gives the classifier the kept weights, where an epoch has been scored."""
+        """Gives the models the kept weights, where an epoch has been scored."""
         if float(self.highest) >= 0:
-            _assign(self.classifier.weights, self.kept)
+            _assign(self.weights, self.kept)
 
 
 def _assign(variables: Any, values: Any) -> None:

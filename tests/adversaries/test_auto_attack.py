@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -162,6 +163,9 @@ def test_a_folder_of_another_run_is_refused(attack, problem, tmp_path, monkeypat
         AutoAttack(SMALL, seed=3, batch_size=6).run(model, x, y, folder=tmp_path / "run")
     with pytest.raises(InputError, match="other settings, data or weights"):
         attack.run(lambda images: model(images) + 1.0, x, y, folder=tmp_path / "run")
+    same_weights = keras.Sequential([model, keras.layers.Rescaling(2.0)])
+    with pytest.raises(InputError, match="other settings, data or weights"):
+        attack.run(same_weights, x, y, folder=tmp_path / "run")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("mine")
     with pytest.raises(InputError, match="holds no run"):

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import jsonschema
 import keras
 import numpy as np
 import pytest
@@ -13,8 +14,10 @@ from atk_latent.cli import _common
 from atk_latent.cli.attack import attack_command
 from atk_latent.cli.evaluate import evaluate_command
 from atk_latent.cli.export import export_command
+from atk_latent.cli.list import list_names
 from atk_latent.errors import InputError
 from atk_latent.evaluation import runner
+from atk_latent.reporting.results import schema
 
 COMMANDS = {"evaluate": evaluate_command, "attack": attack_command, "export": export_command}
 
@@ -76,6 +79,103 @@ def test_gate_not_met_exits_with_three_and_writes_the_result(place, tmp_path):
     assert found.exit_code == 0
 
 
+def test_a_gate_is_on_the_interval_or_on_the_accuracy_alone(place):
+    """4 of 4: the interval begins at 0.51."""
+    arguments = ("evaluate", place / "run", "--data", place / "data.npz", "--limit", 4)
+    gate = (*arguments, "-a", "fgsm:eps=0.05", "--fail-under", "fgsm=0.9")
+    found = call(*gate)
+    assert found.exit_code == 3
+    assert "the accuracy reaches 0.9" in found.stderr and "more images narrow it" in found.stderr
+    assert call(*gate, "--gate-on", "accuracy").exit_code == 0
+
+
+SUITE = """
+description: what the tests need
+variables: {eps: {28x28x1: 0.3, other: 0.05}, gan: }
+source: Paper, Table 2
+attacks:
+  - {attack: clean, published: 0.98}
+  - {attack: "fgsm:eps={eps}", published: {place: 0.5, other: 0.6}}
+  - {attack: "fgsm:eps=0.2", surrogate: none}
+  - {attack: "song:gan={gan}", optional: true}
+"""
+
+
+@pytest.fixture
+def suite(tmp_path):
+    (tmp_path / "mine.yaml").write_text(SUITE.replace("place:", "data:"))
+    return tmp_path / "mine.yaml"
+
+
+def test_a_suite_of_ones_own_on_several_surrogates(place, suite):
+    surrogates = ("--surrogate", place / "run", "--surrogate", place / "model.keras")
+    arguments = ("evaluate", place / "run", "--data", place / "data.npz", "--suite", suite)
+    found = call(*arguments, *surrogates, "--json")
+    assert found.exit_code == 0, found.output
+    assert found.stderr.strip() == (
+        "song:gan={gan} is left out: it needs 'gan', give it with --set gan=..."
+    )
+    record = json.loads(found.stdout)
+    jsonschema.validate(record, schema("evaluation"))
+    assert (record["suite"], record["skipped"]) == ("mine", found.stderr.splitlines())
+    assert record["clean_published"] == {"value": 0.98, "source": "Paper, Table 2"}
+    attacks = record["attacks"]
+    assert [(a["spec"], a["surrogate"]) for a in attacks] == [
+        ("fgsm:eps=0.05", str(place / "run")),
+        ("fgsm:eps=0.05", str(place / "model.keras")),
+        ("fgsm:eps=0.2", None),
+    ]
+    assert [a.get("published", {}).get("value") for a in attacks] == [0.5, 0.5, None]
+    found = call(*arguments, *surrogates, "--set", "eps=0.01")
+    assert found.exit_code == 0, found.output
+    assert "published: Paper, Table 2" in found.stdout and "0.01" in found.stdout
+    assert found.stdout.count("Transfer from") == 2
+
+
+def test_the_record_says_what_became_of_every_image(place, tmp_path):
+    out = tmp_path / "r.json"
+    found = call(
+        *("evaluate", place / "run", "--data", place / "data.npz", "--out", out),
+        *("-a", "fgsm:eps=0.15", "-a", "fgsm:eps=0.05", "--limit", 10, "--batch-size", 4),
+    )
+    assert found.exit_code == 0, found.output
+    record = json.loads(out.read_text())
+    jsonschema.validate(record, schema("evaluation"))
+    assert record["suite"] is None and record["class_names"] == ["0", "1"]
+    clean, labels = record["clean_predictions"], record["labels"]
+    for attack in record["attacks"]:
+        robust = [a == b == c for a, b, c in zip(clean, labels, attack["predictions"], strict=True)]
+        assert sum(robust) / 10 == attack["robust_accuracy"]
+        broken = [index for index, right in enumerate(robust) if not right]
+        rest = [index for index, right in enumerate(robust) if right]
+        assert [e["index"] for e in attack["examples"]] == (broken + rest)[:8]
+    assert len(record["attacks"][1]["examples"]) == 8  # of robust images
+
+
+def test_suites_are_listed():
+    names = json.loads(CliRunner().invoke(list_names, ["suites", "--json"]).stdout)["suites"]
+    assert {"atld-static", "ladder", "transfer", "budgets", "fast", "full"} <= set(names)
+    assert "LADDER's Tables" in CliRunner().invoke(list_names, ["suites"]).stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("attacks: [pgdd]", "Did you mean 'pgd'"),
+        ("attacks: fgsm", "attacks must be a list of attacks. Received: 'fgsm'"),
+        ("attacks: [", "is not YAML"),
+        ("needs: [surrogate]\nattacks: [fgsm]", "--surrogate RUN"),
+        ("attacks: ['pgd:epz=1']", "Did you mean 'eps'"),
+    ],
+)
+def test_a_wrong_suite_is_one_line(place, tmp_path, text, message):
+    (tmp_path / "mine.yaml").write_text(text)
+    arguments = ("--data", place / "data.npz", "--suite", tmp_path / "mine.yaml")
+    found = call("evaluate", place / "run", *arguments)
+    assert found.exit_code == 2 and found.stdout == ""
+    assert message in found.stderr and len(found.stderr.strip().splitlines()) == 1
+
+
 def test_attack_writes_the_arrays(place, tmp_path):
     out = tmp_path / "a.npz"
     found = call(
@@ -117,6 +217,11 @@ WRONG = {
     "out exists": (("--out", "setup.py"), "exists already"),
     "device": (("--device", "tpu"), "auto, cpu or gpu:N"),
     "limit": (("--limit", "1"), "one image for each"),
+    "suite": (("--suite", "lader"), "Did you mean 'ladder'"),
+    "suite file": (("--suite", "no.yaml"), "cannot be read"),
+    "suite needs": (("--suite", "transfer"), "needs surrogate"),
+    "variable": (("--suite", "fast", "--set", "epz=1"), "no such variable. Known: eps"),
+    "set without suite": (("--set", "eps=1"), "name one with --suite"),
 }
 
 

@@ -6,9 +6,13 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from atk_latent.evaluation import audit as questions
+from atk_latent.data.loading import load_dataset
+from atk_latent.evaluation import audit_checks as questions
 from atk_latent.evaluation.audit import audit, passed
-from atk_latent.evaluation.runner import Surrogate
+from atk_latent.evaluation.audit_checks import Subject
+from atk_latent.evaluation.runner import Deployed, Surrogate
+from atk_latent.inference.imt import IMT, IMTClassifier, IMTSettings
+from tests.evaluation import two_halves
 
 EPS, SIDE = 0.1, 6
 
@@ -66,6 +70,11 @@ class Rippled(layers.Layer):
         return x + 1e-3 * tf.sin(2e4 * x)
 
 
+class Undefined(layers.Layer):
+    def call(self, x):  # adds nothing, but its slope is infinite times 0
+        return x + tf.sqrt(0.0 * x)
+
+
 def behind(layer, model):
     return keras.Sequential([keras.Input((SIDE, SIDE, 1)), layer, model])
 
@@ -78,7 +87,7 @@ def failed(model, *questions, **options):
 def test_an_honest_model_passes_every_check(honest):
     checks = audit(honest, X, Y, eps=EPS, surrogate=Surrogate("itself", honest))
     assert passed(checks), [c for c in checks if not c.passed]
-    assert len(checks) == 11 and all(c.measured and c.why and c.verdict for c in checks)
+    assert len(checks) == 12 and all(c.measured and c.why and c.verdict for c in checks)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +100,12 @@ def test_an_honest_model_passes_every_check(honest):
         ),
         (Detached, (questions.zero_gradients,), {"zero-gradients"}),
         (Noisy, (questions.randomised_output,), {"randomised-output"}),
-        (Rippled, (questions.rough_loss, questions.black_box), {"rough-loss"}),
+        (
+            Rippled,
+            (questions.rough_loss, questions.exploding_gradients),
+            {"rough-loss", "exploding-gradients"},
+        ),
+        (Undefined, (questions.exploding_gradients,), {"exploding-gradients"}),
     ],
 )
 def test_a_planted_fake_is_caught(fake, questions, caught_by, honest):
@@ -107,3 +121,124 @@ def test_a_surrogate_reveals_hidden_gradients(honest):
     masked, open_model = behind(Quantised(), honest), Surrogate("open", honest)
     found = failed(masked, questions.transfer, surrogate=open_model)
     assert found == {"transfer-beats-white-box"}
+
+
+# What the figures mean, each time with and without a sign of masking
+
+SOUND = {
+    "fgsm:eps=0.1": 0.6,
+    "pgd:eps=0.1,steps=20,restarts=1": 0.5,
+    "pgd:eps=0.1,steps=100,restarts=1": 0.49,
+    "pgd:eps=0.1,steps=20,restarts=5": 0.48,
+    "pgd:eps=0.1,steps=20,restarts=10": 0.47,
+    "pgd:eps=0.2,steps=20,restarts=1": 0.2,
+    "pgd:eps=0.4,steps=20,restarts=1": 0.0,
+    "pgd:eps=1,steps=100,restarts=1": 0.0,
+    "square:eps=0.1,queries=1000": 0.55,
+}
+
+
+def answered(question, **changes):
+    """A check from made-up figures; "white" stands for PGD-20 with one start."""
+    known = SOUND | {name: value for name, value in changes.items() if ":" in name}
+    return question(
+        Subject(None, X, Y, EPS, accuracy=known.__getitem__, transfer=lambda spec: changes["moved"])
+    )
+
+
+@pytest.mark.parametrize(
+    ("question", "fine", "wrong"),
+    [
+        (questions.one_step_beats_many, {}, {"fgsm:eps=0.1": 0.45}),
+        (questions.more_steps, {}, {"pgd:eps=0.1,steps=100,restarts=1": 0.55}),  # weaker
+        (questions.more_steps, {}, {"pgd:eps=0.1,steps=100,restarts=1": 0.4}),  # still gains
+        (questions.restarts, {}, {"pgd:eps=0.1,steps=20,restarts=10": 0.4}),
+        (questions.larger_eps, {}, {"pgd:eps=0.2,steps=20,restarts=1": 0.55}),
+        (questions.larger_eps, {}, {"pgd:eps=0.4,steps=20,restarts=1": 0.25}),
+        (questions.unbounded, {}, {"pgd:eps=1,steps=100,restarts=1": 0.1}),
+        (questions.black_box, {}, {"square:eps=0.1,queries=1000": 0.4}),
+        (questions.transfer, {"moved": 0.5}, {"moved": 0.4}),
+    ],
+)
+def test_figures_that_cannot_be_are_found(question, fine, wrong):
+    assert answered(question, **fine).passed
+    found = answered(question, **wrong)
+    assert not found.passed and set(wrong.values()) <= {*found.measured.values(), 0.1}
+
+
+def test_noise_that_beats_gradients_is_found(honest):
+    """Without gradients PGD ends where it starts: in the ball, while noise is at its corners."""
+    asked = (questions.random_noise,)
+    for model, passes in ((honest, True), (behind(Detached(), honest), False)):
+        (found,) = audit(model, X, Y, eps=0.4, questions=asked)
+        assert found.passed is passes, found
+
+
+# Behind a defence at inference
+
+
+@pytest.fixture(scope="module")
+def halves():
+    return two_halves.game().manifold, *two_halves.images(40)
+
+
+def behind_imt(halves, step_size, *asked):
+    manifold, x, y = halves
+    settings = IMTSettings(step_size=step_size, radius=step_size)
+    imt = IMTClassifier(IMT(manifold, settings))
+    return audit(
+        manifold.classifier,
+        x,
+        y,
+        eps=two_halves.EPS,
+        deployed=Deployed(f"imt:step_size={step_size}", imt),
+        context={"imt": imt, "manifold": manifold},
+        questions=asked or None,
+    )
+
+
+def test_a_defence_that_undoes_static_attacks_only_is_caught(halves):
+    (check,) = behind_imt(halves, two_halves.EPS, questions.static_vs_adaptive)
+    assert check.measured["static_pgd_20"] == 1.0  # u goes down, and up again
+    assert check.measured["joint"] == check.measured["least_adaptive"] == 0.0  # v goes along
+    assert not check.passed
+    assert "100.0%" in check.verdict and "must not be quoted as robustness" in check.verdict
+
+
+def test_a_defence_that_does_nothing_gains_nothing(halves):
+    (check,) = behind_imt(halves, 0.0, questions.static_vs_adaptive)
+    assert check.passed and check.measured["static_pgd_20"] == 0.0
+    assert "must not" not in check.verdict
+
+
+def test_attacks_are_made_through_what_is_deployed(halves):
+    """PGD that meets the defence leaves some; on the bare classifier it leaves nothing."""
+    asked = (questions.one_step_beats_many, questions.randomised_output)
+    met, random = behind_imt(halves, two_halves.EPS, *asked)
+    manifold, x, y = halves
+    (bare,) = audit(manifold.classifier, x, y, eps=two_halves.EPS, questions=asked[:1])
+    assert bare.measured["pgd_20"] == 0.0 < 0.3 < met.measured["pgd_20"]
+    assert random.passed
+
+
+def test_nothing_static_is_asked_of_a_bare_classifier(halves):
+    manifold, x, y = halves
+    asked = (questions.static_vs_adaptive,)
+    assert audit(manifold.classifier, x, y, eps=EPS, questions=asked) == []
+
+
+@pytest.mark.slow
+def test_a_pgd_trained_network_passes_every_check():
+    from atk_latent.methods.adversarial import PGDTraining
+    from atk_latent.registry import MODELS
+
+    keras.utils.set_random_seed(0)
+    digits = load_dataset("digits")
+    classifier = MODELS["lenet"](digits.image_shape, digits.num_classes)
+    settings = PGDTraining.settings_for(
+        "lenet", "digits", "quick", {"epochs": 12, "decay_epochs": 9}
+    )
+    PGDTraining(classifier, settings).harden(digits.x_train, digits.y_train)
+    x, y = digits.x_test[:100], digits.y_test[:100]
+    checks = audit(classifier, x, y, eps=settings.eps)
+    assert passed(checks), [check.to_dict() for check in checks if not check.passed]

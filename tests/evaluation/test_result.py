@@ -8,6 +8,7 @@ from atk_latent.errors import InputError
 from atk_latent.evaluation.result import (
     Accuracy,
     AttackResult,
+    Samples,
     evaluation_record,
     wilson_interval,
 )
@@ -57,3 +58,25 @@ def test_record_has_the_fields_of_the_design_page():
     wanted = {"attack", "threat", "inference", "robust_accuracy", "low", "high", "linf", "l2"}
     assert wanted | {"seconds"} <= set(record["attacks"][0])
     assert record["seed"] == 3 and "tensorflow" in record["versions"]
+    assert not {"labels", "clean_predictions", "class_names"} & set(record)
+    assert not {"predictions", "examples", "published"} & set(record["attacks"][0])
+
+
+def test_record_holds_the_single_images_and_what_was_published():
+    published = {"value": 0.3, "source": "Paper, Table 2"}
+    result = AttackResult(
+        *("pgd", "pgd", "pgd:eps=0.3", "white-box, Linf", "none"),
+        *(3, 1 / 3, 0.1, 0.9, 0.3, 1.5, 2.0),
+        predictions=[0, 1, 0],
+        published=published,
+    )
+    samples = Samples([0, 0, 1], [0, 0, 0], ("a", "b"))
+    record = evaluation_record(
+        target="run", data="digits", clean=Accuracy(2 / 3, 0.1, 1.0, 3), attacks=[result], seed=3,
+        samples=samples, suite="fast",
+    )  # fmt: skip
+    assert record["suite"] == "fast" and record["class_names"] == ("a", "b")
+    assert record["attacks"][0]["published"] == published
+    answers = (record["clean_predictions"], record["labels"], record["attacks"][0]["predictions"])
+    robust = [before == label == after for before, label, after in zip(*answers, strict=True)]
+    assert robust == [True, False, False] and sum(robust) / 3 == result.robust_accuracy

@@ -154,6 +154,34 @@ def test_images_that_cannot_be_evaluated_are_refused(x, y, message):
         runner.evaluate(brightness(0.5), x, y, ["fgsm"])
 
 
-def test_default_attacks():
-    assert runner.default_specs((28, 28, 1)) == ["fgsm:eps=0.3", "pgd:eps=0.3"]
-    assert runner.default_specs((32, 32, 3)) == ["fgsm:eps=8/255", "pgd:eps=8/255"]
+def test_cases_may_differ_in_the_model_they_are_made_on():
+    opposite = brightness(0.5)
+    opposite.set_weights([-weights for weights in opposite.get_weights()])
+    other = runner.Surrogate("other", opposite)
+    published = {"value": 0.5, "source": "Paper"}
+    cases = [
+        runner.Case("fgsm:eps=0.2", other),
+        runner.Case("fgsm:eps=0.2", published=published),
+        runner.Case("fgsm:eps=0.2", runner.Surrogate("same", brightness(0.5))),
+    ]
+    seen = []
+    found = runner.evaluate_cases(
+        brightness(0.5), X, Y, cases, progress=lambda name, *_: seen.append(name)
+    )
+    assert [result.robust_accuracy for result in found] == [0.8, 0.4, 0.4]
+    assert [result.surrogate for result in found] == ["other", None, "same"]
+    assert [result.published for result in found] == [None, published, None]
+    names = ["fgsm:eps=0.2 from other", "fgsm:eps=0.2", "fgsm:eps=0.2 from same"]
+    assert list(dict.fromkeys(seen)) == names
+
+
+def test_results_hold_the_class_of_every_image_and_examples():
+    (result,) = runner.evaluate(brightness(0.5), X, Y, ["fgsm:eps=0.2"], batch_size=2)
+    assert result.predictions == [0, 1, 0, 1, 0]
+    assert runner.clean_predictions(brightness(0.5), X, Y).tolist() == [0, 0, 1, 1, 0]
+    # 1 and 2 are right before and wrong after; then the others
+    assert [example["index"] for example in result.examples] == [1, 2, 0, 3, 4]
+    first = result.examples[0]
+    assert (first["label"], first["clean_prediction"], first["prediction"]) == (0, 0, 1)
+    assert first["linf"] == pytest.approx(0.2, abs=1e-6)
+    assert first["confidence"] == pytest.approx(1 / (1 + np.exp(-4)), abs=1e-5)  # logits 0, 4

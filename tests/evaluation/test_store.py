@@ -1,5 +1,6 @@
 """A stopped evaluation goes on: same numbers, nothing attacked twice, nothing mixed up."""
 
+import hashlib
 import json
 
 import keras
@@ -35,7 +36,7 @@ def evaluate(store, *, seed=0, stop_at=None, model=None, x=X):
     (result,) = runner.evaluate(
         model or model_of(0), x, Y, [SPEC], seed=seed, batch_size=4, store=store, progress=progress
     )
-    return {k: v for k, v in result.to_dict().items() if k != "seconds"}
+    return {k: v for k, v in result.to_dict(samples=True).items() if k != "seconds"}
 
 
 @pytest.fixture
@@ -53,6 +54,7 @@ def attacked(monkeypatch):
 
 def test_a_stopped_evaluation_goes_on_and_ends_as_an_undisturbed_one(tmp_path, attacked):
     whole = evaluate(None)
+    assert len(whole["examples"]) == 8 and len(whole["predictions"]) == 10
     attacked.clear()
     with pytest.raises(Stop):
         evaluate(tmp_path, stop_at=8)
@@ -70,6 +72,30 @@ def test_another_seed_model_image_or_batch_size_is_attacked_anew(tmp_path, attac
     folders = list(tmp_path.iterdir())
     assert len(folders) == 4
     assert json.loads((folders[0] / "key.json").read_text())["spec"] == SPEC
+
+
+def test_chunks_of_an_earlier_version_are_found(tmp_path, attacked):
+    """They kept no examples; everything else is in them."""
+    whole = evaluate(tmp_path)
+    for path in tmp_path.glob("*/*.npz"):
+        with np.load(path) as stored:
+            fields = {name: stored[name] for name in stored if name != "examples"}
+        np.savez_compressed(path, **fields)
+    attacked.clear()
+    assert evaluate(tmp_path) == {**whole, "examples": []} and attacked == []
+
+
+def test_the_key_of_a_chunk_stays_what_it_was(tmp_path):
+    """Stores of earlier versions are found only while nothing joins or leaves the key."""
+    evaluate(tmp_path)
+    (folder,) = tmp_path.iterdir()
+    key = json.loads((folder / "key.json").read_text())
+    assert set(key) == {
+        *("target", "crafted_on", "data", "settings", "spec", "seed", "batch_size"),
+        *("inference", "versions"),
+    }
+    text = json.dumps(key, sort_keys=True)
+    assert folder.name == hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
 def test_the_store_must_be_a_folder(tmp_path):

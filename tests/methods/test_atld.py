@@ -8,6 +8,7 @@ from keras import layers
 
 from atk_latent.adversaries.balls import LinfBall
 from atk_latent.errors import InputError
+from atk_latent.methods import base
 from atk_latent.methods.atld import ATLD, Watch, gradient_ratio, load_settings, manifold_loss
 from atk_latent.methods.atld_settings import ATLDSettings
 from atk_latent.methods.objectives import CrossEntropy, smoothed
@@ -328,6 +329,28 @@ class Kill(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         if self.epoch == 1:
             raise Stop
+
+
+def test_early_stopping_keeps_both_networks_of_one_epoch(tmp_path, monkeypatch):
+    method, seen = small(**SMALL, early_stopping=True), []
+
+    def accuracy(classifier, x, y):
+        seen.append([m.get_weights() for m in (classifier, method.discriminator)])
+        return 0.9 if len(seen) == 1 else 0.5
+
+    monkeypatch.setattr(base, "clean_accuracy", accuracy)
+    method.prepare(*data(), folder=tmp_path)
+    method.harden(*data())
+    stored = keras.models.load_model(tmp_path / "discriminator.keras", compile=False)
+    for model, then, other in zip(
+        (method.classifier, method.discriminator, stored),
+        (*seen[0], seen[0][1]),
+        (*seen[1], seen[1][1]),
+        strict=True,
+    ):
+        for one, two in zip(model.get_weights(), then, strict=True):
+            np.testing.assert_array_equal(one, two)
+        assert any(np.any(a != b) for a, b in zip(then, other, strict=True))
 
 
 def everything(method):

@@ -179,7 +179,7 @@ def fitted(scores, folder=None, epochs=4, ema=0.0, done=0):
     method = Method(linear(), SGDSettings(ema=ema))
     method.compile(method.settings.optimizer(5), CrossEntropy(), jit_compile=False)
     score = Scores(method.classifier, scores[done:])
-    best = BestWeights(method.classifier, score, "score")
+    best = BestWeights([method.classifier], score, "score")
     logs = run_fit(
         method,
         lambda step: batches(data(), 8, seed=2, start_step=step),
