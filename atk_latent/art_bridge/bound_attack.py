@@ -100,8 +100,11 @@ class BoundAttack:
     def account(self) -> dict[str, Any] | None:
         """What the attack says of its last `generate`, ready for JSON; None of most attacks.
 
-        AutoAttack: what each of its parts did, and reasons to doubt the number.
+        AutoAttack: what each of its parts did, and reasons to doubt the number. Others may
+        have an `account` of their own, such as `{"counts": {...}}`.
         """
+        if hasattr(self.attack, "account"):
+            return self.attack.account()
         summary = getattr(getattr(self.attack, "result", None), "summary", None)
         return summary() if summary else None
 

@@ -126,19 +126,21 @@ class SongSpec(LatentSearchSettings):
     batch_size: int = 64
 
 
-class _Recorded:
-    """The attack, which notes what it found in the record that results show."""
+class _Counted:
+    """The attack, which can say what became of its last searches."""
 
-    def __init__(self, attack: UnrestrictedGAN, record: dict[str, Any]) -> None:
-        self.attack, self.record = attack, record
+    def __init__(self, attack: UnrestrictedGAN) -> None:
+        self.attack = attack
 
     def generate(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Images of the classes `y`."""
-        made = self.attack.generate(x=x, y=y)
-        counts = self.attack.counts
-        rate = counts["succeeded"] / max(counts["searched"], 1)
-        self.record.update(counts, success_rate=rate)
-        return made
+        self.before = dict(self.attack.counts)
+        return self.attack.generate(x=x, y=y)
+
+    def account(self) -> dict[str, Any]:
+        """How many searches there were in the last call, and how they ended."""
+        now = self.attack.counts
+        return {"counts": {name: now[name] - self.before[name] for name in now}}
 
 
 def song(
@@ -146,8 +148,8 @@ def song(
 ) -> BoundAttack:
     """Builds the attack that ``song:...`` names.
 
-    The result's `settings` also hold what was found: `searched`, `succeeded`,
-    `wrong_at_start` and `success_rate`, the share of searches that found an image.
+    The result's `counts` say what was found: `searched`, `succeeded` among them, and
+    `wrong_at_start`, which needed no step.
 
     Args:
         estimator: what is attacked. settings: text, see `SongSpec`.
@@ -173,7 +175,7 @@ def song(
         threat="white-box, unrestricted (images of a GAN)",
         norm="unrestricted",
         eps=None,
-        attack=_Recorded(attack, record),
+        attack=_Counted(attack),
         label=f"song {kind}{noise}",
         settings=record,
     )

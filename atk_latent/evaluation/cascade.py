@@ -1,4 +1,4 @@
-"""What the parts of a cascade did to all images, from what they did to each chunk."""
+"""What attacks say of themselves, of all images, from what they said of each chunk."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ def cascade(chunks: Sequence[Chunk]) -> dict[str, Any]:
     """Adds up the accounts of chunks.
 
     Args:
-        chunks: of one attack; those of other attacks than a cascade have no account.
+        chunks: of one attack; those of most attacks have no account.
 
     Returns:
-        Nothing where there is no account. Else `components`, for each part in order its
+        Nothing where there is no account. `counts`, summed, where there are any. For a cascade
+        `components`, for each part in order its
         name, settings, n_in (images it was given), robust_accuracy (share of all images that
         it left), seconds, forward and backward (passes at most, see `ComponentRecord`); and
         `warnings`, notes and doubts, each once.
@@ -25,6 +26,9 @@ def cascade(chunks: Sequence[Chunk]) -> dict[str, Any]:
     accounts = [(chunk.account, len(chunk.robust)) for chunk in chunks if chunk.account]
     if not accounts:
         return {}
+    if "counts" in accounts[0][0]:
+        counts = [account["counts"] for account, _ in accounts]
+        return {"counts": {name: sum(each[name] for each in counts) for name in counts[0]}}
     total = sum(images for _, images in accounts)
     components = []
     for parts in zip(*(account["components"] for account, _ in accounts), strict=True):

@@ -113,6 +113,7 @@ class AttackResult:
         surrogate: what the attack was crafted on where that is not the target.
         components: of a cascade (AutoAttack): what each part did, see `cascade`.
         warnings: reasons to doubt the number that the attack itself found.
+        counts: what the attack counted (`song`: searched, succeeded, wrong_at_start).
         predictions: the class given to each of the `n` attacked images, in order.
         examples: some of them, see `samples.examples`.
         published: what a paper prints for the same measurement: `value` (a fraction) and
@@ -136,6 +137,7 @@ class AttackResult:
     surrogate: str | None = None
     components: Sequence[Mapping[str, Any]] = ()
     warnings: Sequence[str] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
     predictions: Sequence[int] = ()
     examples: Sequence[Mapping[str, Any]] = ()
     published: Mapping[str, Any] | None = None

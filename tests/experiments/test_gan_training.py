@@ -133,7 +133,7 @@ def test_evaluate_attacks_with_the_gan(run, npz, judge):
     assert result.exit_code == 0, result.output
     (found,) = json.loads(result.stdout)["attacks"]
     assert found["threat"] == "white-box, unrestricted (images of a GAN)"
-    assert found["settings"]["searched"] == 8
+    assert found["counts"]["searched"] == 8
     missing = CliRunner().invoke(main, [*arguments[:5], "song"])
     assert missing.exit_code == 2
     assert "atkl train-gan --data halves" in missing.output
