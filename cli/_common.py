@@ -224,8 +224,8 @@ def progress_bars(title: str = "") -> Iterator[Show]:
     if not sys.stderr.isatty():
         yield lambda what, done, total, logs=None: None
         return
-    from rich.console import Console
     from rich import progress
+    from rich.console import Console
 
     columns = (
         progress.TextColumn("{task.description}"),

@@ -123,8 +123,8 @@ def test_evaluate_says_what_was_found(model, run):
     assert result.attack == "song untargeted"
     assert result.threat == "white-box, unrestricted (images of a GAN)"
     assert result.eps is None
-    found = result.settings
-    assert (found["searched"], found["steps"]) == (8, 40)
-    assert found["success_rate"] == found["succeeded"] / 8 > 0.5
+    found = result.counts
+    assert (found["searched"], result.settings["steps"]) == (8, 40)
+    assert found["succeeded"] / 8 > 0.5
     assert found["wrong_at_start"] < found["succeeded"]
-    assert result.robust_accuracy == pytest.approx(1 - found["success_rate"])
+    assert result.robust_accuracy == pytest.approx(1 - found["succeeded"] / 8)
