@@ -17,8 +17,9 @@ $(VENV)/.installed: setup.py pyproject.toml
 demo: setup
 	rm -rf $(OUT)
 	$(BIN)/atkl harden --method ladder --data digits --out $(OUT)
-	$(BIN)/atkl evaluate $(OUT) --data digits --attack fgsm:eps=0.1 --attack pgd:eps=0.1,steps=20
-	@echo "Look at $(OUT)/ladder_strip.png, $(OUT)/accuracy_over_eps.png and $(OUT)/card.json"
+	$(BIN)/atkl evaluate $(OUT) --data digits --attack fgsm:eps=0.1 --attack pgd:eps=0.1,steps=20 --out $(OUT)/result.json
+	$(BIN)/atkl report $(OUT)/result.json $(OUT) --out $(OUT)/report
+	@echo "Look at $(OUT)/report/index.html, $(OUT)/ladder_strip.png and $(OUT)/accuracy_over_eps.png"
 
 test: setup
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile

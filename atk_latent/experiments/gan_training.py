@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from atk_latent.atomic import atomic_file, write_json
+from atk_latent.atomic import atomic_file
 from atk_latent.data.dataset import Dataset
 from atk_latent.experiments.hardening import Request, Run, base_card, peak_memory_mb
 from atk_latent.methods.base import clean_accuracy
@@ -45,8 +45,9 @@ def train_gan(
     """Trains a GAN and leaves a run folder behind.
 
     The folder holds `helpers/generator.keras` and `helpers/discriminator.keras`,
-    `history.csv`, `images.png` (ten images of each class) and, written last, `card.json`.
-    Stopped at any moment, the same request with `resume` goes on from the last state.
+    `history.csv`, `images.png` (ten images of each class), `card.md` and, written last,
+    `card.json`. Stopped at any moment, the same request with `resume` goes on from the last
+    state.
 
     Args:
         request: `data`, `preset`, `overrides`, `limit` and `seed` as for `harden`; `model`
@@ -91,7 +92,7 @@ def train_gan(
         "peak_memory_mb": round(peak_memory_mb(), 1),
         "resumed": resume,
     }
-    write_json(folder / "card.json", card)
+    run.save_card(card)
     shutil.rmtree(run.checkpoint, ignore_errors=True)
     return json.loads((folder / "card.json").read_text())
 

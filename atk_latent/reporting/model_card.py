@@ -62,7 +62,9 @@ def sections(
         Section("What it is", (_what(card),), (_facts(card, f"{name}-facts"),)),
         Section("How it was trained", (_difference(card, asked),), _settings(card, asked, name)),
         Section("Measured", _remeasured(card), measured(card, f"{name}-measured")),
-        Section("Limits", (*card.get("limits", ()), *LIMITS)),
+        Section(
+            "Limits", (*card.get("limits", ()), *(LIMITS if _classifies(card) else LIMITS[:1]))
+        ),
         Section("How to load it", *_loading(card)),
     )
 
@@ -114,8 +116,14 @@ def _what(card: Mapping[str, Any]) -> str:
     return (
         f"The method {method}{summary} on the data set {data}, preset {card['preset']}."
         + (f" Classes: {names}." if classes else "")
-        + " Images are float32 in [0, 1]; the model carries its own scaling and ends in logits."
+        + " Images are float32 in [0, 1]"
+        + ("; the model carries its own scaling and ends in logits." if _classifies(card) else ".")
     )
+
+
+def _classifies(card: Mapping[str, Any]) -> bool:
+    """Whether the run holds a classifier; a GAN's does not."""
+    return card.get("clean_accuracy") is not None
 
 
 def _facts(card: Mapping[str, Any], name: str) -> Table:
@@ -157,7 +165,7 @@ def _remeasured(card: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _loading(card: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[Table, ...], str]:
-    if card.get("clean_accuracy") is None:
+    if not _classifies(card):
         return ("This run has no classifier; its networks are in its folder `helpers`.",), (), ""
     code = (
         "import keras\n\n"

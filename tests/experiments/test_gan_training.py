@@ -78,6 +78,7 @@ def test_a_run_folder_holds_the_gan_its_images_and_its_card(run):
     present = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
     assert present == {
         "card.json",
+        "card.md",
         "history.csv",
         "images.png",
         "request.json",
@@ -85,6 +86,8 @@ def test_a_run_folder_holds_the_gan_its_images_and_its_card(run):
         "helpers/discriminator.keras",
     }
     assert json.loads((folder / "card.json").read_text()) == card
+    words = (folder / "card.md").read_text()
+    assert "no classifier" in words and "logits" not in words and "attack" not in words
     assert (card["method"], card["preset"], card["seed"]) == ("song-gan", "paper", 0)
     assert card["settings"]["steps"] == 20
     assert card["settings"]["gradient_penalty"] == 10
