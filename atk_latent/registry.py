@@ -288,43 +288,62 @@ EXPERIMENTS = Registry(
         "atld-mnist": Entry(
             "atk_latent.experiments.atld_protocols:mnist",
             "ATLD without and with IMT on MNIST, static and adaptive attacks apart",
+            "mnist; 1 hour on 2 cores; paper: 3 GPU hours (estimated)",
         ),
         "atld-cifar10": Entry(
             "atk_latent.experiments.atld_protocols:cifar10",
             "the same on CIFAR-10 with a small WideResNet",
+            "cifar10; 3 hours on 2 cores (estimated); paper: 40 GPU hours (estimated)",
         ),
         "atld-cifar100": Entry(
-            "atk_latent.experiments.atld_protocols:cifar100", "the same on CIFAR-100"
+            "atk_latent.experiments.atld_protocols:cifar100",
+            "the same on CIFAR-100",
+            "cifar100; as atld-cifar10",
         ),
-        "atld-svhn": Entry("atk_latent.experiments.atld_protocols:svhn", "the same on SVHN"),
+        "atld-svhn": Entry(
+            "atk_latent.experiments.atld_protocols:svhn",
+            "the same on SVHN",
+            "svhn; as atld-cifar10, paper: 60 GPU hours (estimated)",
+        ),
         "atld-fig1": Entry(
             "atk_latent.experiments.atld_toy:figure_one",
             "ATLD Figure 1: perturbations and decision boundaries in two dimensions",
+            "no data; 3 minutes on 2 cores; paper: 15 minutes, no GPU",
         ),
         "atld-fig3": Entry(
             "atk_latent.experiments.atld_toy:figure_three",
             "ATLD Figure 3: IMT moves attacked points away from the boundary",
+            "no data; 1 minute on 2 cores; paper: 5 minutes, no GPU",
         ),
         "ladder-mnist": Entry(
             "atk_latent.experiments.ladder_tables:mnist",
             "LADDER Tables 2, 5, 7, 8, 9 and Figures 4, 6, 7, 9, 10, published numbers beside",
+            "mnist; 1 1/2 hours on 2 cores; paper: 10 GPU hours (estimated)",
         ),
         "ladder-svhn": Entry(
-            "atk_latent.experiments.ladder_tables:svhn", "LADDER Tables 1, 5, 8, 9, the same way"
+            "atk_latent.experiments.ladder_tables:svhn",
+            "LADDER Tables 1, 5, 8, 9, the same way",
+            "svhn; a GPU; paper: 40 GPU hours (estimated)",
         ),
         "ladder-celeba": Entry(
-            "atk_latent.experiments.ladder_tables:celeba", "LADDER Tables 3, 5, 8, 9, the same way"
+            "atk_latent.experiments.ladder_tables:celeba",
+            "LADDER Tables 3, 5, 8, 9, the same way",
+            "celeba; a GPU; paper: 80 GPU hours (estimated)",
         ),
         "ladder-cifar10": Entry(
-            "atk_latent.experiments.ladder_tables:cifar10", "LADDER Tables 4 and 5, the same way"
+            "atk_latent.experiments.ladder_tables:cifar10",
+            "LADDER Tables 4 and 5, the same way",
+            "cifar10; a GPU; paper: 60 GPU hours (estimated)",
         ),
         "baselines-mnist": Entry(
             "atk_latent.experiments.baselines:mnist",
             "every method on MNIST: one network, one budget, five attacks, mean rank",
+            "mnist; 2 hours on 2 cores; paper: 10 GPU hours (estimated)",
         ),
         "baselines-cifar10": Entry(
             "atk_latent.experiments.baselines:cifar10",
             "the same on CIFAR-10 with a small network",
+            "cifar10; 1 1/2 hours on 2 cores; paper: 10 GPU hours (estimated)",
         ),
     },
 )

@@ -34,19 +34,21 @@ def list_names(kind: str, verbose: bool, as_json: bool) -> None:
         click.echo(atomic.json_text({kind: list(names)}))
         return
     width = max(len(name) for name in names)
-    for name, summary in names.items():
+    for name, (summary, needs) in names.items():
         click.echo(f"{name:<{width}}  {summary}")
+        if needs:
+            click.echo(f"{'':<{width}}    needs {needs}")
     if verbose:
         _print_differences()
 
 
-def _summaries(kind: registry.Registry | None) -> dict[str, str]:
-    """The names of a kind, each with its line; without a registry those of the suites."""
+def _summaries(kind: registry.Registry | None) -> dict[str, tuple[str, str]]:
+    """The names of a kind, each with its line and what it needs; suites have no registry."""
     if kind is not None:
-        return {name: kind.entry(name).summary for name in kind}
+        return {name: (kind.entry(name).summary, kind.entry(name).needs) for name in kind}
     from atk_latent.evaluation.suites import load_suite, suite_names
 
-    return {name: load_suite(name).description for name in suite_names()}
+    return {name: (load_suite(name).description, "") for name in suite_names()}
 
 
 def _print_differences() -> None:

@@ -17,6 +17,7 @@ from atk_latent.experiments.ladder_scenes import Scene, Size, attacks, published
 from atk_latent.experiments.table import write_table
 from atk_latent.methods.fitting import Progress
 from atk_latent.models.loading import load_classifier
+from atk_latent.reporting.tables import slug
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Study:
         """The transfer set of a column, made on `model`, and its classes."""
         count = self.size.slow if column.startswith("AutoAttack") else self.size.attacked
         x, y = self.first(count)
-        path = self.folder / "sets" / made_on.replace(" ", "-") / f"{slug(column)}.npz"
+        path = self.folder / "sets" / slug(made_on) / f"{slug(column)}.npz"
         spec = attacks(self.size, str(self.gan))[column]
         x_adv = crafted_set(path, spec, model, x, y, self.dataset, seed=0, progress=self.progress)
         return x_adv, y
@@ -64,11 +65,6 @@ class Study:
         return write_table(
             self.folder, name=name, dataset=self.dataset, rows=rows, seed=self.casts[0].seed, **more
         )
-
-
-def slug(text: str) -> str:
-    """A name for a file."""
-    return text.replace(" ", "-").replace("/", "_").lower()
 
 
 def right(model: keras.Model, x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -79,7 +79,7 @@ def surrogate_fit(study: Study) -> dict[str, Any]:
     """
     wanted = printed(study.scene.data)["Vanilla"]
     rows = []
-    for name in surrogates.NAMES:
+    for name in surrogates.names(study.vanilla):
         model = surrogates.surrogate(
             name, study.vanilla, study.scene.model, study.dataset,
             study.folder / "surrogates", study.progress,

@@ -19,6 +19,7 @@ from atk_latent.methods.fitting import Progress
 from atk_latent.methods.natural import Natural, natural_settings
 from atk_latent.models.loading import load_classifier
 from atk_latent.registry import MODELS
+from atk_latent.reporting.tables import slug
 
 OTHER_SEED = 101
 ITSELF = "the vanilla classifier itself"
@@ -26,7 +27,13 @@ RAW = "the vanilla classifier, pixels not standardised"
 OTHER = "the same network, other seed"
 OTHER_RAW = "the same network, other seed, pixels not standardised"
 TUTORIAL = "CleverHans' tutorial CNN"
-NAMES = (OTHER, OTHER_RAW, TUTORIAL, RAW, ITSELF)
+
+
+def names(vanilla: keras.Model) -> tuple[str, ...]:
+    """The candidates for a classifier; without a scaling of its own there is none to leave out."""
+    if unscaled(vanilla) is vanilla:
+        return OTHER, TUTORIAL, ITSELF
+    return OTHER, OTHER_RAW, TUTORIAL, RAW, ITSELF
 
 
 def surrogate(
@@ -40,7 +47,7 @@ def surrogate(
     """A candidate, trained plainly where it is not the vanilla classifier itself.
 
     Args:
-        name: of `NAMES`. vanilla: the classifier of the first row.
+        name: of `names`. vanilla: the classifier of the first row.
         model: its registered name. dataset: what a candidate is trained on.
         folder: trained candidates are kept here and found again.
         progress: told (stage, done, in all, logs).
@@ -49,7 +56,7 @@ def surrogate(
         return vanilla
     if name == RAW:
         return unscaled(vanilla)
-    path = folder / f"{name.replace(' ', '-')}.keras"
+    path = folder / f"{slug(name)}.keras"
     if not path.exists():
         network = _builders(model)[name](dataset.image_shape, dataset.num_classes)
         settings = natural_settings(model, dataset.name, "quick")

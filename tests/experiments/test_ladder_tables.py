@@ -70,6 +70,10 @@ def test_the_undone_scaling_shows_the_weights_raw_pixels():
     standardised = (x - 0.1307) / 0.3081
     np.testing.assert_allclose(raw(standardised), model(x), rtol=1e-3, atol=1e-4)
     assert np.abs(np.asarray(raw(x)) - model(x)).max() > 0.01
+    plain = surrogates.tutorial_cnn((28, 28, 1), 3)
+    assert surrogates.unscaled(plain) is plain
+    assert surrogates.RAW in surrogates.names(model)
+    assert surrogates.RAW not in surrogates.names(plain)
 
 
 @pytest.fixture
