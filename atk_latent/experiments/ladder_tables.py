@@ -99,6 +99,7 @@ def surrogate_fit(study: Study) -> dict[str, Any]:
         title=f"What the vanilla classifier keeps, by what the images were made on "
         f"({study.scene.data})",
         columns=[Column(name, None, study.size.attacked) for name in ("FGSM", "JSMA", "PGD")],
+        ranked=False,
         notes=[
             "In brackets: the paper's vanilla row. It does not say what its images were made on.",
             *(f"{r['label']}: mean difference {100 * r['difference']:.1f} points." for r in rows),
@@ -237,6 +238,7 @@ def ladder_examples_table(study: Study) -> dict[str, Any]:
         rows,
         title=f"LADDER Tables 8 and 9: {study.scene.data}, LADDER examples of all test images",
         columns=[Column("LADDER", f"ladder:eps={eps:g}", None)],
+        ranked=False,
         notes=[
             (
                 "In brackets: the paper, which calls the set white-box for every row; its numbers "

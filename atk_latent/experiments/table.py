@@ -64,6 +64,7 @@ def write_table(
     notes: Sequence[str],
     seed: int,
     name: str = "result",
+    ranked: bool = True,
 ) -> dict[str, Any]:
     """Ranks the rows, and leaves `NAME.json` and `NAME.md` (`table.md` for `result`).
 
@@ -72,6 +73,7 @@ def write_table(
         columns: in order. rows: each with `label` and `cells`; a cell may be missing.
         notes: lines below the table. seed: of all that was drawn.
         name: of the two files.
+        ranked: whether an average over the columns makes sense; the paper's rule.
 
     Returns:
         The record, a comparison (`reporting/schemas/`).
@@ -85,7 +87,7 @@ def write_table(
         "data": dataset.name,
         "data_fingerprint": dataset.fingerprint(),
         "columns": [asdict(column) for column in columns],
-        "rows": [{**row, "rank": ranks[row["label"]]} for row in rows],
+        "rows": [{**row, "rank": ranks[row["label"]] if ranked else None} for row in rows],
         "notes": list(notes),
         "seed": seed,
         "versions": versions(),
@@ -104,14 +106,15 @@ def markdown(record: Mapping[str, Any]) -> str:
         for column in record["columns"]
     ]
     timed = any(row.get("training") and row.get("epochs") for row in record["rows"])
-    ends = [*(["s/epoch"] if timed else []), "average rank"]
+    ranked = any(row["rank"] is not None for row in record["rows"])
+    ends = [*(["s/epoch"] if timed else []), *(["average rank"] if ranked else [])]
     lines = [f"# {record['title']}", "", f"| method | {' | '.join([*heads, *ends])} |"]
     lines.append("|---|" + "---|" * len([*heads, *ends]))
     for row in record["rows"]:
         by_attack = {made["attack"]: made for made in row["cells"]}
         texts = [_text(by_attack.get(column["label"])) for column in record["columns"]]
         pace = f"{row['training'] / row['epochs']:.1f}" if row.get("training") else ""
-        texts += [*([pace] if timed else []), f"{row['rank']:.2f}"]
+        texts += [*([pace] if timed else []), *([f"{row['rank']:.2f}"] if ranked else [])]
         lines.append(f"| {row['label']} | {' | '.join(texts)} |")
     threats: dict[str, list[str]] = {}
     for made in (c for row in record["rows"] for c in row["cells"] if c["threat"] != "none"):
