@@ -11,6 +11,7 @@ from atk_latent.atomic import atomic_file, write_json
 from atk_latent.data.dataset import Dataset
 from atk_latent.evaluation.ranking import average_ranks
 from atk_latent.evaluation.result import Accuracy, AttackResult, provenance, versions
+from atk_latent.reporting.tables import slug
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,8 @@ def write_table(
 ) -> dict[str, Any]:
     """Ranks the rows, and leaves `NAME.json` and `NAME.md` (`table.md` for `result`).
 
+    The cards of the rows' runs, in words, are copied into `cards/`.
+
     Args:
         folder: where. title: heads the table. dataset: what it was measured on.
         columns: in order. rows: each with `label` and `cells`; a cell may be missing.
@@ -93,10 +96,20 @@ def write_table(
         "versions": versions(),
     }
     folder.mkdir(parents=True, exist_ok=True)
+    for row in rows:
+        _copy_card(row, folder / "cards")
     write_json(folder / f"{name}.json", record)
     with atomic_file(folder / f"{'table' if name == 'result' else name}.md") as part:
         part.write_text(markdown(record), encoding="utf-8")
     return record
+
+
+def _copy_card(row: Mapping[str, Any], folder: Path) -> None:
+    card = Path(row["run"], "card.md") if row.get("run") else None
+    if card and card.exists():
+        folder.mkdir(exist_ok=True)
+        with atomic_file(folder / f"{slug(card.parent.name)}.md") as part:
+            part.write_text(card.read_text(encoding="utf-8"), encoding="utf-8")
 
 
 def markdown(record: Mapping[str, Any]) -> str:

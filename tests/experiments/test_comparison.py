@@ -66,6 +66,12 @@ def test_the_table_says_what_the_record_says(made):
     assert "- FGSM: white-box, Linf." in text and "- A note." in text
 
 
+def test_the_cards_of_the_runs_lie_beside_the_table(made):
+    folder, _ = made
+    assert {path.name for path in (folder / "cards").iterdir()} == {"short.md", "long.md"}
+    assert "natural" in (folder / "cards" / "long.md").read_text()
+
+
 def test_the_same_call_finds_everything_again(made, dataset, monkeypatch):
     folder, record = made
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.keras")}
