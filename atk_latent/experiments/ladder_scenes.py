@@ -47,7 +47,7 @@ QUICK = Size(
     trades={"eps": "0.3", "epochs": 2, "decay_epochs": (1,)},
     gan="quick",
     attacked=1000,
-    slow=256,
+    slow=128,
     cw="steps=100,search_steps=4",
     song="steps=60",
 )
