@@ -286,16 +286,21 @@ class Bench:
 
     Args:
         scene, dataset: on what. store: folder of attacked chunks. seed: of the attacks.
+        loaded: classifiers by their run, each loaded once.
     """
 
     scene: Scene
     dataset: Dataset
     store: Path
     seed: int
+    loaded: dict[Path, Any] = dataclasses.field(default_factory=dict)
 
     def model(self, row: Contender) -> Any:
         """The bare classifier of a row."""
-        return load_classifier(row.place, self.dataset.image_shape, self.dataset.num_classes)
+        if row.place not in self.loaded:
+            shape, classes = self.dataset.image_shape, self.dataset.num_classes
+            self.loaded[row.place] = load_classifier(row.place, shape, classes)
+        return self.loaded[row.place]
 
     def cell(
         self,

@@ -74,13 +74,9 @@ def train_gan(
     )
     training = SongGANTraining(gan, settings, scale=scale, seed=request.seed)
     run.open()
+    images, labels, checkpoint = dataset.x_train, dataset.y_train, run.checkpoint / "gan"
     logs = fit_gan(
-        training,
-        dataset.x_train,
-        dataset.y_train,
-        seed=request.seed,
-        checkpoint=run.checkpoint / "gan",
-        progress=progress,
+        training, images, labels, seed=request.seed, checkpoint=checkpoint, progress=progress
     )
     for name, model in gan._asdict().items():
         run.save_model(model, f"helpers/{name}.keras")
