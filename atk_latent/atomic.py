@@ -11,6 +11,7 @@ import contextlib
 import json
 import math
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from atk_latent.errors import InputError
+
+_NUMBERS = re.compile(r"\[\n([-+.\deE,\s]+)\]")  # in JSON text: no string holds a line end
 
 
 def check_parent(path: str | Path, name: str = "--out") -> Path:
@@ -161,8 +164,12 @@ def json_safe(value: Any) -> Any:
 
 
 def json_text(value: Any, *, indent: int | None = 2) -> str:
-    """`value` as JSON text, through `json_safe`, keys in the order given."""
-    return json.dumps(json_safe(value), indent=indent, allow_nan=False, ensure_ascii=False)
+    """`value` as JSON text, through `json_safe`, keys in the order given.
+
+    A list of numbers stands on one line.
+    """
+    text = json.dumps(json_safe(value), indent=indent, allow_nan=False, ensure_ascii=False)
+    return _NUMBERS.sub(lambda found: "[" + " ".join(found[1].split()) + "]", text)
 
 
 def write_json(path: str | Path, value: Any) -> None:

@@ -88,6 +88,14 @@ def test_json_text_takes_numpy_paths_and_nan():
     }
 
 
+def test_json_text_keeps_numbers_on_one_line_and_strings_as_they_are():
+    value = {"a": [1, -2.5e-7], "b": [[1, 2], []], "c": ["[\n1\n]", None], "d": [True, 3]}
+    text = atomic.json_text(value)
+    assert json.loads(text) == value
+    assert '"a": [1, -2.5e-07]' in text
+    assert "    [1, 2],\n" in text
+
+
 def test_write_json_of_something_without_a_json_form_writes_nothing(tmp_path):
     with pytest.raises(TypeError, match="object"):
         atomic.write_json(tmp_path / "a.json", {"a": object()})

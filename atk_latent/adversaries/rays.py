@@ -25,6 +25,7 @@ from atk_latent.adversaries.settings import preset, read_settings
 from atk_latent.atomic import atomic_file, check_parent, write_json
 from atk_latent.config import check_range
 from atk_latent.errors import InputError
+from atk_latent.models.fingerprint import fingerprint
 
 SEGMENT = 100  # queries between two looks at which images are finished
 
@@ -216,12 +217,12 @@ class RayS(Adversary):
         self, classifier: Classifier, x: np.ndarray, y: np.ndarray, size: int
     ) -> dict[str, Any]:
         """What a kept state belongs to."""
-        weights = classifier.get_weights() if isinstance(classifier, keras.Layer) else []
-        digest = hashlib.sha256()
-        for array in (x, y, *weights):
+        known = fingerprint(classifier) if isinstance(classifier, keras.Layer) else ""
+        digest = hashlib.sha256(known.encode())
+        for array in (x, y):
             digest.update(str(array.shape).encode() + np.ascontiguousarray(array).tobytes())
         settings = json.loads(json.dumps(dataclasses.asdict(self.settings)))
-        return {"settings": settings, "batch_size": size, "data_and_weights": digest.hexdigest()}
+        return {"settings": settings, "batch_size": size, "data_and_model": digest.hexdigest()}
 
     def _within(self, distance: tf.Tensor) -> tf.Tensor:
         eps = self.settings.eps
@@ -307,15 +308,15 @@ class RayS(Adversary):
 class _Keeper:
     """The states of batches in a folder, each file whole or absent; without a folder nowhere."""
 
-    def __init__(self, folder: str | Path | None, fingerprint: dict[str, Any]) -> None:
+    def __init__(self, folder: str | Path | None, belongs_to: dict[str, Any]) -> None:
         self.folder = None if folder is None else check_parent(folder, "folder")
         if self.folder is None:
             return
         self.folder.mkdir(exist_ok=True)
         card = self.folder / "search.json"
         if not card.exists():
-            write_json(card, fingerprint)
-        elif json.loads(card.read_text(encoding="utf-8")) != fingerprint:
+            write_json(card, belongs_to)
+        elif json.loads(card.read_text(encoding="utf-8")) != belongs_to:
             raise InputError(
                 f"folder {self.folder} holds a search with other settings, images, labels or "
                 "weights. Choose another folder or remove it."

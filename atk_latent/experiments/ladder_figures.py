@@ -180,7 +180,7 @@ def effect_of_eps(study: Study) -> dict[str, Any]:
         attacked.append(float(np.mean(right(model, song, classes))))
     level = {"clean images, vanilla": float(np.mean(right(study.vanilla, x, y)))}
     before = float(np.mean(right(study.vanilla, song, classes)))
-    lowest = f"Song's images, vanilla: {100 * before:.1f}%"
+    title = f"Figure 9: Song's images are made on vanilla, which keeps {100 * before:.1f}%"
     _save(
         study,
         "figure-9",
@@ -190,7 +190,7 @@ def effect_of_eps(study: Study) -> dict[str, Any]:
             path,
             labels=("eps of the examples trained on", "accuracy, %"),
             level=level,
-            title=f"Figure 9: LADDER by the strength of its examples. {lowest}",
+            title=title,
         ),
     )
     return {

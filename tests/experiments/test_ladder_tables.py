@@ -81,7 +81,7 @@ def small(monkeypatch, tmp_path):
     """The study on digits, with budgets of seconds."""
     size = dataclasses.replace(
         QUICK,
-        defence={"examples_per_class": 4, "epochs": 1, "generator_epochs": 1, "batch_size": 20},
+        defence={"examples_per_class": 4, "epochs": 1, "batch_size": 20},
         trades={"eps": "0.1", "epochs": 1, "steps": 1, "decay_epochs": None},
         gan_settings={"steps": 2, "batch_size": 10},
         attacked=20,
@@ -106,7 +106,7 @@ def small(monkeypatch, tmp_path):
 def test_the_whole_study_leaves_every_table_and_figure_and_finds_them_again(small, monkeypatch):
     scene, folder = small
     record = ladder_tables.run(scene, "quick", folder)
-    tables = ("surrogates", "transfer", "trades", "ladder-examples", "white-box")
+    tables = ("surrogates", "transfer", "trades", "ladder-examples", "white-box", "vanilla-sets")
     for name in tables:
         assert json.loads((folder / f"{name}.json").read_text())["rows"]
         assert (folder / f"{name}.md").read_text().startswith("# ")
@@ -117,6 +117,12 @@ def test_the_whole_study_leaves_every_table_and_figure_and_finds_them_again(smal
         "clean", "FGSM", "PGD", "CW", "Song", "AutoAttack", "AutoAttack 8/255"
     ]  # fmt: skip
     assert rows["LADDER"]["cells"][0]["published"]["value"] == pytest.approx(0.9912)
+    rows = {row["label"]: row for row in record["vanilla-sets"]["rows"]}
+    assert [c["threat"] for c in rows["Vanilla"]["cells"]] == ["white-box"] * 5
+    assert [(c["attack"], c["threat"]) for c in rows["PGD adv."]["cells"]] == [
+        (name, "transfer from the vanilla classifier") for name in ("FGSM", "JSMA", "CW", "Song")
+    ]
+    assert rows["PGD adv."]["cells"][0]["published"]["value"] == pytest.approx(0.81)
     nothing = lambda *_, **__: pytest.fail("made again")  # noqa: E731
     monkeypatch.setattr("atk_latent.evaluation.runner._attacked", nothing)
     monkeypatch.setattr("atk_latent.methods.base.Method.harden", nothing)
