@@ -89,6 +89,13 @@ def small(monkeypatch, tmp_path):
         cw="steps=5,search_steps=1",
         song="steps=2",
     )
+    full = Cast.settings
+
+    def brief(cast, label):
+        method, settings = full(cast, label)
+        return method, {**settings, **({"generator_epochs": 1} if "ladder" in method else {})}
+
+    monkeypatch.setattr(Cast, "settings", brief)
     scene = dataclasses.replace(MNIST, data="digits", eps=(5.0,), search=(5.0, 10.0), counts=(20,))
     monkeypatch.setitem(ladder_tables.SIZES, "quick", size)
     for name in ("printed", "_white_box_rows"):
