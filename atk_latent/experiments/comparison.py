@@ -26,12 +26,14 @@ class Row:
         method: registered name.
         settings: on top of the preset.
         preset: of the method.
+        start: label of an earlier row whose classifier is trained on; None starts anew.
     """
 
     label: str
     method: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     preset: str = "paper"
+    start: str | None = None
 
 
 @dataclass(frozen=True)
@@ -115,9 +117,11 @@ def _hardened(
     seed: int,
     progress: Progress | None,
 ) -> dict[str, Any]:
-    settings = {**comparison.budget, **row.settings}
+    settings, model = {**comparison.budget, **row.settings}, comparison.model
+    if row.start is not None:
+        model = str(folder / "runs" / row.start / "model.keras")
     request = Request(
-        row.method, comparison.data, row.preset, comparison.model, settings, comparison.limit, seed
+        row.method, comparison.data, row.preset, model, settings, comparison.limit, seed
     )
     try:
         return harden(request, dataset, folder / "runs" / row.label, resume=True, progress=progress)

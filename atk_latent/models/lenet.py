@@ -8,6 +8,7 @@ from keras import layers
 from atk_latent.models import initialising as init
 
 MNIST_MEAN, MNIST_STD = 0.1307, 0.3081  # of the training images, in [0, 1] pixels
+COLOUR_MEAN, COLOUR_STD = 0.47, 0.25  # of CIFAR-10's, over all channels
 
 
 def lenet(
@@ -21,7 +22,8 @@ def lenet(
 
     Two valid 5x5 convolutions (20 and 50 filters), each with a 2x2 max-pool and a ReLU, a
     Dense layer of 500 named `fc1`, its ReLU named `latent`, and a Dense layer `logits`. The
-    model scales its own input to (x - 0.1307) / 0.3081 and uses only layers of Keras.
+    model scales its own input to (x - 0.1307) / 0.3081, images of several channels to
+    (x - 0.47) / 0.25, and uses only layers of Keras.
 
     Args:
         input_shape: (height, width, channels), at least 16x16.
@@ -48,7 +50,9 @@ def lenet(
     rows, columns = (((side - 4) // 2 - 4) // 2 for side in (height, width))
     flat = 50 * rows * columns
     inputs = keras.Input((height, width, channels), name="image")
-    x = layers.Rescaling(1 / MNIST_STD, -MNIST_MEAN / MNIST_STD, name="scale")(inputs)
+    # Colour images are far from MNIST's mean; not centred, training swings between classes.
+    mean, std = (MNIST_MEAN, MNIST_STD) if channels == 1 else (COLOUR_MEAN, COLOUR_STD)
+    x = layers.Rescaling(1 / std, -mean / std, name="scale")(inputs)
     x = init.conv(20, 5, channels * 25, seeds, name="conv1")(x)
     x = layers.MaxPooling2D(name="pool1")(x)
     x = init.activation(activation, "relu1")(x)

@@ -9,6 +9,7 @@ from atk_latent.data.dataset import Dataset
 from atk_latent.errors import InputError
 from atk_latent.experiments import baselines, table
 from atk_latent.experiments.comparison import Column, Comparison, Row, run_comparison
+from atk_latent.models.loading import load_classifier
 from atk_latent.registry import METHODS
 
 PLAN = Comparison(
@@ -53,6 +54,18 @@ def test_every_row_has_every_column_a_rank_and_a_time(made):
     short, long = record["rows"]
     assert long["cells"][0]["accuracy"] > short["cells"][0]["accuracy"]
     assert long["rank"] < short["rank"]
+
+
+def test_a_row_starts_from_the_classifier_of_another(dataset, tmp_path):
+    still = {"epochs": 1, "learning_rate": 1e-12}
+    rows = (PLAN.rows[0], Row("tuned", "natural", still, "paper", "short"))
+    plan = Comparison("", "digits", rows, PLAN.columns, PLAN.budget, limit=120)
+    record = run_comparison(plan, dataset, tmp_path)
+    first, second = (
+        load_classifier(tmp_path / "runs" / row["label"]).get_weights() for row in record["rows"]
+    )
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
 
 
 def test_the_table_says_what_the_record_says(made):

@@ -112,6 +112,13 @@ def test_lenet_starts_uniform_within_pytorch_bounds():
             assert np.abs(weight).max() > 0.7 * limit
 
 
+@pytest.mark.parametrize(("channels", "mean", "std"), [(1, 0.1307, 0.3081), (3, 0.47, 0.25)])
+def test_lenet_centres_grey_and_colour_images(channels, mean, std):
+    scale = lenet((16, 16, channels), 2).get_layer("scale")
+    x = np.array([0, mean, 1], np.float32)
+    np.testing.assert_allclose(scale(x), (x - mean) / std, atol=1e-6)
+
+
 def by_hand(model, image):
     """LeNet as the paper orders it: convolution, ReLU, then pool."""
     x = (image - 0.1307) / 0.3081
