@@ -86,7 +86,7 @@ def train_gan(
         **base_card(request, dataset, run, settings, metrics),
         "seconds": round(time.monotonic() - started, 1),
         "peak_memory_mb": round(peak_memory_mb(), 1),
-        "resumed": resume,
+        "resumed": run.resumed,
     }
     run.save_card(card)
     shutil.rmtree(run.checkpoint, ignore_errors=True)

@@ -24,7 +24,7 @@ from atk_latent.experiments.crafted import crafted_set
 from atk_latent.methods.augment import AugmentSettings
 from atk_latent.methods.base import Method, clean_accuracy
 from atk_latent.methods.fitting import Progress
-from atk_latent.methods.ladder import rows_per_class
+from atk_latent.methods.ladder import GENERATOR_STATES, rows_per_class
 from atk_latent.methods.natural import Natural, natural_settings
 from atk_latent.models.latent import require_logits
 from atk_latent.models.loading import load_classifier
@@ -70,7 +70,7 @@ def _is_path(model: str) -> bool:
 
 
 class Run:
-    """A run folder while it is being made.
+    """A run folder while it is being made; `resumed` says whether a stopped run left states in it.
 
     Args:
         folder: the folder. request: what is asked for.
@@ -84,6 +84,8 @@ class Run:
         self.folder, self.request = folder, request
         self.helpers, self.checkpoint = folder / "helpers", folder / "checkpoint"
         self._check(resume)
+        states = (self.checkpoint, self.helpers / GENERATOR_STATES)
+        self.resumed = any(place.exists() for place in states)
 
     def _check(self, resume: bool) -> None:
         ancestor = self.folder.absolute()
@@ -262,11 +264,11 @@ def harden(
         "seconds": round(time.monotonic() - started, 1),
         "training_seconds": trained,
         "peak_memory_mb": round(peak_memory_mb(), 1),
-        "resumed": resume,
+        "resumed": run.resumed,
     }
     run.save_card(card)
     shutil.rmtree(run.checkpoint, ignore_errors=True)
-    shutil.rmtree(run.helpers / "checkpoint-generator", ignore_errors=True)
+    shutil.rmtree(run.helpers / GENERATOR_STATES, ignore_errors=True)
     if progress:
         progress("measuring", 1, 1, {})
     return json.loads((folder / "card.json").read_text())
