@@ -10,7 +10,8 @@ from typing import Any
 from atk_latent.data.dataset import Dataset
 from atk_latent.errors import InputError
 from atk_latent.evaluation.runner import clean_accuracy, evaluate
-from atk_latent.experiments.hardening import Request, harden
+from atk_latent.experiments.hardening import Request, Run, harden
+from atk_latent.experiments.ladder_runs import HELPERS
 from atk_latent.experiments.table import Column, cell, write_table
 from atk_latent.models.loading import load_classifier
 
@@ -27,6 +28,8 @@ class Row:
         settings: on top of the preset.
         preset: of the method.
         start: label of an earlier row whose classifier is trained on; None starts anew.
+        helpers: label of an earlier row with the same start whose boundaries and generator
+            serve this one, too.
     """
 
     label: str
@@ -34,6 +37,7 @@ class Row:
     settings: Mapping[str, Any] = field(default_factory=dict)
     preset: str = "paper"
     start: str | None = None
+    helpers: str | None = None
 
 
 @dataclass(frozen=True)
@@ -123,8 +127,12 @@ def _hardened(
     request = Request(
         row.method, comparison.data, row.preset, model, settings, comparison.limit, seed
     )
+    place = folder / "runs" / row.label
     try:
-        return harden(request, dataset, folder / "runs" / row.label, resume=True, progress=progress)
+        if row.helpers is not None and not place.exists():
+            run = Run(place, request, resume=True)
+            run.adopt(folder / "runs" / row.helpers / "helpers", HELPERS)
+        return harden(request, dataset, place, resume=True, progress=progress)
     except InputError as error:
         raise InputError(f"row '{row.label}': {error}") from None
 

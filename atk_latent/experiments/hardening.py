@@ -11,6 +11,7 @@ import resource
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,13 @@ class Run:
         """Makes the folder and notes the request."""
         self.helpers.mkdir(parents=True, exist_ok=True)
         write_json(self.folder / "request.json", self._as_json())
+
+    def adopt(self, helpers: Path, names: Sequence[str]) -> None:
+        """Opens the run and takes over files from another run's helpers, so none is trained."""
+        self.open()
+        for name in names:
+            with atomic_file(self.helpers / name) as part:
+                shutil.copyfile(helpers / name, part)
 
     def save_model(self, model: keras.Model, name: str) -> None:
         """Saves a bare model, whole or not at all."""

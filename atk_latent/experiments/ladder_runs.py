@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from atk_latent.atomic import atomic_file
 from atk_latent.data.dataset import Dataset
 from atk_latent.errors import InputError
 from atk_latent.experiments.gan_training import train_gan
@@ -92,11 +90,7 @@ class Cast:
         known = self.folder / "LADDER" / "helpers"
         shared = HELPERS if request.method != "ladder-gan" else HELPERS[:1]
         if "ladder" in request.method and (known.parent / "card.json").exists():
-            run = Run(place, request, resume=True)
-            run.open()
-            for name in shared:
-                with atomic_file(run.helpers / name) as part:
-                    shutil.copyfile(known / name, part)
+            Run(place, request, resume=True).adopt(known, shared)
         # Each run measures itself on some test images; the tables come from all of them.
         some = self.dataset.subset(None, min(2000, len(self.dataset.x_test)), self.seed)
         harden(request, some, place, resume=True, progress=self.progress)

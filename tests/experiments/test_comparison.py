@@ -7,8 +7,9 @@ import pytest
 
 from atk_latent.data.dataset import Dataset
 from atk_latent.errors import InputError
-from atk_latent.experiments import baselines, table
+from atk_latent.experiments import baselines, comparison, table
 from atk_latent.experiments.comparison import Column, Comparison, Row, run_comparison
+from atk_latent.experiments.ladder_runs import HELPERS
 from atk_latent.models.loading import load_classifier
 from atk_latent.registry import METHODS
 
@@ -66,6 +67,24 @@ def test_a_row_starts_from_the_classifier_of_another(dataset, tmp_path):
     )
     for a, b in zip(first, second, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_a_row_takes_over_the_helpers_of_another(dataset, tmp_path, monkeypatch):
+    for name in HELPERS:
+        known = tmp_path / "runs" / "first" / "helpers" / name
+        known.parent.mkdir(parents=True, exist_ok=True)
+        known.write_text(f"made for {name}")
+    found = {}
+
+    def look(request, dataset, place, **_):
+        found.update({path.name: path.read_text() for path in (place / "helpers").iterdir()})
+        raise InputError("seen")
+
+    monkeypatch.setattr(comparison, "harden", look)
+    plan = Comparison("", "digits", (Row("second", "ladder", helpers="first"),), PLAN.columns)
+    with pytest.raises(InputError, match="row 'second': seen"):
+        run_comparison(plan, dataset, tmp_path)
+    assert found == {name: f"made for {name}" for name in HELPERS}
 
 
 def test_the_table_says_what_the_record_says(made):
