@@ -9,6 +9,8 @@ from typing import Any
 
 from atk_latent.data.loading import load_dataset
 from atk_latent.experiments.comparison import Comparison, Progress, Row, run_comparison
+from atk_latent.experiments.gan_training import METHOD, train_gan
+from atk_latent.experiments.hardening import Request
 from atk_latent.experiments.table import Column
 
 
@@ -24,7 +26,8 @@ class Scene:
         test: test images that the cheap attacks see; AutoAttack sees 500.
         rate: settings of the optimizer in the quick preset, for all that do not fine-tune;
             none leaves each method its own.
-        ladder: settings of the two rows with LADDER, in the quick preset.
+        ladder: settings of the two rows with LADDER, in the quick preset. gan: those of the
+            GAN that draws Song et al.'s images, in the quick preset.
     """
 
     data: str
@@ -36,6 +39,7 @@ class Scene:
     test: int
     rate: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     ladder: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    gan: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 MNIST = Scene("mnist", "lenet", "0.3", "0.2", limit=6_000, epochs=8, test=1_000)
@@ -51,8 +55,9 @@ CIFAR10 = Scene(
     test=1_000,
     rate=LENET_RATE,
     ladder={"generator": "svhn"},  # Table 11's: Table 13's takes five times as long
+    gan={"architecture": "mnist", "steps": 1000},  # a quarter as wide as CIFAR-10's
 )
-ATTACKERS = ("fgsm", "jsma", "pgd", "cw-l2")  # whose examples a fixed set is made of
+ATTACKERS = ("fgsm", "jsma", "pgd", "cw-l2", "song")  # whose examples a fixed set is made of
 
 
 def columns(scene: Scene) -> tuple[Column, ...]:
@@ -67,8 +72,13 @@ def columns(scene: Scene) -> tuple[Column, ...]:
     )
 
 
-def rows(scene: Scene, preset: str) -> tuple[Row, ...]:
-    """Every method; those that train in a ball share its radius, all share the epochs."""
+def rows(scene: Scene, preset: str, gan: Path) -> tuple[Row, ...]:
+    """Every method; those that train in a ball share its radius, all share the epochs.
+
+    Args:
+        scene: what they run on. preset: "quick" or "paper".
+        gan: the run folder of the GAN for Song et al.'s examples.
+    """
     ball = {"eps": scene.eps}
     passes: dict[str, Any] = {"epochs": scene.epochs, "decay_epochs": (scene.epochs * 3 // 4,)}
     budget: dict[str, Any] = {**passes, **scene.rate} if preset == "quick" else {}
@@ -97,7 +107,7 @@ def rows(scene: Scene, preset: str) -> tuple[Row, ...]:
             Row(
                 f"{name} adv.",
                 "augment",
-                {"attack": _maker(name, scene)},
+                {"attack": _maker(name, scene, preset, gan)},
                 preset,
                 "Natural",
             )
@@ -108,7 +118,9 @@ def rows(scene: Scene, preset: str) -> tuple[Row, ...]:
     )
 
 
-def _maker(name: str, scene: Scene) -> str:
+def _maker(name: str, scene: Scene, preset: str, gan: Path) -> str:
+    if name == "song":
+        return f"song:gan={gan}" + (",steps=60" if preset == "quick" else "")
     return f"{name}:eps={scene.eps}" if name in ("fgsm", "pgd") else name
 
 
@@ -120,12 +132,16 @@ def compare(
     if preset == "quick":
         scene, limit = dataclasses.replace(scene, eps=scene.quick_eps), scene.limit
     dataset = load_dataset(scene.data, limit_train=limit, seed=seed)
+    gan = folder / "runs" / "song-gan"
+    more = dict(scene.gan) if preset == "quick" else {}
+    asked = Request(METHOD, scene.data, preset, None, more, limit, seed)
+    train_gan(asked, dataset, gan, resume=True, progress=progress)
     what = f"{len(dataset.x_train):,} training images"
     what += f", {scene.epochs} passes" if preset == "quick" else ", each paper's own recipe"
     comparison = Comparison(
         title=f"Defences on {scene.data} ({scene.model}, Linf {scene.eps}, {what})",
         data=scene.data,
-        rows=rows(scene, preset),
+        rows=rows(scene, preset, gan),
         columns=columns(scene),
         model=scene.model,
         limit=limit,

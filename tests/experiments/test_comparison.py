@@ -1,6 +1,7 @@
 """A comparison hardens, attacks, ranks and goes on where it was stopped."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -124,7 +125,7 @@ def test_a_row_that_cannot_be_is_named(dataset, tmp_path):
 @pytest.mark.parametrize("scene", [baselines.MNIST, baselines.CIFAR10], ids=lambda s: s.data)
 @pytest.mark.parametrize("preset", ["quick", "paper"])
 def test_every_row_of_the_baselines_can_be_set(scene, preset):
-    rows = baselines.rows(scene, preset)
+    rows = baselines.rows(scene, preset, Path("gan"))
     assert len({row.label for row in rows}) == len(rows)
     ablations = {"ladder-cavrandom", "ladder-random", "ladder-gan"}
     assert {row.method for row in rows} == set(METHODS) - ablations
@@ -133,6 +134,22 @@ def test_every_row_of_the_baselines_can_be_set(scene, preset):
         settings = kind.settings_for(scene.model, scene.data, row.preset, dict(row.settings))
         if preset == "quick" and kind.starts_from == "scratch" and row.method != "lat":
             assert settings.epochs == scene.epochs, row.label
+
+
+def test_song_examples_come_from_the_gan_that_the_baselines_train(dataset, tmp_path, monkeypatch):
+    trained, plans = {}, []
+
+    def train(request, data, folder, **_):
+        trained[folder] = (request, len(data.x_train))
+
+    monkeypatch.setattr(baselines, "load_dataset", lambda *_, **__: dataset)
+    monkeypatch.setattr(baselines, "train_gan", train)
+    monkeypatch.setattr(baselines, "run_comparison", lambda plan, *_, **__: plans.append(plan))
+    baselines.cifar10("quick", tmp_path)
+    ((gan, (request, images)),) = trained.items()
+    assert images == len(dataset.x_train) and request.overrides == baselines.CIFAR10.gan
+    (song,) = (row for row in plans[0].rows if row.label == "song adv.")
+    assert song.settings == {"attack": f"song:gan={gan},steps=60"}
 
 
 def test_markdown_marks_what_has_no_time():
