@@ -111,7 +111,11 @@ def _captions(eps: Sequence[float], seen: Sequence[int]) -> list[str]:
 
 
 def near_boundary(study: Study, ladder: LADDER, count: int = 4) -> None:
-    """Figure 7: the images on both sides of where the vanilla classifier changes its mind."""
+    """Figure 7: the images on both sides of where the vanilla classifier changes its mind.
+
+    First those that end in the target class; with a poor generator there may be few or none,
+    and any that change class, or do not, fill the rows.
+    """
     x, y = study.first(200)
     rng = np.random.default_rng(7)
     target = (y + rng.integers(1, study.dataset.num_classes, len(y))) % study.dataset.num_classes
@@ -120,7 +124,8 @@ def near_boundary(study: Study, ladder: LADDER, count: int = 4) -> None:
     crossing = np.argmax(seen != y[:, None], axis=1)
     ends = (seen == target[:, None]).any(axis=1) & (crossing >= 3) & (seen[:, 0] == y)
     rows, captions, marked, names = [], [], [], []
-    for i in np.flatnonzero(ends)[:count]:
+    best = 2 * ends + (seen != y[:, None]).any(axis=1)
+    for i in np.argsort(-best, kind="stable")[:count]:
         span = slice(max(0, crossing[i] - 5), crossing[i] + 4)
         rows.append([x[i], *images[i, span]])
         captions.append(
