@@ -131,7 +131,8 @@ def test_every_row_of_the_baselines_can_be_set(scene, preset):
     assert {row.method for row in rows} == set(METHODS) - ablations
     for row in rows:
         kind = METHODS[row.method]
-        settings = kind.settings_for(scene.model, scene.data, row.preset, dict(row.settings))
+        model = scene.model if preset == "quick" else scene.paper_model
+        settings = kind.settings_for(model, scene.data, row.preset, dict(row.settings))
         if preset == "quick" and kind.starts_from == "scratch" and row.method != "lat":
             assert settings.epochs == scene.epochs, row.label
 
@@ -150,6 +151,17 @@ def test_song_examples_come_from_the_gan_that_the_baselines_train(dataset, tmp_p
     assert images == len(dataset.x_train) and request.overrides == baselines.CIFAR10.gan
     (song,) = (row for row in plans[0].rows if row.label == "song adv.")
     assert song.settings == {"attack": f"song:gan={gan},steps=60"}
+    assert plans[0].model == "lenet" and plans[0].limit == baselines.CIFAR10.limit
+
+
+def test_the_papers_recipes_train_the_papers_network(dataset, tmp_path, monkeypatch):
+    plans = []
+    monkeypatch.setattr(baselines, "load_dataset", lambda *_, **__: dataset)
+    monkeypatch.setattr(baselines, "train_gan", lambda *_, **__: None)
+    monkeypatch.setattr(baselines, "run_comparison", lambda plan, *_, **__: plans.append(plan))
+    baselines.cifar10("paper", tmp_path)
+    assert plans[0].model == "cifarnet" and plans[0].limit is None
+    assert "cifarnet" in plans[0].title and "own recipe" in plans[0].title
 
 
 def test_markdown_marks_what_has_no_time():
