@@ -27,3 +27,14 @@ def pytest_collection_modifyitems(config, items):
 def _no_data_folder(monkeypatch):
     """No test may depend on the user's own data folder."""
     monkeypatch.delenv("ATKL_DATA_DIR", raising=False)
+
+
+@pytest.fixture
+def untimed():
+    """Logs of epochs without their seconds, which differ from run to run."""
+
+    def strip(logs):
+        assert all(epoch["seconds"] >= 0 for epoch in logs)
+        return [{k: v for k, v in epoch.items() if k != "seconds"} for epoch in logs]
+
+    return strip

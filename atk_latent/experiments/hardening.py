@@ -282,15 +282,13 @@ def harden(
     return json.loads((folder / "card.json").read_text())
 
 
-def _train(method: Method, dataset: Dataset, run: Run, progress: Progress | None) -> float | None:
-    """Trains and saves the classifier; the seconds it took, None for part of a training."""
-    states, begun = run.checkpoint / "classifier", time.monotonic()
-    whole = not states.exists()
+def _train(method: Method, dataset: Dataset, run: Run, progress: Progress | None) -> float:
+    """Trains and saves the classifier; the seconds of its epochs, those of a stopped run too."""
+    states = run.checkpoint / "classifier"
     logs = method.harden(dataset.x_train, dataset.y_train, folder=states, progress=progress)
-    seconds = round(time.monotonic() - begun, 1) if whole else None
     run.save_model(method.classifier, "model.keras")
     run.save_history(logs)
-    return seconds
+    return round(sum(epoch["seconds"] for epoch in logs), 1)
 
 
 def base_card(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -155,7 +156,7 @@ class Checkpoint(keras.callbacks.Callback):
     One folder an epoch, ``epoch-0007/``, moved into place in one step once complete, and
     only then is the older one removed: a kill at any moment leaves a good state. It holds
     every variable of the model (weights, batch statistics, random state) and of its
-    optimizers, bit for bit, and the logs so far.
+    optimizers, bit for bit, and the logs so far, to which it adds the `seconds` of each epoch.
 
     Args:
         folder: where the states live; made when needed. None keeps nothing on disk.
@@ -166,6 +167,7 @@ class Checkpoint(keras.callbacks.Callback):
         super().__init__()
         self.folder, self.best = folder, best
         self.logs: list[dict[str, float]] = []
+        self.begun = 0.0
 
     def variables(self) -> dict[str, Any]:
         """Everything that is saved: the model's variables, its optimizers', the best so far."""
@@ -197,17 +199,23 @@ class Checkpoint(keras.callbacks.Callback):
         self.logs = json.loads((states[-1] / "logs.json").read_text())
         return len(self.logs)
 
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Looks at the clock."""
+        self.begun = time.monotonic()
+
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Saves the state of the epoch that ended."""
-        self.logs.append({name: float(value) for name, value in (logs or {}).items()})
+        seconds = round(time.monotonic() - self.begun, 3)
+        values = {name: float(value) for name, value in (logs or {}).items()}
+        self.logs.append({**values, "seconds": seconds})
         if self.folder is None:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         new, part = self.folder / f"epoch-{epoch + 1:06d}", self.folder / "part"
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir()
-        values: dict[str, Any] = {name: np.asarray(v) for name, v in self.variables().items()}
-        np.savez(part / "variables.npz", **values)
+        state: dict[str, Any] = {name: np.asarray(v) for name, v in self.variables().items()}
+        np.savez(part / "variables.npz", **state)
         (part / "logs.json").write_text(json.dumps(self.logs))
         os.replace(part, new)
         for old in self.folder.glob("epoch-*"):
@@ -338,7 +346,7 @@ def run_fit(
         validation_data: as in Keras.
 
     Returns:
-        The logs of every epoch, those before a resumed start included.
+        The logs of every epoch, those before a resumed start included, with its `seconds`.
     """
     keeper = Checkpoint(checkpoint, best)
     start = keeper.restore(model)

@@ -1,3 +1,4 @@
+import csv
 import json
 import os
 import signal
@@ -118,6 +119,17 @@ def test_the_history_has_a_line_an_epoch(run):
     assert "adversarial_accuracy" in lines[0]
 
 
+def test_the_card_counts_the_seconds_of_every_epoch(run):
+    assert_seconds_of_epochs(*run)
+
+
+def assert_seconds_of_epochs(folder, card):
+    with (folder / "history.csv").open(newline="") as file:
+        epochs = [float(row["seconds"]) for row in csv.DictReader(file)]
+    assert len(epochs) == 2 and min(epochs) > 0
+    assert card["training_seconds"] == pytest.approx(sum(epochs), abs=0.1)
+
+
 def test_a_finished_run_is_not_done_again(run, digits):
     folder, card = run
     with pytest.raises(InputError, match="--resume"):
@@ -161,6 +173,7 @@ def test_a_run_stopped_anywhere_ends_as_an_undisturbed_one(run, digits, tmp_path
     assert not list(folder.glob("**/.*tmp*"))
     card = harden(request(), digits, folder, resume=True)
     assert card["resumed"] and not run[1]["resumed"]
+    assert_seconds_of_epochs(folder, card)
     for name in ("clean_accuracy", "vanilla_clean_accuracy"):
         assert card[name] == run[1][name]
     ours, theirs = (
