@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from atk_latent.atomic import atomic_file
 from atk_latent.data.dataset import Dataset
 from atk_latent.errors import InputError
 from atk_latent.evaluation.runner import clean_accuracy, evaluate
@@ -14,6 +15,8 @@ from atk_latent.experiments.hardening import Request, Run, harden
 from atk_latent.experiments.ladder_runs import HELPERS
 from atk_latent.experiments.table import Column, cell, write_table
 from atk_latent.models.loading import load_classifier
+from atk_latent.reporting.plots import trade_offs
+from atk_latent.reporting.results import read_results
 
 Progress = Callable[[str, int, int, dict[str, float]], None]
 
@@ -74,6 +77,8 @@ def run_comparison(
 ) -> dict[str, Any]:
     """Hardens by every row, attacks with every column, and leaves `result.json` and `table.md`.
 
+    Beside them lies a figure, clean against robust accuracy, for each kind of threat.
+
     Runs are folders below `folder/runs`, attacked chunks lie in `folder/chunks`; both are
     found again, so the same call goes on where a stopped one was.
 
@@ -102,7 +107,7 @@ def run_comparison(
             {"label": row.label, "run": card["run"], "seconds": card["seconds"], "cells": cells}
             | {"epochs": card["settings"].get("epochs"), "training": card.get("training_seconds")}
         )
-    return write_table(
+    record = write_table(
         folder,
         title=comparison.title,
         dataset=dataset,
@@ -111,6 +116,10 @@ def run_comparison(
         notes=comparison.notes,
         seed=seed,
     )
+    for chart in trade_offs(read_results([folder / "result.json"])):
+        with atomic_file(folder / f"{chart.name}.png") as part:
+            part.write_bytes(chart.image("png"))
+    return record
 
 
 def _hardened(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import io
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from html import escape
 from typing import Any
 
 from atk_latent.evaluation.result import Accuracy
+from atk_latent.reporting.labels import free_places
 from atk_latent.reporting.outcomes import worst_cases
 from atk_latent.reporting.results import Comparison, Evaluation, Measurement, Result, Run, kinds
 from atk_latent.reporting.tables import CLEAN, percent, slug, text
@@ -27,6 +29,7 @@ _HATCHES = ("", "///", "...", "xxx")
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 _LINES = ("-", "--", "-.", ":")
 _WIDTH = 5.0  # inches; about a phone's width, so that letters keep their size there
+_AXES = (300.0, 190.0)  # least width and height of a scatter chart's axes, typographic points
 _LONGEST = 34  # letters of a name beside a bar
 
 
@@ -127,10 +130,11 @@ def charts_of(results: Sequence[Result]) -> tuple[Chart, ...]:
                 made.append(_attack_bars(result, kind.name, [*found, *together], name))
             else:
                 made.append(_method_bars(result, kind.name, found, name))
-    measurements = tuple(
-        m for r in results if isinstance(r, Evaluation | Comparison) for m in _all(r)
-    )
-    return (*made, *_over_eps(measurements), *_trade_offs(measurements))
+    return (*made, *_over_eps(_measured(results)), *trade_offs(results))
+
+
+def _measured(results: Sequence[Result]) -> tuple[Measurement, ...]:
+    return tuple(m for r in results if isinstance(r, Evaluation | Comparison) for m in _all(r))
 
 
 def _all(result: Evaluation | Comparison) -> tuple[Measurement, ...]:
@@ -269,19 +273,35 @@ def scatter_chart(name: str, title: str, points: Sequence[tuple[str, Accuracy, A
                 xerr=[[max(0.0, x - 100 * clean.low)], [max(0.0, 100 * clean.high - x)]],
                 yerr=[[max(0.0, y - 100 * robust.low)], [max(0.0, 100 * robust.high - y)]],
                 fmt=_MARKERS[i % len(_MARKERS)], color=COLOURS[i % len(COLOURS)], markersize=7,
-                markeredgecolor=INK, ecolor=INK, elinewidth=0.7, label=f"{i + 1}  {_cut(label)}",
+                markeredgecolor=INK, ecolor=(INK, 0.4), elinewidth=0.7,
+                label=f"{i + 1}  {_cut(label)}",
             )  # fmt: skip
-            axis.annotate(
-                str(i + 1), (x, y), xytext=(6, 6), textcoords="offset points", fontsize=9.5
-            )
+        axis.margins(0.12)
+        _number(axis, [(100 * clean.value, 100 * robust.value) for _, clean, robust in points])
         axis.set_xlabel("clean accuracy, %")
         _percent_axis(axis, "y", "robust accuracy, %")
-        axis.margins(0.12)
         _legend_once(axis)
 
     numbers = "; ".join(f"{label}: clean {text(c)}, robust {text(r)}" for label, c, r in points)
     said = f"Points, accuracies in percent with 95% intervals. {numbers}."
     return Chart(name, title, said, draw, 3.2 + 0.24 * min(len(points), 8 + len(points) // 4))
+
+
+def _number(axis: Any, points: Sequence[tuple[float, float]]) -> None:
+    """Writes 1, 2, ... beside points, with a line to those that had to move away."""
+    (left, right), (low, high) = axis.get_xlim(), axis.get_ylim()
+    spots = [
+        (_AXES[0] * (x - left) / (right - left), _AXES[1] * (y - low) / (high - low))
+        for x, y in points
+    ]
+    numbers = [str(i) for i in range(1, len(points) + 1)]
+    for number, point, move in zip(numbers, points, free_places(spots, numbers), strict=True):
+        far = math.hypot(*move) > 12
+        axis.annotate(
+            number, point, xytext=move, textcoords="offset points", fontsize=9.5,
+            ha="center", va="center_baseline",
+            arrowprops={"arrowstyle": "-", "linewidth": 0.6, "color": INK} if far else None,
+        )  # fmt: skip
 
 
 def _latent_eps(result: Run, number: int) -> list[Chart]:
@@ -325,10 +345,13 @@ def _from_zero(points: dict[float, Measurement]) -> list[tuple[float, Accuracy]]
     return sorted({**known, **{eps: m.accuracy for eps, m in points.items()}}.items())
 
 
-def _trade_offs(found: Sequence[Measurement]) -> list[Chart]:
-    """A chart for each kind of threat, of the strongest attack that several classifiers met."""
+def trade_offs(results: Sequence[Result]) -> list[Chart]:
+    """Clean against robust accuracy, a chart for each kind of threat and data set.
+
+    Each is of the strongest attack that most classifiers met; a single one makes no chart.
+    """
     groups: dict[tuple[str, str, str, int], dict[str, Measurement]] = {}
-    for m in found:
+    for m in _measured(results):
         if m.clean is not None:
             same = (m.data, m.threat, m.spec or m.label, m.accuracy.n)
             groups.setdefault(same, {})[m.target] = m

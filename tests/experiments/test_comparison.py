@@ -99,6 +99,12 @@ def test_the_table_says_what_the_record_says(made):
     assert "- FGSM: white-box, Linf." in text and "- A note." in text
 
 
+def test_clean_against_robust_accuracy_is_drawn(made):
+    (figure,) = made[0].glob("*.png")
+    assert figure.name == "trade-off-1-white-box-linf-digits.png"
+    assert figure.stat().st_size > 5000
+
+
 def test_the_cards_of_the_runs_lie_beside_the_table(made):
     folder, _ = made
     assert {path.name for path in (folder / "cards").iterdir()} == {"short.md", "long.md"}
