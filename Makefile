@@ -28,7 +28,7 @@ test-all: setup
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --run-slow
 
 lint: setup
-	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy -p atk_latent
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy -p atk_latent -p cli
 
 bench: setup
 	$(BIN)/python -m benchmarks $(NAME)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -110,7 +110,7 @@ class _Asked:
     seed: int
     batch_size: int
     fail_under: tuple[str, ...]
-    gate_on: str
+    gate_on: Literal["interval", "accuracy"]
     store: Path | None
     device: str
 

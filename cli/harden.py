@@ -109,8 +109,8 @@ def harden(
     METHODS.entry(method)
     overrides = {**_from_file(config), **_overrides(pairs, shorthands)}
     folder = out or _default_out(method, data)
-    asked = {"method": method, "data": data, "preset": preset, "model": model, "limit": limit}
-    asked |= {"overrides": overrides, "seed": seed}
+    asked: dict[str, Any] = {"method": method, "data": data, "preset": preset, "model": model}
+    asked |= {"limit": limit, "overrides": overrides, "seed": seed}
     card = common.trained(_train, asked, folder, resume=resume, device=device)
     if as_json:
         common.print_json(card)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -27,7 +27,7 @@ COMMANDS = {
 class LazyGroup(click.Group):
     """Knows its commands by name; imports one only when it is called."""
 
-    def main(self, *args: Any, **options: Any) -> None:
+    def main(self, *args: Any, **options: Any) -> NoReturn:  # type: ignore[override]
         """Runs a command; wrong usage is one line on stderr and exit code 2."""
         options["standalone_mode"] = False
         try:

@@ -56,8 +56,8 @@ def train_gan(
     atkl train-gan --data mnist --preset quick --out runs/song-mnist
     atkl evaluate runs/ladder --data mnist --attack song:gan=runs/song-mnist,steps=200
     """  # noqa: D301
-    asked = {"method": "song-gan", "data": data, "preset": preset, "model": judge, "limit": limit}
-    asked |= {"overrides": assignments(pairs), "seed": seed}
+    asked: dict[str, Any] = {"method": "song-gan", "data": data, "preset": preset, "model": judge}
+    asked |= {"limit": limit, "overrides": assignments(pairs), "seed": seed}
     folder = out or Path("runs") / f"song-{Path(data).stem}"
     card = common.trained(_train, asked, folder, resume=resume, device=device)
     if as_json:
