@@ -42,17 +42,18 @@ def _table(card: dict[str, Any]) -> None:
     title = (
         f"{card['method']} on {card['data']} ({card['preset']}), {card['test_images']} test images"
     )
-    table = Table(title=title)
-    for column in ("accuracy on", "vanilla", "hardened"):
-        table.add_column(column, justify="left" if column == "accuracy on" else "right")
-    before, after = card["vanilla_clean_accuracy"], card["clean_accuracy"]
-    table.add_row("clean images", percent(before), percent(after))
+    rows = [("clean images", card["vanilla_clean_accuracy"], card["clean_accuracy"])]
     if "pgd_accuracy" in metrics:
         name = "PGD-20, {pgd_norm} eps {pgd_eps:.4g}, {pgd_images} images".format(**metrics)
-        table.add_row(name, "-", percent(metrics["pgd_accuracy"]))
+        rows.append((name, None, metrics["pgd_accuracy"]))
     for row in metrics.get("accuracy_over_eps", []):
-        name = f"LADDER examples, eps {row['eps']:g}"
-        table.add_row(name, percent(row["vanilla"]), percent(row["hardened"]))
+        rows.append((f"LADDER examples, eps {row['eps']:g}", row["vanilla"], row["hardened"]))
+    vanilla = any(before is not None for _, before, _ in rows)
+    table = Table("accuracy on", title=title)
+    for column in (*(["vanilla"] if vanilla else []), "hardened"):
+        table.add_column(column, justify="right")
+    for name, before, after in rows:
+        table.add_row(name, *([percent(before)] if vanilla else []), percent(after))
     console.print(table)
     if "accuracy_over_eps" in metrics:
         console.print(
