@@ -65,7 +65,7 @@ def test_a_file_of_examples_trains_the_classifier(tmp_path):
     method = AugmentedTraining(linear(), AugmentSettings(examples_from=str(path), epochs=1))
     before = method.classifier.get_weights()[0]
     logs = method.harden(x, y)
-    assert set(logs[0]) == {"loss", "accuracy", "adversarial_accuracy"}
+    assert set(logs[0]) == {"loss", "accuracy", "adversarial_accuracy", "seconds"}
     assert np.abs(method.classifier.get_weights()[0] - before).max() > 1e-4
 
 
