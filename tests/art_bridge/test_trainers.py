@@ -6,11 +6,13 @@ from art.data_generators import NumpyDataGenerator
 from art.estimators.classification import TensorFlowV2Classifier
 from keras import layers
 
+import atk_latent
 from atk_latent import LADDERAttack, LADDERTrainer
 from atk_latent.art_bridge import trainers
 from atk_latent.art_bridge.estimator import CompiledKerasClassifier
 from atk_latent.art_bridge.trainers import UnitPixels, integer_labels
 from atk_latent.errors import InputError
+from atk_latent.registry import METHODS
 
 FAST = {
     "svm_images": 20,
@@ -161,6 +163,7 @@ def test_labels_of_every_form_become_integers():
 
 SMALL = {"epochs": 1, "batch_size": 32, "learning_rate": 0.05}
 IN_A_BALL = {**SMALL, "preset": "quick", "algorithm": "sgd", "eps": 0.05}
+GENTLY = {**IN_A_BALL, "learning_rate": 0.005}  # ten times that forgets two of three classes
 TRAINERS = {
     trainers.LADDERTrainer: FAST,
     trainers.TRADESLADDERTrainer: FAST,
@@ -170,14 +173,26 @@ TRAINERS = {
     trainers.TRADESTrainer: {**IN_A_BALL, "steps": 2, "awp_gamma": 0.01},
     trainers.MARTTrainer: {**IN_A_BALL, "steps": 2},
     trainers.AugmentTrainer: {**SMALL, "attack": "fgsm:eps=0.05", "examples_per_class": 10},
+    atk_latent.FeatureScatteringTrainer: GENTLY,
+    atk_latent.TLATrainer: {**IN_A_BALL, "steps": 2},
+    atk_latent.LATTrainer: {**IN_A_BALL, "steps": 2, "latent_steps": 2, "adversarial_epochs": 0},
+    atk_latent.BilateralTrainer: IN_A_BALL,
+    atk_latent.ATLDTrainer: GENTLY,
 }
 
 
+def concrete(kind):
+    below = kind.__subclasses__()
+    return set().union(*map(concrete, below)) if below else {kind}
+
+
+WITHOUT_TRAINER = {"natural", "ladder-cavrandom", "ladder-random", "ladder-gan"}
+
+
 def test_every_trainer_is_in_the_table():
-    named = {kind for kind in vars(trainers).values() if isinstance(kind, type)}
-    named = {kind for kind in named if issubclass(kind, trainers.MethodTrainer)}
-    named -= {trainers.MethodTrainer}
-    assert {kind.method for kind in named} == {kind.method for kind in TRAINERS}
+    public = [getattr(atk_latent, name) for name in atk_latent.__all__ if name.endswith("Trainer")]
+    assert set(public) == set(TRAINERS) == concrete(trainers.MethodTrainer)
+    assert set(METHODS) - {kind.method for kind in TRAINERS} == WITHOUT_TRAINER
 
 
 @pytest.fixture(scope="module")
@@ -203,14 +218,16 @@ def test_every_trainer_keeps_the_contract(kind, trained_weights):
     assert accuracy(classifier, x, y) > 0.9
 
 
-def test_our_own_estimator_is_trained_as_well(trained_weights):
+@pytest.mark.parametrize("kind", TRAINERS, ids=lambda kind: kind.__name__)
+def test_every_trainer_trains_our_own_estimator_from_a_generator(kind, trained_weights):
     model = estimator(high=255.0, train=False).model
     model.set_weights(trained_weights)
     ours = CompiledKerasClassifier(model, 3, (28, 28, 1), clip_values=(0, 255))
     x, y = blobs(high=255.0)
     before = ours.predict(x[:4])
-    trainers.FGSMTrainer(ours, **IN_A_BALL).fit_generator(NumpyDataGenerator(x, y, batch_size=30))
+    kind(ours, **TRAINERS[kind]).fit_generator(NumpyDataGenerator(x, y, batch_size=30))
     assert np.abs(ours.predict(x[:4]) - before).max() > 1e-4
+    assert accuracy(ours, x, y) > 0.9
 
 
 def test_an_art_attack_makes_the_fixed_set_targeted_or_not(trained_weights):
