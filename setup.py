@@ -52,7 +52,6 @@ setup(
     },
     entry_points={"console_scripts": ["atkl=atk_latent.cli.main:main"]},
     classifiers=[
-        "License :: OSI Approved :: MIT License",
         "Programming Language :: Python :: 3",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
         "Topic :: Security",

@@ -343,7 +343,7 @@ EXPERIMENTS = Registry(
         "baselines-cifar10": Entry(
             "atk_latent.experiments.baselines:cifar10",
             "the same on CIFAR-10 with a small network",
-            "cifar10; 2 hours on 2 cores; paper: 10 GPU hours (estimated)",
+            "cifar10; 2 hours on 2 cores; paper: ResNet-18, 60 GPU hours (estimated)",
         ),
     },
 )
