@@ -57,6 +57,10 @@ class Ball(abc.ABC):
         """
         return tf.clip_by_value(x + self._shrunk(x_adv - x), *self.bounds)
 
+    def shrink(self, change: tf.Tensor) -> tf.Tensor:
+        """A change of each image pulled into the ball, wherever the image may lie."""
+        return self._shrunk(change)
+
     def random_start(self, x: tf.Tensor, noise: RowNoise) -> tf.Tensor:
         """A point drawn uniformly from the ball, then clipped to the bounds."""
         return tf.clip_by_value(x + self._drawn(x, noise), *self.bounds)

@@ -10,14 +10,13 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from art.data_generators import DataGenerator, TensorFlowV2DataGenerator
+from art.data_generators import DataGenerator
 
 from atk_latent.art_bridge import estimator_graphs as graphs
 from atk_latent.art_bridge import estimator_models as models
 from atk_latent.art_bridge.estimator_graphs import as_array, as_float32
+from atk_latent.art_bridge.generated import Batches, generated
 from atk_latent.errors import InputError
-
-Batches = Callable[[], Iterator[tuple[Any, Any]]]
 
 
 def shuffled(x: Any, y: Any, size: int, seed: int | None) -> Batches:
@@ -36,24 +35,6 @@ def shuffled(x: Any, y: Any, size: int, seed: int | None) -> Batches:
             yield x[chosen], y[chosen]
 
     return batches
-
-
-def generated(generator: DataGenerator) -> Batches:
-    """Batches of an ART data generator; an epoch shows `size` samples.
-
-    Raises:
-        InputError: if it is no data generator, or does not know its size.
-    """
-    if not isinstance(generator, DataGenerator):
-        raise InputError(
-            f"generator must be an ART DataGenerator. Received: {type(generator).__name__}"
-        )
-    if isinstance(generator, TensorFlowV2DataGenerator):
-        return lambda: iter(generator.iterator)
-    if not generator.size:
-        raise InputError("the data generator must know its size: give it size=")
-    count = -(-generator.size // generator.batch_size)
-    return lambda: (generator.get_batch() for _ in range(count))
 
 
 def run_epochs(

@@ -17,6 +17,7 @@ from keras import layers
 
 from atk_latent.art_bridge.by_name import make_attack
 from atk_latent.art_bridge.estimator import estimator_for
+from atk_latent.art_bridge.generated import drained
 from atk_latent.errors import InputError
 from atk_latent.methods.base import Method
 from atk_latent.methods.fitting import Progress
@@ -58,8 +59,8 @@ class UnitPixels:
         classifier: ART's `TensorFlowV2Classifier` or ours, around a Keras model.
 
     Raises:
-        InputError: if it is another kind of estimator, has preprocessing defences, no clip
-            values, or a model that does not end in logits.
+        InputError: if it is another kind of estimator, has preprocessing other than (mean,
+            std), no clip values or one for each channel, or a model that does not end in logits.
     """
 
     def __init__(self, classifier: TensorFlowV2Classifier) -> None:
@@ -86,6 +87,11 @@ class UnitPixels:
             raise InputError(
                 "the classifier needs clip_values, the range of its pixels: (0, 1) or (0, 255)"
             )
+        if any(np.ptp(value) for value in classifier.clip_values):
+            raise InputError(
+                "clip_values must be the same for every pixel: two numbers. "
+                f"Received: {classifier.clip_values}"
+            )
         low, high = (float(np.max(value)) for value in classifier.clip_values)
         return low, high
 
@@ -96,10 +102,15 @@ class UnitPixels:
             else [layers.Rescaling(self.high - self.low, offset=self.low)]
         )
         for step in classifier.preprocessing_operations:
-            mean, std = np.asarray(step.mean, "float32"), np.asarray(step.std, "float32")
+            mean, std = getattr(step, "mean", None), getattr(step, "std", None)
+            if mean is None or std is None:
+                raise InputError(
+                    "the classifier's preprocessing must be (mean, std). "
+                    f"Received: {type(step).__name__}"
+                )
+            mean, std = np.asarray(mean, "float32"), np.asarray(std, "float32")
             if np.any(mean != 0) or np.any(std != 1):
-                variance = np.broadcast_to(np.square(std), mean.shape)
-                scaling.append(layers.Normalization(mean=mean, variance=variance))
+                scaling.append(layers.Rescaling((1 / std).tolist(), (-mean / std).tolist()))
         if not scaling and getattr(model, "inputs", None):
             return model
         return keras.Sequential([layers.Input(classifier.input_shape), *scaling, model])
@@ -219,12 +230,11 @@ class MethodTrainer(Trainer):
 
         It is drained into memory first (`size` images, `batch_size` at a time), since some
         methods need every class at once and all shuffle by their own seed.
+
+        Raises:
+            InputError: if it does not know its size, or ends before it.
         """
-        if generator.size is None:
-            raise InputError("the data generator must know its size")
-        count = -(-generator.size // generator.batch_size)
-        parts = [generator.get_batch() for _ in range(count)]
-        x, y = (np.concatenate(column)[: generator.size] for column in zip(*parts, strict=True))
+        x, y = drained(generator)
         self.fit(x, y, nb_epochs=nb_epochs, **options)
 
     def predict(self, x: np.ndarray, **options: Any) -> np.ndarray:

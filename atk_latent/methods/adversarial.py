@@ -13,6 +13,7 @@ from atk_latent.adversaries.base import Adversary
 from atk_latent.adversaries.gradient_ascent import AscentSettings, GradientAscent
 from atk_latent.adversaries.names import make_adversary
 from atk_latent.config import build, check_range, number
+from atk_latent.errors import InputError
 from atk_latent.methods.base import Method, clean_accuracy
 from atk_latent.methods.optimizers import SGDSettings
 from atk_latent.methods.recipes import Recipes, recipe
@@ -197,6 +198,7 @@ class FGSMTraining(BallTraining):
     of a sudden. `early_stopping` keeps the weights from before.
 
     Reference: Wong, Rice and Kolter 2020, "Fast is better than free", Algorithm 3.
+    Differs: examples are crafted in inference mode.
     """
 
     settings_type: ClassVar[type[FGSMSettings]] = FGSMSettings
@@ -205,7 +207,8 @@ class FGSMTraining(BallTraining):
             "mnist": {"eps": 0.3, "schedule": "cyclic", "epochs": 10, "batch_size": 100}
             | {"algorithm": "adam", "learning_rate": 5e-3},
             "cifar10": CIFAR
-            | {"schedule": "cyclic", "epochs": 15, "learning_rate": 0.2, "weight_decay": 5e-4},
+            | {"schedule": "cyclic", "cyclic_rise": 0.5, "epochs": 15}
+            | {"learning_rate": 0.2, "weight_decay": 5e-4},
             "digits": DIGITS | {"early_stopping": True},
         },
         "quick": {"any": {"epochs": 5}, "digits": {"epochs": 30, "decay_epochs": (22,)}},
@@ -235,7 +238,8 @@ class FreeSettings(BallSettings):
 class FreeTraining(BallTraining):
     """Moves images and weights with one and the same pass, several times a batch.
 
-    The perturbation is kept from batch to batch, in a variable that is saved with the state.
+    The perturbation is kept from batch to batch, in a variable that is saved with the state:
+    a point of the ball around 0, of which each image shows what stays in the pixel range.
 
     Reference: Shafahi et al. 2019, "Adversarial training for free!", Algorithm 1.
     """
@@ -265,13 +269,21 @@ class FreeTraining(BallTraining):
         """`replays` updates of the weights, and as many of the perturbation."""
         x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
         step = self.settings.eps if self.settings.step_size is None else self.settings.step_size
+        if (x.shape[0] or 0) > self.settings.batch_size:
+            raise InputError(
+                f"a batch must have at most batch_size={self.settings.batch_size} images, whose "
+                f"perturbations are kept. Received: {x.shape[0]}"
+            )
         rows, weights = tf.shape(x)[0], self.classifier.trainable_weights
-        x_adv = self.ball.project(x, x + self.delta[:rows])
+        delta = self.delta[:rows]
         for _ in range(self.settings.replays):
+            x_adv = tf.clip_by_value(x + delta, *self.ball.bounds)
             members = (x, x_adv) if self.alpha else (x_adv,)
             y_pred, found = self.gradients(members, y, weight, inputs=[x_adv])
             self.optimizer.apply_gradients(zip(found[:-1], weights, strict=True))
             logs = self.compute_metrics(members, y, y_pred, weight)
-            x_adv = self.ball.project(x, x_adv + step * self.ball.ascent(found[-1], x_adv))
-        self.delta.assign(tf.concat([x_adv - x, self.delta[rows:]], axis=0))
+            moves = tf.math.is_finite(found[-1]) & (x_adv == x + delta)  # else cut, or overflown
+            slope = tf.where(moves, found[-1], 0.0)
+            delta = self.ball.shrink(delta + step * self.ball.ascent(slope, x_adv))
+        self.delta.assign(tf.concat([delta, self.delta[rows:]], axis=0))
         return logs

@@ -145,10 +145,25 @@ class AugmentedTraining(Method):
                     "name a file with examples_from"
                 )
             self.use(*read_examples(self.settings.examples_from))
-        original, x_adv, labels = self._made["examples"]
+        original, x_adv, labels = self._without_held_out(*self._made["examples"])
         return fixed_set_batches(
             (x_adv if original is None else original, x_adv, labels),
             (x, y) if self.settings.originals == "full" else None,
             self.settings.batch_size,
             seed=self.seed,
         )
+
+    def _without_held_out(
+        self, original: np.ndarray | None, x_adv: np.ndarray, y: np.ndarray
+    ) -> Examples:
+        """The fixed set but for the images that early stopping scores on."""
+        if not self.held_out:
+            return original, x_adv, y
+        if original is None:
+            raise InputError(
+                "early_stopping must know which examples were made from images that it holds "
+                "out: examples_from must have them as 'x'. Received: 'x_adv' and 'y' alone"
+            )
+        held = {image.tobytes() for images in self.held_out for image in images}
+        kept = np.array([image.tobytes() not in held for image in original])
+        return original[kept], x_adv[kept], y[kept]

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from atk_latent.adversaries.names import make_adversary
 from atk_latent.config import build
+from atk_latent.errors import InputError
 from atk_latent.methods.crop_flip import augmented
 from atk_latent.methods.extra_data import mixed_batches, pseudo_labelled
 from atk_latent.methods.fitting import (
@@ -92,6 +93,7 @@ class Method(keras.Model):
         self.classifier = classifier
         self.steps_per_epoch = 1
         self.settings, self.seed, self.alpha = settings or SGDSettings(), seed, alpha
+        self.held_out: tuple[np.ndarray, ...] = ()  # images that early stopping scores
         self.seeds = keras.random.SeedGenerator(seed)
         self.adversarial_accuracy = keras.metrics.Mean(name="adversarial_accuracy")
 
@@ -230,6 +232,10 @@ class Method(keras.Model):
         """The loss that `compile` was given, and the regularisers of the layers."""
         return super().compute_loss(y=y, y_pred=logits, sample_weight=weight, training=training)
 
+    def penalties(self) -> tf.Tensor:
+        """The regularisers of the layers, which `compiled_loss` counts once each time."""
+        return tf.add_n([tf.zeros(()), *map(tf.reduce_sum, self.losses)]) / _replicas()
+
     def mean(self, values: tf.Tensor, weight: Any = None) -> tf.Tensor:
         """The (weighted) mean of one number a sample, as a Keras loss would reduce it."""
         if weight is not None:
@@ -334,10 +340,13 @@ class Method(keras.Model):
 
     def _hold_out(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, BestWeights]:
         """What is left to train on, and the callback that scores each epoch on the rest."""
+        if len(x) < 2:
+            raise InputError(f"early_stopping needs 2 training images or more. Received: {len(x)}")
         count = min(max(round(self.settings.validation_share * len(x)), 1), len(x) - 1)
         order = np.random.default_rng(self.seed).permutation(len(x))
         held, kept = order[:count], np.sort(order[count:])
         x_held, y_held = x[held], y[held]
+        self.held_out = (x_held,)
         steps, eps = self.settings.validation_steps, self.settings.robust_eps
         pgd = make_adversary("pgd", seed=self.seed, eps=eps, steps=steps)
 

@@ -138,7 +138,7 @@ class Bilateral(PGDTraining):
         entropy = tf.nn.softmax_cross_entropy_with_logits(
             labels[-1], tf.cast(y_pred[-1], tf.float32)
         )
-        loss = self.mean(entropy, sample_weight)
+        loss = self.mean(entropy, sample_weight) + self.penalties()
         if len(y_pred) == 1:
             return loss
         clean = self.compiled_loss(labels[0], y_pred[0], sample_weight, training)

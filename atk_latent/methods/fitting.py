@@ -364,7 +364,7 @@ def run_fit(
             shuffle=False,
             verbose=0,
         )
-    else:  # `fit` would do this last: put averaged weights in place where there are any
+    elif start:  # `fit` would do this last: put averaged weights in place where there are any
         model.optimizer.finalize_variable_values(model.trainable_weights)
     if best:
         best.put_back()

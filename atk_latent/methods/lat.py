@@ -232,7 +232,7 @@ class LAT(PGDTraining):
         images, latents = (
             self.compiled_loss(y, logits, sample_weight, training) for logits in y_pred
         )
-        return images + self.settings.latent_weight * latents
+        return images + self.settings.latent_weight * (latents - self.penalties())
 
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None

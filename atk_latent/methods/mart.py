@@ -59,7 +59,8 @@ class MART(BallTraining):
 
     Reference: Wang et al. 2020, "Improving adversarial robustness requires revisiting
         misclassified examples", Eqs 8, 9 and 11.
-    Differs: log(1 - p) is exact; the published code adds small numbers to keep it finite.
+    Differs: log(1 - p) is exact; the published code adds small numbers to keep it finite, and
+        starts the ascent at x + 0.001 N(0, 1), ours anywhere in the ball.
     """
 
     settings_type: ClassVar[type[MARTSettings]] = MARTSettings
@@ -71,6 +72,9 @@ class MART(BallTraining):
             | {"steps": 10, "step_size": 2 / 255, "epochs": 120, "decay_epochs": (75, 90)}
             | {"learning_rate": 0.01, "weight_decay": 3.5e-3},
             "digits": DIGITS | {"step_size": 0.01, "steps": 20},
+        },
+        "official": {
+            "cifar10": {"eps": 0.031, "step_size": 0.007, "decay_epochs": (74, 89, 99)},
         },
         "quick": QUICK,
     }

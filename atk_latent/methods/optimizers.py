@@ -72,6 +72,7 @@ class SGDSettings:
         momentum: float in [0, 1). weight_decay: float >= 0, L2 in the gradient.
         schedule: "steps" multiplies the rate by `decay_factor` when each of `decay_epochs`
             begins; "cyclic" goes from 0 up to `learning_rate` and down again.
+        cyclic_rise: float in (0, 1), share of the cyclic updates that go up.
         decay_epochs: ints >= 1, rising, counted from 0; None keeps the rate.
         decay_factor: float > 0.
         ema: float in [0, 1), momentum of a running average of the weights that replaces
@@ -80,7 +81,8 @@ class SGDSettings:
         label_smoothing: float d in [0, 1): the true class counts 1 - d and each of the other
             K - 1 classes d / (K - 1).
         early_stopping: keep the weights of the epoch with the highest PGD accuracy on images
-            that are held out of training, instead of the last.
+            that are held out of training, instead of the last. The vanilla classifier that a
+            method starts from has seen them.
         validation_share: float in (0, 1), of the training images, held out for it.
         validation_eps: float >= 0, its Linf radius in [0, 1] pixels; None is the method's own.
         validation_steps: int >= 1, its PGD steps.
@@ -90,7 +92,8 @@ class SGDSettings:
             classifier as it comes.
         awp_gamma: float >= 0, size of the adversarial move of the weights that gradients are
             taken at, relative to each layer's own; 0 takes them where the weights are.
-        awp_warmup: int >= 0, epochs before the moves begin.
+        awp_warmup: int >= 0, epochs before the moves begin, counted in the method's
+            `steps_per_epoch`: `harden` sets it, Keras' own `fit` does not.
     """
 
     epochs: int = 10
@@ -101,6 +104,7 @@ class SGDSettings:
     ema: float = 0.0
     algorithm: Literal["sgd", "adam"] = "sgd"
     schedule: Literal["steps", "cyclic"] = "steps"
+    cyclic_rise: float = 0.4
     decay_epochs: tuple[int, ...] | None = None
     decay_factor: float = 0.1
     augment: Literal["none", "crop-flip"] = "none"
@@ -123,6 +127,7 @@ class SGDSettings:
         check_range("momentum", self.momentum, 0, 0.999999)
         check_range("weight_decay", self.weight_decay, 0)
         check_range("ema", self.ema, 0, 0.999999)
+        check_range("cyclic_rise", self.cyclic_rise, 1e-6, 0.999999)
         check_range("decay_factor", self.decay_factor, 1e-12)
         check_range("label_smoothing", self.label_smoothing, 0, 0.999999)
         check_range("validation_share", self.validation_share, 1e-6, 0.999999)
@@ -193,7 +198,8 @@ class SGDSettings:
     def _rate(self, steps_per_epoch: int) -> Any:
         """The learning rate: a number, or a schedule over the optimizer's own step count."""
         if self.schedule == "cyclic":
-            return Cyclic(self.learning_rate, max(self.epochs * steps_per_epoch, 1))
+            steps = max(self.epochs * steps_per_epoch, 1)
+            return Cyclic(self.learning_rate, steps, self.cyclic_rise)
         drops = self.decay_epochs or ()
         if not drops:
             return self.learning_rate

@@ -11,6 +11,8 @@ from atk_latent.errors import InputError
 Recipes = Mapping[str, Mapping[str, Mapping[str, Any]]]
 LIKE = {"fashion_mnist": "mnist", "digits": "mnist", "cifar100": "cifar10", "svhn": "cifar10"}
 
+UPRIGHT = ("svhn",)  # digits: mirrored, they are none
+
 
 def check_preset(recipes: Recipes, preset: str) -> None:
     """Refuses the preset "stable" for a method that has none.
@@ -39,4 +41,4 @@ def recipe(recipes: Recipes, data: str, preset: str) -> dict[str, Any]:
     for layer in dict.fromkeys(("paper", preset)):
         for name in dict.fromkeys(("any", LIKE.get(data, data), data)):
             values |= recipes.get(layer, {}).get(name, {})
-    return values
+    return values | ({"augment": "none"} if data in UPRIGHT and "augment" in values else {})

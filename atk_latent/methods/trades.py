@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
+import keras
 import tensorflow as tf
 
 from atk_latent.adversaries.base import Adversary
@@ -76,7 +77,7 @@ class TRADES(BallTraining):
     recipes: ClassVar[Recipes] = {
         "paper": {
             "mnist": {"eps": 0.3, "steps": 40, "step_size": 0.01, "beta": 1.0, "epochs": 100}
-            | {"learning_rate": 0.01, "momentum": 0.9, "batch_size": 128},
+            | {"learning_rate": 0.01, "momentum": 0.9, "batch_size": 128, "decay_epochs": (54,)},
             "cifar10": CIFAR
             | {"eps": 0.031, "step_size": 0.007, "steps": 10, "epochs": 76, "decay_epochs": (74,)},
             "digits": DIGITS | {"step_size": 0.01, "steps": 20},
@@ -127,6 +128,16 @@ class TRADESLADDER(LADDER):
 
     settings_type: ClassVar[type[TRADESLADDERSettings]] = TRADESLADDERSettings
     settings: TRADESLADDERSettings
+
+    def __init__(
+        self,
+        classifier: keras.Model,
+        settings: TRADESLADDERSettings | None = None,
+        *,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(classifier, settings, seed=seed)
+        self.alpha = 0.5  # both halves of a batch are needed
 
     def method_loss(self, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> tf.Tensor:
         """See `trades_loss`."""

@@ -103,6 +103,28 @@ def test_the_view_in_unit_pixels_predicts_what_the_estimator_does():
     np.testing.assert_allclose(view.pixels(view.images(x)), x, rtol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(1,), (1, 1, 1), (28, 28, 1)])
+def test_the_view_standardises_as_art_does_whatever_the_shape(shape):
+    rng = np.random.default_rng(0)
+    mean, std = rng.uniform(0.1, 0.5, shape), rng.uniform(0.5, 2, shape)
+    classifier = estimator(preprocessing=(np.float32(mean), np.float32(std)), train=False)
+    view, (x, _) = UnitPixels(classifier), blobs()
+    np.testing.assert_allclose(
+        view.model.predict(view.images(x), verbose=0), classifier.predict(x), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_the_view_refuses_what_it_cannot_express():
+    classifier = estimator(train=False)
+    classifier.preprocessing_operations.append(object())
+    with pytest.raises(InputError, match=r"\(mean, std\). Received: object"):
+        UnitPixels(classifier)
+    classifier = estimator(train=False)
+    classifier._clip_values = (np.zeros(3), np.array([1.0, 1.0, 2.0]))
+    with pytest.raises(InputError, match="same for every pixel"):
+        UnitPixels(classifier)
+
+
 def test_words_of_art_change_the_recipe():
     classifier = estimator()
     x, y = blobs()

@@ -92,6 +92,81 @@ def test_free_training_moves_weights_and_image_by_turns():
     np.testing.assert_array_equal(method.delta[1:], np.zeros((2, 1, 2, 1)))
 
 
+def test_free_training_keeps_the_perturbation_that_dark_and_bright_pixels_cannot_show():
+    # numpy, as published: the input is cut to [0, 1], the perturbation to the ball alone, and
+    # no gradient comes back through a pixel that was cut.
+    batches = [np.array([0.02, 0.97]), np.array([0.5, 0.5]), np.array([0.99, 0.01])]
+    method = FreeTraining(linear(), FreeSettings(eps=0.1, step_size=0.06, replays=2, batch_size=1))
+    method.compile(keras.optimizers.SGD(0.1), CrossEntropy(), jit_compile=False)
+    kernel, bias, delta = W.astype(np.float64), np.zeros(2), np.zeros(2)
+    for x in batches:
+        for _ in range(2):
+            x_adv = np.clip(x + delta, 0, 1)
+            odds = np.exp(x_adv @ kernel + bias)
+            top = odds / odds.sum() - [1, 0]
+            slope = (kernel @ top) * (x_adv == x + delta)
+            delta = np.clip(delta + 0.06 * np.sign(slope), -0.1, 0.1)
+            kernel, bias = kernel - 0.1 * np.outer(x_adv, top), bias - 0.1 * top
+        method.train_on_batch(np.float32(x).reshape(1, 1, 2, 1), Y)
+        np.testing.assert_allclose(np.reshape(method.delta, -1), delta, atol=1e-6)
+        np.testing.assert_allclose(method.classifier.get_weights()[0], kernel, atol=1e-5)
+    assert np.any(np.clip(batches[0] + delta, 0, 1) != batches[0] + delta)  # the case occurs
+
+
+def test_free_training_survives_a_gradient_that_overflows(monkeypatch):
+    method = FreeTraining(linear(), FreeSettings(eps=0.1, replays=1, batch_size=1))
+    method.compile(keras.optimizers.SGD(0.1), CrossEntropy(), run_eagerly=True)
+    real, scale = method.gradients, [np.nan]
+    monkeypatch.setattr(method, "gradients", lambda *given, **more: (
+        lambda y_pred, found: (y_pred, [*found[:-1], scale[0] * found[-1]])
+    )(*real(*given, **more)))  # fmt: skip
+    method.train_on_batch(X, Y)
+    np.testing.assert_array_equal(method.delta, np.zeros((1, 1, 2, 1)))
+    scale[0] = 1.0
+    method.train_on_batch(X, Y)
+    np.testing.assert_allclose(np.abs(method.delta), 0.1, atol=1e-6)
+
+
+def test_free_training_refuses_a_batch_that_it_has_no_perturbations_for():
+    method = FreeTraining(linear(), FreeSettings(eps=0.1, batch_size=2))
+    method.compile("sgd", CrossEntropy())
+    with pytest.raises(InputError, match="batch_size=2.*Received: 3"):
+        method.train_on_batch(np.repeat(X, 3, 0), np.repeat(Y, 3))
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+def test_no_epochs_leave_the_classifier_as_it_was(ema):
+    method = PGDTraining(linear(), PGDSettings(eps=0.1, epochs=0, ema=ema))
+    assert method.harden(*images()) == []
+    np.testing.assert_array_equal(method.classifier.get_weights()[0], W)
+
+
+PENALTY = 0.5
+
+
+IN_THE_LOOP = [name for name in METHODS if "ladder" not in name and name != "augment"]
+
+
+@pytest.mark.parametrize("name", IN_THE_LOOP)
+def test_the_regularisers_of_the_layers_count_once(name):
+    losses, still = [], {"learning_rate": 1e-12, "batch_size": 8}
+    still |= {"label_smoothing": 0.1} if name in ("atld", "feature-scattering") else {}
+    x = np.random.default_rng(0).random((8, 1, 2, 1), np.float32)
+    for strength in (0.0, PENALTY):
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((1, 2, 1))
+        z = layers.Dense(3, activation="relu")(layers.Flatten()(inputs))
+        shrunk = keras.regularizers.L2(strength)
+        model = keras.Model(inputs, layers.Dense(2, kernel_regularizer=shrunk)(z))
+        settings = METHODS[name].settings_for("", "digits", "paper", still)
+        method = METHODS[name](model, settings)
+        method.configure()
+        logs = method.train_on_batch(x, np.arange(8) % 2, return_dict=True)
+        losses.append(float(logs["loss"]))
+    squares = np.sum(np.square(model.layers[-1].get_weights()[0]))
+    assert losses[1] - losses[0] == pytest.approx(PENALTY * squares, rel=1e-3)
+
+
 CLEAN = np.array([[2, 0, 0], [0, 1, 0]], np.float32)
 ADVERSARIAL = np.array([[1, 1, 0], [0, 0, 1]], np.float32)
 LABELS = np.array([0, 1])
@@ -214,16 +289,24 @@ def test_the_state_of_free_training_is_saved_with_the_rest(tmp_path):
     [
         ("pgd", "mnist", {"eps": 0.3, "step_size": 0.01, "steps": 40, "alpha": 0.0}),
         ("pgd", "cifar10", {"eps": 8 / 255, "step_size": 2 / 255, "steps": 7, "momentum": 0.9}),
-        ("fgsm", "svhn", {"eps": 8 / 255, "epochs": 15, "schedule": "cyclic"}),
+        ("fgsm", "svhn", {"eps": 8 / 255, "epochs": 15, "schedule": "cyclic", "augment": "none"}),
+        ("fgsm", "mnist", {"schedule": "cyclic", "cyclic_rise": 0.4}),
+        ("fgsm", "cifar10", {"cyclic_rise": 0.5, "augment": "crop-flip"}),
         ("free", "cifar100", {"replays": 8, "decay_epochs": (13, 19), "augment": "crop-flip"}),
         ("trades", "cifar10", {"eps": 0.031, "step_size": 0.007, "beta": 6.0, "epochs": 76}),
-        ("trades", "mnist", {"beta": 1.0, "steps": 40, "learning_rate": 0.01}),
+        ("trades", "mnist", {"beta": 1.0, "learning_rate": 0.01, "decay_epochs": (54,)}),
         ("mart", "cifar10", {"beta": 5.0, "weight_decay": 3.5e-3, "steps": 10}),
     ],
 )
 def test_presets_are_those_of_the_papers(name, data, wanted):
     settings = METHODS[name].settings_for("", data, "paper", {})
     assert {key: getattr(settings, key) for key in wanted} == wanted
+
+
+def test_marts_published_code_counts_epochs_from_one():
+    settings = MART.settings_for("", "cifar10", "official", {})
+    assert settings.decay_epochs == (74, 89, 99)
+    assert (settings.eps, settings.step_size) == (0.031, 0.007)
 
 
 def test_the_step_follows_another_eps_unless_it_is_given():

@@ -45,6 +45,25 @@ def test_adversarial_batches_are_paired_with_batches_of_the_whole_training_set()
             assert y[row] == label
 
 
+@pytest.mark.parametrize("originals", ["full", "paired"])
+def test_early_stopping_scores_images_whose_examples_are_not_trained_on(originals):
+    settings = AugmentSettings(
+        batch_size=4, originals=originals, early_stopping=True, validation_eps=0.1,
+        validation_share=0.25, epochs=1,
+    )  # fmt: skip
+    method = AugmentedTraining(linear(), settings)
+    x, x_adv, y = examples()
+    method.use(x, x_adv, y)
+    kept, y_kept, _ = method._hold_out(x, y)
+    stream, rows = method.training_batches(kept, y_kept)
+    assert rows == len(kept) == 9
+    shown = [1 - made.numpy() for (_, made), _ in stream(0).take(3)]
+    assert all(np.abs(kept - image).max((1, 2, 3)).min() < 1e-6 for image in np.concatenate(shown))
+    method._made["examples"] = (None, x_adv, y)
+    with pytest.raises(InputError, match="as 'x'. Received"):
+        method.training_batches(kept, y_kept)
+
+
 def test_paired_originals_are_the_images_the_examples_were_made_from():
     method = AugmentedTraining(linear(), AugmentSettings(batch_size=4, originals="paired"))
     method.use(*examples())
@@ -94,9 +113,11 @@ def test_the_settings_are_those_of_ladder():
         assert {name: found[name] for name in shared} == {name: ladder[name] for name in shared}
 
 
-def test_trades_on_ladder_examples_has_the_golden_loss():
+@pytest.mark.parametrize("alpha", [0.0, 0.5])
+def test_trades_on_ladder_examples_has_the_golden_loss(alpha):
     # The classifier passes pixels on as logits: golden item 15 with beta 1.
-    method = TRADESLADDER(linear(), TRADESLADDERSettings())
+    method = TRADESLADDER(linear(), TRADESLADDERSettings(alpha=alpha))
+    assert method.alpha  # a batch of clean images must keep them beside their examples
     method.compile("sgd", CrossEntropy(), jit_compile=False)
     clean = np.array([[2, 0, 0], [0, 1, 0]], np.float32).reshape(2, 1, 3, 1)
     made = np.array([[1, 1, 0], [0, 0, 1]], np.float32).reshape(2, 1, 3, 1)

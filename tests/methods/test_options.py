@@ -217,6 +217,12 @@ def test_the_best_epoch_survives_a_resumed_run(tmp_path):
     )
 
 
+def test_early_stopping_needs_an_image_to_hold_out():
+    method = Method(linear(), SGDSettings(early_stopping=True, validation_eps=0.1))
+    with pytest.raises(InputError, match="Received: 1"):
+        method.harden(*(part[:1] for part in data()))
+
+
 def test_early_stopping_scores_pgd_accuracy_on_held_out_images():
     settings = SGDSettings(
         epochs=2, batch_size=8, early_stopping=True, validation_share=0.25, validation_eps=0.1
