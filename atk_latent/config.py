@@ -153,6 +153,19 @@ def build(kind: type[S], values: Mapping[str, Any]) -> S:
     return kind(**typed)
 
 
+def check_linf_eps(value: float) -> None:
+    """Refuses a radius that no pixel in [0, 1] has room for, as 8 written for 8/255.
+
+    Raises:
+        InputError: saying how it is written.
+    """
+    if not 0 <= value <= 1:
+        raise InputError(
+            f"setting 'eps' must be between 0 and 1, the range of a pixel; 8 of 255 is written "
+            f"8/255. Received: {value!r}"
+        )
+
+
 def check_range(name: str, value: float, low: float, high: float = float("inf")) -> None:
     """Refuses a number outside [low, high].
 

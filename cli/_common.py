@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import logging
 import os
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -21,6 +23,8 @@ from atk_latent.errors import InputError
 from atk_latent.registry import ATTACKS
 
 F = TypeVar("F", bound=Callable[..., Any])
+# What is wrong with a place on disk, not with the program.
+_PLACES = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 INPUT_WRONG, GATE_NOT_MET, INTERRUPTED = 2, 3, 130
 
 target_argument = click.argument("target")
@@ -81,6 +85,11 @@ def run_command(function: F) -> F:
             return function(*args, **kwargs)
         except InputError as error:
             click.echo(f"Error: {' '.join(str(error).split())}", err=True)
+            sys.exit(INPUT_WRONG)
+        except OSError as error:
+            if error.errno not in _PLACES or error.filename is None:
+                raise
+            click.echo(f"Error: {error.filename}: {error.strerror}. Choose another place", err=True)
             sys.exit(INPUT_WRONG)
         except KeyboardInterrupt:
             click.echo("Interrupted; nothing half-written is left.", err=True)
@@ -216,13 +225,13 @@ Show = Callable[..., None]
 def progress_bars(title: str = "") -> Iterator[Show]:
     """Yields ``show(what, done, total, logs=None)``: a bar on stderr for each `what`.
 
-    Nothing is shown where stderr is no terminal.
+    Where stderr is no terminal, a line now and then: see `ProgressLines`.
 
     Args:
         title: written before each `what`.
     """
     if not sys.stderr.isatty():
-        yield lambda what, done, total, logs=None: None
+        yield ProgressLines(title)
         return
     from rich import progress
     from rich.console import Console
@@ -241,11 +250,38 @@ def progress_bars(title: str = "") -> Iterator[Show]:
         def show(what: str, done: int, total: int, logs: Mapping[str, float] | None = None) -> None:
             if what not in tasks:
                 tasks[what] = bars.add_task(what, total=total)
-            numbers = " ".join(f"{name} {value:.4g}" for name, value in (logs or {}).items())
-            text = " ".join(part for part in (title, what, numbers) if part)
+            text = _described(title, what, logs)
             bars.update(tasks[what], completed=done, total=total, description=text)
 
         yield show
+
+
+def _described(title: str, what: str, logs: Mapping[str, float] | None) -> str:
+    numbers = " ".join(f"{name} {value:.4g}" for name, value in (logs or {}).items())
+    return " ".join(part for part in (title, what, numbers) if part)
+
+
+class ProgressLines:
+    """Progress for a log file: nothing in the first seconds, then a line every half minute.
+
+    Args:
+        title: written before each line. clock: seconds that only rise.
+    """
+
+    FIRST, EVERY = 10.0, 30.0
+
+    def __init__(self, title: str = "", clock: Callable[[], float] = time.monotonic) -> None:
+        self.title, self.clock = title, clock
+        self.next = clock() + self.FIRST
+
+    def __call__(
+        self, what: str, done: int, total: int, logs: Mapping[str, float] | None = None
+    ) -> None:
+        """Writes where `what` stands, if it is time."""
+        if self.clock() >= self.next:
+            self.next = self.clock() + self.EVERY
+            text = f"{_described(self.title, what, logs)} {done}/{total}"
+            click.echo(f"{time.strftime('%H:%M:%S')} {text}", err=True)
 
 
 def console() -> Any:

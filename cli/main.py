@@ -33,7 +33,7 @@ class LazyGroup(click.Group):
         try:
             code = super().main(*args, **options)
         except click.ClickException as problem:
-            click.echo(f"Error: {problem.format_message()}", err=True)
+            click.echo(f"Error: {' '.join(problem.format_message().split())}", err=True)
             sys.exit(problem.exit_code)
         except click.Abort:
             click.echo("Stopped.", err=True)

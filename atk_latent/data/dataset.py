@@ -11,6 +11,7 @@ import numpy as np
 
 from atk_latent.errors import InputError
 
+DARKEST = 17  # integers that stay below are no pixels of 0..255, but 0..1 or 0..16
 CHANNELS = (1, 3)
 
 
@@ -276,10 +277,10 @@ def _scaled(array: np.ndarray, what: str) -> np.ndarray:
             raise InputError(
                 f"{what} holds integers and must lie in 0..255. Received: {low}..{high}"
             )
-        if high <= 1:
+        if high < DARKEST:
             raise InputError(
-                f"{what} holds integers 0..255, but none exceeds {high}. If it is already "
-                "in [0, 1], convert it to float32"
+                f"{what} holds integers, which are read as 0..255, but none exceeds {high}. If "
+                "its range is another, rescale it to float32 in [0, 1]"
             )
         return np.divide(array, np.float32(255), dtype=np.float32)
     if not np.isfinite(low) or not np.isfinite(high):

@@ -120,7 +120,14 @@ def clean_predictions(
     """
     check_images(x, y)
     target = estimator_for(model, image_shape=x.shape[1:], batch_size=batch_size)
-    return target.predict(x, batch_size).argmax(axis=1)
+    logits = target.predict(x, batch_size)
+    missing = np.isnan(logits).any(axis=1)
+    if missing.any():
+        raise InputError(
+            f"the model gives NaN for {missing.sum()} of {len(x)} images, so it has no class for "
+            "them. Train it again, with a lower learning rate"
+        )
+    return logits.argmax(axis=1)
 
 
 def evaluate(
@@ -291,7 +298,7 @@ def _attacked(
         start=start,
         x_adv=x_adv,
         predictions=predictions,
-        robust=was_right & (predictions == y),
+        robust=was_right & (predictions == y) & ~np.isnan(logits).any(axis=1),
         linf=change_size(x, x_adv, "linf"),
         l2=change_size(x, x_adv, "l2"),
         seconds=time.perf_counter() - began,

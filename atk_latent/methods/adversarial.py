@@ -12,7 +12,7 @@ import tensorflow as tf
 from atk_latent.adversaries.base import Adversary
 from atk_latent.adversaries.gradient_ascent import AscentSettings, GradientAscent
 from atk_latent.adversaries.names import make_adversary
-from atk_latent.config import build, check_range, number
+from atk_latent.config import build, check_linf_eps, check_range, number
 from atk_latent.errors import InputError
 from atk_latent.methods.base import Method, clean_accuracy
 from atk_latent.methods.optimizers import SGDSettings
@@ -37,6 +37,8 @@ class BallSettings(SGDSettings):
     def __post_init__(self) -> None:
         """Refuses numbers out of range."""
         super().__post_init__()
+        if self.norm == "linf":
+            check_linf_eps(self.eps)
         self.ascent()
 
     def ascent(self, **options: Any) -> AscentSettings:
@@ -137,6 +139,8 @@ class BallTraining(Method):
     def measure(self, x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
         """PGD-20 accuracy in the training ball, on the first 1,000 test images at most."""
         settings, x, y = self.settings, x[:MEASURED], y[:MEASURED]
+        if not settings.eps:
+            return {}
         pgd = make_adversary("pgd", seed=self.seed, eps=settings.eps, norm=settings.norm, steps=20)
         x_adv = pgd.craft_all(self.classifier, x, y, seed=self.seed)
         return {

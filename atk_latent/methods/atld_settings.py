@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from atk_latent.adversaries.gradient_ascent import AscentSettings
 from atk_latent.adversaries.manifold import Latent
-from atk_latent.config import check_range
+from atk_latent.config import check_linf_eps, check_range
 from atk_latent.methods.optimizers import SGDSettings
 
 ThetaTerm = Literal["discriminator", "non-saturating", "mse_ratio", "mse", "none"]
@@ -83,6 +83,7 @@ class ATLDSettings(SGDSettings):
         check_range("discriminator_learning_rate", self.discriminator_learning_rate, 1e-12)
         check_range("discriminator_momentum", self.discriminator_momentum, 0, 0.999999)
         check_range("discriminator_weight_decay", self.discriminator_weight_decay, 0)
+        check_linf_eps(self.eps)
         check_range("d_steps", self.d_steps, 1)
         check_range("class_head_smoothing", self.class_head_smoothing, 0, 0.999999)
 

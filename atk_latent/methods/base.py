@@ -90,6 +90,11 @@ class Method(keras.Model):
         alpha: float = 0.5,
     ) -> None:
         super().__init__()
+        if not classifier.trainable_weights:
+            raise InputError(
+                "the classifier has no trainable weights. Set model.trainable = True and save it "
+                "again; a SavedModel cannot be trained, give the .keras file"
+            )
         self.classifier = classifier
         self.steps_per_epoch = 1
         self.settings, self.seed, self.alpha = settings or SGDSettings(), seed, alpha

@@ -18,6 +18,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from atk_latent.errors import InputError
+
 Progress = Callable[[str, int, int, dict[str, float]], None]
 # From the step to start at to an endless stream of batches.
 Stream = Callable[[int], tf.data.Dataset]
@@ -204,7 +206,12 @@ class Checkpoint(keras.callbacks.Callback):
         self.begun = time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Saves the state of the epoch that ended."""
+        """Saves the state of the epoch that ended; an `InputError` if its weights are NaN."""
+        if not all(np.isfinite(weight).all() for weight in self.model.get_weights()):
+            raise InputError(
+                f"training diverged in epoch {epoch + 1}: weights are NaN or infinite. Set a lower "
+                "learning_rate"
+            )
         seconds = round(time.monotonic() - self.begun, 3)
         values = {name: float(value) for name, value in (logs or {}).items()}
         self.logs.append({**values, "seconds": seconds})

@@ -36,7 +36,8 @@ def load_classifier(
 
     Raises:
         InputError: one line, if there is nothing at `path`, it is no model or a damaged one, it
-            needs custom layers or Python code, or it does not fit the data.
+            needs custom layers or Python code, holds NaN, has several inputs or outputs, or does
+            not fit the data.
     """
     place = Path(path).expanduser()
     if not place.exists():
@@ -50,7 +51,9 @@ def load_classifier(
         model = _saved_model(place)
     else:
         model = _keras_file(place / RUN_MODEL if place.is_dir() else place)
+    _check_weights(model, place)
     if data_shape is not None:
+        _check_ends(model, place)
         _check_input(model, place, tuple(int(n) for n in data_shape))
     if num_classes is not None:
         _check_output(model, place, num_classes, data_shape)
@@ -123,6 +126,26 @@ def _saved_model(folder: Path) -> keras.Model:
         raise
     except Exception as error:
         raise InputError(f"SavedModel '{folder}' cannot be read: {_line(error)}") from error
+
+
+def _check_ends(model: keras.Model, place: Path) -> None:
+    for what in ("inputs", "outputs"):
+        count = len(getattr(model, what, None) or [0])
+        if count != 1:
+            raise InputError(
+                f"model '{place}' must take images and give logits: one input, one output. "
+                f"Received: {count} {what}"
+            )
+
+
+def _check_weights(model: keras.Model, place: Path) -> None:
+    for weight in model.weights:
+        values = np.asarray(weight)
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise InputError(
+                f"model '{place}' has weights that are NaN or infinite ({weight.path}): its "
+                "training diverged. Train it again, with a lower learning rate"
+            )
 
 
 def _check_input(model: keras.Model, place: Path, shape: tuple[int, ...]) -> None:

@@ -1,5 +1,7 @@
 """Wrong input costs one clear line and exit code 2, and leaves nothing behind."""
 
+import errno
+
 import keras
 import numpy as np
 import pytest
@@ -173,3 +175,88 @@ def test_a_command_that_does_not_exist():
 
 def test_a_required_option_left_out():
     fails_in_one_line(["harden", "--data", "digits"], "--method")
+
+
+def changed(tmp_path, change):
+    """A copy of the model above that was saved after `change`."""
+    broken = keras.models.load_model(model(tmp_path))
+    change(broken)
+    broken.save(tmp_path / "broken.keras")
+    return tmp_path / "broken.keras"
+
+
+def test_a_model_whose_training_diverged(good, tmp_path):
+    path = changed(tmp_path, lambda m: m.layers[-1].bias.assign([np.nan] * 4))
+    words = ("broken.keras", "NaN", "lower learning rate")
+    fails_in_one_line(harden(good, tmp_path / "run", "--model", path), *words, out=tmp_path / "run")
+    fails_in_one_line(["evaluate", path, "--data", good, "--attack", "fgsm:eps=0.1"], *words)
+    fails_in_one_line(["export", path, "--data", good, "--out", tmp_path / "e"], *words)
+
+
+def test_training_that_diverges_is_no_result(good, tmp_path):
+    run = tmp_path / "run"
+    asked = ["harden", "--method", "fgsm", "--data", good, "--out", run, "--model", model(tmp_path)]
+    asked += [
+        "--epochs",
+        "2",
+        "--eps",
+        "0.1",
+        "--set",
+        "learning_rate=1e38",
+        "--set",
+        "schedule=steps",
+    ]
+    asked += ["--set", "algorithm=sgd"]
+    fails_in_one_line(asked, "epoch 1", "lower learning_rate")
+    assert not (run / "card.json").exists() and not (run / "model.keras").exists()
+
+
+def test_a_frozen_model(good, tmp_path):
+    path = changed(tmp_path, lambda m: setattr(m, "trainable", False))
+    asked = [
+        "harden",
+        "--method",
+        "pgd",
+        "--data",
+        good,
+        "--out",
+        tmp_path / "run",
+        "--model",
+        path,
+    ]
+    fails_in_one_line(asked, "no trainable weights", "trainable = True", out=tmp_path / "run")
+
+
+@pytest.mark.parametrize("what", ["inputs", "outputs"])
+def test_a_model_with_two_ends(good, tmp_path, what):
+    image = keras.Input((28, 28, 1))
+    flat = layers.Flatten()(image)
+    if what == "inputs":
+        more = keras.Input((3,))
+        logits = layers.Dense(4)(layers.Concatenate()([flat, more]))
+        made = keras.Model([image, more], logits)
+    else:
+        made = keras.Model(image, [layers.Dense(4)(flat), layers.Dense(3)(flat)])
+    path = tmp_path / "two.keras"
+    made.save(path)
+    fails_in_one_line(["evaluate", path, "--data", good, "--attack", "fgsm:eps=0.1"], f"2 {what}")
+
+
+@pytest.mark.parametrize("method", ["pgd", "fgsm", "trades", "bilateral", "tla", "atld"])
+def test_a_radius_in_bytes(good, tmp_path, method):
+    asked = ["harden", "--method", method, "--data", good, "--out", tmp_path / "run", "--eps", "8"]
+    fails_in_one_line(asked, "'eps'", "8/255", "Received: 8", out=tmp_path / "run")
+
+
+def test_a_place_that_cannot_be_written(good, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device", "somewhere/x.json")
+
+    monkeypatch.setattr("atk_latent.atomic.atomic_file", full)
+    monkeypatch.setattr("atk_latent.atomic.write_json", full)
+    asked = ["evaluate", model(tmp_path), "--data", good, "--attack", "fgsm:eps=0.1"]
+    fails_in_one_line([*asked, "--out", tmp_path / "x.json"], "somewhere/x.json", "No space left")
+
+
+def test_a_choice_left_out_is_one_line():
+    fails_in_one_line(["list"], "Missing argument", "methods")

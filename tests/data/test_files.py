@@ -27,7 +27,7 @@ def picture(path, value=100, size=(6, 4), mode="RGB"):
 def folder(root, classes=("cat", "dog"), count=10, **settings):
     for label, name in enumerate(classes):
         for index in range(count):
-            picture(root / name / f"{index:02}.png", value=(label, index, 7), **settings)
+            picture(root / name / f"{index:02}.png", value=(label, index, 207), **settings)
     return root
 
 

@@ -49,6 +49,15 @@ def test_robust_accuracy_is_computed_by_hand():
     assert runner.clean_accuracy(brightness(0.5), X, Y).value == 0.8
 
 
+def test_no_class_is_no_right_class():
+    model = brightness(0.5)
+    model.layers[-1].bias.assign([np.nan, 0.0])
+    with pytest.raises(InputError, match="NaN for 5 of 5 images"):
+        runner.clean_accuracy(model, X, Y)
+    (found,) = runner.evaluate(model, X, Y, [bound(lambda x: x)])
+    assert found.robust_accuracy == 0  # argmax of NaN is 0, which two labels are
+
+
 def test_an_image_wrong_before_is_wrong_after_even_if_the_attack_repairs_it():
     brighter = bound(lambda x: np.clip(x + 0.1, 0, 1))  # takes 0.45 to the right side
     target = runner.estimator_for(brightness(0.5))
