@@ -196,17 +196,9 @@ def test_a_model_whose_training_diverged(good, tmp_path):
 def test_training_that_diverges_is_no_result(good, tmp_path):
     run = tmp_path / "run"
     asked = ["harden", "--method", "fgsm", "--data", good, "--out", run, "--model", model(tmp_path)]
-    asked += [
-        "--epochs",
-        "2",
-        "--eps",
-        "0.1",
-        "--set",
-        "learning_rate=1e38",
-        "--set",
-        "schedule=steps",
-    ]
-    asked += ["--set", "algorithm=sgd"]
+    asked += ["--epochs", "2", "--eps", "0.1"]
+    for value in ("learning_rate=1e38", "weight_decay=100", "schedule=steps", "algorithm=sgd"):
+        asked += ["--set", value]
     fails_in_one_line(asked, "epoch 1", "lower learning_rate")
     assert not (run / "card.json").exists() and not (run / "model.keras").exists()
 
