@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -112,16 +114,23 @@ def harden(
     folder = out or _default_out(method, data)
     asked: dict[str, Any] = {"method": method, "data": data, "preset": preset, "model": model}
     asked |= {"limit": limit, "overrides": overrides, "seed": seed}
-    card = common.trained(_train, asked, folder, resume=resume, device=device)
+    train = partial(_train, method, shorthands)
+    card = common.trained(train, asked, folder, resume=resume, device=device)
     if as_json:
         common.print_json(card)
     else:
         _table(card)
 
 
-def _train() -> common.Train:
+def _train(method: str, shorthands: dict[str, Any]) -> common.Train:
+    """`hardening.harden`, once every option is one that the method knows."""
     from atk_latent.experiments.hardening import harden
 
+    known = {field.name for field in dataclasses.fields(METHODS[method].settings_type)}
+    for name, value in shorthands.items():
+        if value is not None and name not in known:
+            option = "--" + name.replace("_", "-")
+            raise InputError(f"{option} does nothing for --method {method}; leave it out")
     return harden
 
 

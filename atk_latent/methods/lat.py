@@ -81,10 +81,11 @@ class LATSettings(PGDSettings):
         )
 
     def adversarial_training(self) -> PGDSettings:
-        """The training that comes first."""
+        """The training that comes first; decay epochs of its own have the schedule they need."""
         values = {
             field.name: getattr(self, field.name) for field in dataclasses.fields(PGDSettings)
         }
+        values["schedule"] = "steps" if self.adversarial_decay_epochs else self.schedule
         return PGDSettings(
             **{**values, **{name: getattr(self, f"adversarial_{name}") for name in FIRST}}
         )

@@ -240,6 +240,12 @@ def test_a_radius_in_bytes(good, tmp_path, method):
     fails_in_one_line(asked, "'eps'", "8/255", "Received: 8", out=tmp_path / "run")
 
 
+@pytest.mark.parametrize(("method", "option"), [("pgd", "--latent-layer"), ("natural", "--eps")])
+def test_an_option_of_other_methods(good, tmp_path, method, option):
+    asked = ["harden", "--method", method, "--data", good, "--out", tmp_path / "run", option, "0.1"]
+    fails_in_one_line(asked, f"{option} does nothing for --method {method}", out=tmp_path / "run")
+
+
 def test_a_place_that_cannot_be_written(good, tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device", "somewhere/x.json")

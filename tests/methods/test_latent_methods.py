@@ -269,6 +269,14 @@ def test_lat_trains_adversarially_first_and_once(tmp_path):
 # All of them
 
 
+def test_the_fine_tuning_alone_can_be_cyclic():
+    for data, first in (("cifar10", "steps"), ("some.npz", "cyclic")):
+        settings = LAT.settings_for("", data, "paper", {"schedule": "cyclic"})
+        before = settings.adversarial_training()
+        assert (settings.schedule, before.schedule) == ("cyclic", first)
+        assert bool(before.decay_epochs) == (first == "steps")
+
+
 def test_presets_are_those_of_the_published_code():
     scattering, tla, lat, bilateral = (
         METHODS[name].settings_for("wrn-28-10", "cifar10", "paper", {}) for name in NAMES
