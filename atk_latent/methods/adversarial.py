@@ -246,6 +246,9 @@ class FreeTraining(BallTraining):
     a point of the ball around 0, of which each image shows what stays in the pixel range.
 
     Reference: Shafahi et al. 2019, "Adversarial training for free!", Algorithm 1.
+    Differs: the gradient is that of the input, as in Algorithm 1; in the published code none
+        comes back through a pixel that was cut, so below a black one the perturbation stays
+        at -eps for good, and on MNIST robustness is halved.
     """
 
     settings_type: ClassVar[type[FreeSettings]] = FreeSettings
@@ -286,8 +289,7 @@ class FreeTraining(BallTraining):
             y_pred, found = self.gradients(members, y, weight, inputs=[x_adv])
             self.optimizer.apply_gradients(zip(found[:-1], weights, strict=True))
             logs = self.compute_metrics(members, y, y_pred, weight)
-            moves = tf.math.is_finite(found[-1]) & (x_adv == x + delta)  # else cut, or overflown
-            slope = tf.where(moves, found[-1], 0.0)
+            slope = tf.where(tf.math.is_finite(found[-1]), found[-1], 0.0)  # float16 may overflow
             delta = self.ball.shrink(delta + step * self.ball.ascent(slope, x_adv))
         self.delta.assign(tf.concat([delta, self.delta[rows:]], axis=0))
         return logs
