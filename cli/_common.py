@@ -24,7 +24,7 @@ from atk_latent.registry import ATTACKS
 
 F = TypeVar("F", bound=Callable[..., Any])
 # What is wrong with a place on disk, not with the program.
-_PLACES = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+_PLACES = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 INPUT_WRONG, GATE_NOT_MET, INTERRUPTED = 2, 3, 130
 
 target_argument = click.argument("target")
@@ -89,7 +89,8 @@ def run_command(function: F) -> F:
         except OSError as error:
             if error.errno not in _PLACES or error.filename is None:
                 raise
-            click.echo(f"Error: {error.filename}: {error.strerror}. Choose another place", err=True)
+            place = f"cannot read or write {error.filename}: {error.strerror}"
+            click.echo(f"Error: {place}. Make room or give another place", err=True)
             sys.exit(INPUT_WRONG)
         except KeyboardInterrupt:
             click.echo("Interrupted; nothing half-written is left.", err=True)

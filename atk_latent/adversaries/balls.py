@@ -47,7 +47,7 @@ class Ball(abc.ABC):
             float32, the shape of `x`: `x_adv` clipped to the bounds, then pulled towards an
             `x` inside them, which leaves them by rounding at most.
         """
-        change = self._shrunk(tf.clip_by_value(x_adv, *self.bounds) - x)
+        change = self.shrink(tf.clip_by_value(x_adv, *self.bounds) - x)
         return tf.clip_by_value(x + change, *self.bounds)
 
     def clip(self, x: tf.Tensor, x_adv: tf.Tensor) -> tf.Tensor:
@@ -55,11 +55,7 @@ class Ball(abc.ABC):
 
         For Linf the same point as `project`; in another norm it may end inside the sphere.
         """
-        return tf.clip_by_value(x + self._shrunk(x_adv - x), *self.bounds)
-
-    def shrink(self, change: tf.Tensor) -> tf.Tensor:
-        """A change of each image pulled into the ball, wherever the image may lie."""
-        return self._shrunk(change)
+        return tf.clip_by_value(x + self.shrink(x_adv - x), *self.bounds)
 
     def random_start(self, x: tf.Tensor, noise: RowNoise) -> tf.Tensor:
         """A point drawn uniformly from the ball, then clipped to the bounds."""
@@ -82,7 +78,7 @@ class Ball(abc.ABC):
         """
 
     @abc.abstractmethod
-    def _shrunk(self, change: tf.Tensor) -> tf.Tensor:
+    def shrink(self, change: tf.Tensor) -> tf.Tensor:
         """The change of each image, no larger than `eps`."""
 
     @abc.abstractmethod
@@ -103,7 +99,8 @@ class LinfBall(Ball):
         """The sign of each value."""
         return tf.sign(gradient)
 
-    def _shrunk(self, change: tf.Tensor) -> tf.Tensor:
+    def shrink(self, change: tf.Tensor) -> tf.Tensor:
+        """Every value cut to -eps..eps."""
         return tf.clip_by_value(change, -self.eps, self.eps)
 
     def _direction(self, x: tf.Tensor, noise: RowNoise) -> tf.Tensor:
@@ -125,7 +122,8 @@ class L2Ball(Ball):
         """The gradient of each image, scaled to length 1."""
         return unit(gradient)
 
-    def _shrunk(self, change: tf.Tensor) -> tf.Tensor:
+    def shrink(self, change: tf.Tensor) -> tf.Tensor:
+        """Shortened to length eps where it is longer."""
         length = tf.sqrt(_over_rows(tf.reduce_sum, tf.square(change)))
         return change * (self.eps / tf.maximum(length, max(self.eps, 1e-30)))
 
@@ -155,7 +153,7 @@ class L1Ball(Ball):
         low, high = self.bounds
         change = x_adv - x
         room = tf.where(change > 0, high - x, x - low)
-        nearest = self._shrunk(change, room)
+        nearest = self.shrink(change, room)
         return tf.clip_by_value(x + nearest, low, high)
 
     def ascent(self, gradient: tf.Tensor, at: tf.Tensor | None = None) -> tf.Tensor:
@@ -170,7 +168,8 @@ class L1Ball(Ball):
         least = tf.reshape(least, [-1, *([1] * (gradient.shape.rank - 1))])
         return unit_l1(tf.where((size >= least) & (size > 0), tf.sign(gradient), 0.0))
 
-    def _shrunk(self, change: tf.Tensor, room: tf.Tensor | float = math.inf) -> tf.Tensor:
+    def shrink(self, change: tf.Tensor, room: tf.Tensor | float = math.inf) -> tf.Tensor:
+        """The nearest change of L1 size eps at most, no value of it larger than `room`."""
         size = tf.abs(change)
 
         def left(threshold: tf.Tensor) -> tf.Tensor:

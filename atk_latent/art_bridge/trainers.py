@@ -16,8 +16,8 @@ from art.estimators.classification import TensorFlowV2Classifier
 from keras import layers
 
 from atk_latent.art_bridge.by_name import make_attack
+from atk_latent.art_bridge.data_generators import drained
 from atk_latent.art_bridge.estimator import estimator_for
-from atk_latent.art_bridge.generated import drained
 from atk_latent.errors import InputError
 from atk_latent.methods.base import Method
 from atk_latent.methods.fitting import Progress

@@ -44,15 +44,24 @@ class Scene:
     gan: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
-MNIST = Scene("mnist", "lenet", "lenet", "0.3", "0.2", limit=6_000, epochs=8, test=1_000)
+MNIST = Scene(
+    data="mnist",
+    model="lenet",
+    paper_model="lenet",
+    eps="0.3",
+    quick_eps="0.2",
+    limit=6_000,
+    epochs=8,
+    test=1_000,
+)
 # The presets' rates are for networks with batch normalisation, which LeNet has not.
 LENET_RATE = {"learning_rate": 0.01, "momentum": 0.9}
 CIFAR10 = Scene(
-    "cifar10",
-    "lenet",
-    "cifarnet",
-    "8/255",
-    "8/255",
+    data="cifar10",
+    model="lenet",
+    paper_model="cifarnet",
+    eps="8/255",
+    quick_eps="8/255",
     limit=5_000,
     epochs=8,
     test=1_000,

@@ -12,8 +12,8 @@ from atk_latent.data.dataset import Dataset
 from atk_latent.errors import InputError
 from atk_latent.evaluation.runner import clean_accuracy, evaluate
 from atk_latent.experiments.hardening import Request, Run, harden
-from atk_latent.experiments.ladder_runs import HELPERS
 from atk_latent.experiments.table import Column, cell, write_table
+from atk_latent.methods.ladder import HELPERS
 from atk_latent.models.loading import load_classifier
 from atk_latent.reporting.plots import trade_offs
 from atk_latent.reporting.results import read_results

@@ -13,8 +13,7 @@ from atk_latent.experiments.gan_training import train_gan
 from atk_latent.experiments.hardening import Request, Run, harden
 from atk_latent.experiments.ladder_scenes import ADVERSARIES, Scene, Size, attacks
 from atk_latent.methods.fitting import Progress
-
-HELPERS = ("boundaries.npz", "generator.keras")  # belong to the vanilla classifier
+from atk_latent.methods.ladder import HELPERS
 
 
 @dataclasses.dataclass(frozen=True)

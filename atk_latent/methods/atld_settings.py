@@ -141,7 +141,6 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
             "decay_epochs": (60, 90),
             "augment": "crop-flip",
         },
-        "svhn": {"augment": "none"},
         "mnist": {
             "eps": 0.3,
             "augment": "none",

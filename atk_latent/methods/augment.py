@@ -157,13 +157,13 @@ class AugmentedTraining(Method):
         self, original: np.ndarray | None, x_adv: np.ndarray, y: np.ndarray
     ) -> Examples:
         """The fixed set but for the images that early stopping scores on."""
-        if not self.held_out:
+        if self.held_out is None:
             return original, x_adv, y
         if original is None:
             raise InputError(
                 "early_stopping must know which examples were made from images that it holds "
                 "out: examples_from must have them as 'x'. Received: 'x_adv' and 'y' alone"
             )
-        held = {image.tobytes() for images in self.held_out for image in images}
+        held = {image.tobytes() for image in self.held_out}
         kept = np.array([image.tobytes() not in held for image in original])
         return original[kept], x_adv[kept], y[kept]

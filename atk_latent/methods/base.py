@@ -98,7 +98,7 @@ class Method(keras.Model):
         self.classifier = classifier
         self.steps_per_epoch = 1
         self.settings, self.seed, self.alpha = settings or SGDSettings(), seed, alpha
-        self.held_out: tuple[np.ndarray, ...] = ()  # images that early stopping scores
+        self.held_out: np.ndarray | None = None  # images that early stopping scores
         self.seeds = keras.random.SeedGenerator(seed)
         self.adversarial_accuracy = keras.metrics.Mean(name="adversarial_accuracy")
 
@@ -351,7 +351,7 @@ class Method(keras.Model):
         order = np.random.default_rng(self.seed).permutation(len(x))
         held, kept = order[:count], np.sort(order[count:])
         x_held, y_held = x[held], y[held]
-        self.held_out = (x_held,)
+        self.held_out = x_held
         steps, eps = self.settings.validation_steps, self.settings.robust_eps
         pgd = make_adversary("pgd", seed=self.seed, eps=eps, steps=steps)
 

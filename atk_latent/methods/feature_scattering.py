@@ -47,7 +47,6 @@ class FeatureScattering(PGDTraining):
     recipes: ClassVar[Recipes] = {
         "paper": {
             "cifar10": CIFAR | {"batch_size": 60, "epochs": 200, "decay_epochs": (60, 90)},
-            "svhn": {"augment": "none"},
             "mnist": {"eps": 0.3, "learning_rate": 0.01, "momentum": 0.9, "batch_size": 60}
             | {"epochs": 40, "decay_epochs": (30,)},
             "digits": DIGITS | {"step_size": None},

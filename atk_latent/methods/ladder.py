@@ -29,6 +29,7 @@ from atk_latent.models.generators import generator_for
 from atk_latent.models.latent import frozen_copy, split
 from atk_latent.registry import GENERATORS
 
+HELPERS = ("boundaries.npz", "generator.keras")  # belong to the vanilla classifier
 GENERATOR_STATES = "checkpoint-generator"  # in the helpers, while the generator is trained
 EPS_TABLE = (0.5, 2.0, 5.0, 7.0, 10.0, 12.0, 15.0, 18.0, 20.0)
 EPS_STRIP = (0.5, 1.0, 2.0, 4.0, 6.0, 8.0, 9.0, 10.0, 12.0, 14.0, 16.0, 18.0, 20.0, 25.0, 30.0)

@@ -18,7 +18,7 @@ from html import escape
 from typing import Any
 
 from atk_latent.evaluation.result import Accuracy
-from atk_latent.reporting.labels import free_places
+from atk_latent.reporting.label_places import free_places
 from atk_latent.reporting.outcomes import worst_cases
 from atk_latent.reporting.results import Comparison, Evaluation, Measurement, Result, Run, kinds
 from atk_latent.reporting.tables import CLEAN, percent, slug, text

@@ -10,7 +10,7 @@ from atk_latent.data.dataset import Dataset
 from atk_latent.errors import InputError
 from atk_latent.experiments import baselines, comparison, table
 from atk_latent.experiments.comparison import Column, Comparison, Row, run_comparison
-from atk_latent.experiments.ladder_runs import HELPERS
+from atk_latent.methods.ladder import HELPERS
 from atk_latent.models.loading import load_classifier
 from atk_latent.registry import METHODS
 

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from atk_latent.reporting.labels import HEIGHT, MARKER, free_places
+from atk_latent.reporting.label_places import HEIGHT, MARKER, free_places
 
 
 def boxes(points, labels, moves):

@@ -11,7 +11,7 @@ from art.data_generators import (
     TensorFlowV2DataGenerator,
 )
 
-from atk_latent.art_bridge.generated import drained, generated
+from atk_latent.art_bridge.data_generators import drained, generated
 from atk_latent.errors import InputError
 
 X = np.arange(22, dtype=np.float32).reshape(22, 1)
