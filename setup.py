@@ -26,7 +26,7 @@ setup(
     package_dir={"atk_latent.cli": "cli"},
     package_data={
         "atk_latent.evaluation": ["suites/*.yaml"],
-        "atk_latent.experiments": ["published/*.yaml"],
+        "atk_latent.reproduction": ["published/*.yaml"],
         "atk_latent.reporting": ["schemas/*.json", "templates/*"],
     },
     install_requires=[
@@ -36,6 +36,7 @@ setup(
         "multiprocess",  # ART's AutoAttack imports it even when it runs serially
         "numpy",
         "click>=8.1",
+        "pydantic>=2.7",
         "scikit-learn",
         "matplotlib",
         "rich",

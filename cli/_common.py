@@ -208,7 +208,7 @@ def trained(
         try:
             setup_tensorflow(device)
             from atk_latent.data.loading import load_dataset
-            from atk_latent.experiments.hardening import Request
+            from atk_latent.training.pipeline import Request
 
             request = Request(**asked)
             dataset = load_dataset(request.data, limit_train=request.limit, seed=request.seed)

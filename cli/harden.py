@@ -124,7 +124,7 @@ def harden(
 
 def _train(method: str, shorthands: dict[str, Any]) -> common.Train:
     """`hardening.harden`, once every option is one that the method knows."""
-    from atk_latent.experiments.hardening import harden
+    from atk_latent.training.pipeline import harden
 
     known = {field.name for field in dataclasses.fields(METHODS[method].settings_type)}
     for name, value in shorthands.items():

@@ -67,6 +67,6 @@ def train_gan(
 
 
 def _train() -> common.Train:
-    from atk_latent.experiments.gan_training import train_gan
+    from atk_latent.training.gan_training import train_gan
 
     return train_gan

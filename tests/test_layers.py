@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-BASE = {"errors", "registry", "config", "atomic"}
+BASE = {"errors", "registry", "config", "atomic", "labels", "pixels", "progress"}
 LAYERS = [
     "base",
+    "results",
     "data",
     "models",
     "adversaries",
@@ -18,7 +19,8 @@ LAYERS = [
     "evaluation",
     "reporting",
     "exporting",
-    "experiments",
+    "training",
+    "reproduction",
     "cli",
 ]
 FILES = sorted(

@@ -16,13 +16,14 @@ import numpy as np
 import tensorflow as tf
 
 from atk_latent.adversaries.balls import BALLS
-from atk_latent.adversaries.base import Adversary, Classifier, as_labels, fixed_batch, inference
+from atk_latent.adversaries.base import Adversary, Classifier, fixed_batch, inference
 from atk_latent.adversaries.gradients import ZeroGradientWarning, zero_gradients
 from atk_latent.adversaries.names import make_adversary
 from atk_latent.adversaries.settings import read_settings
 from atk_latent.atomic import atomic_file, check_parent, json_safe, write_json
 from atk_latent.config import check_range
 from atk_latent.errors import InputError
+from atk_latent.labels import label_tensor
 from atk_latent.models.fingerprint import fingerprint
 
 Progress = Callable[[str, int, int], None]
@@ -321,7 +322,7 @@ class AutoAttack:
         return _Batch(fooled, found[fooled], time.perf_counter() - began)
 
     def _checked(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        x, y = np.asarray(x, np.float32), as_labels(y).numpy()
+        x, y = np.asarray(x, np.float32), label_tensor(y).numpy()
         low, high = self.settings.bounds
         if len(x) == 0 or len(x) != len(y):
             raise InputError(

@@ -13,6 +13,7 @@ import tensorflow as tf
 from atk_latent.adversaries.noise import RowNoise
 from atk_latent.config import check_range
 from atk_latent.errors import InputError
+from atk_latent.labels import label_tensor
 
 Classifier = Callable[[tf.Tensor], tf.Tensor]
 _CLASSIFIERS_KEPT = 4
@@ -77,7 +78,7 @@ class Adversary(abc.ABC):
         x = tf.convert_to_tensor(x)
         if not x.dtype.is_floating:
             raise InputError(f"images must be floating-point numbers. Received: {x.dtype.name}")
-        pixels, labels = tf.cast(x, tf.float32), as_labels(y)
+        pixels, labels = tf.cast(x, tf.float32), label_tensor(y)
         seed = tf.cast(self.seeds.next(), tf.int64)
         if tf.executing_eagerly():
             crafted = self._function(classifier, pixels.shape[1:])(pixels, labels, seed, 0)
@@ -112,7 +113,7 @@ class Adversary(abc.ABC):
         check_range("batch_size", batch_size, 1)
         if len(x) != len(y):
             raise InputError(f"images and labels must be as many. Received: {len(x)} and {len(y)}")
-        pixels, labels = np.asarray(x, np.float32), as_labels(y).numpy()
+        pixels, labels = np.asarray(x, np.float32), label_tensor(y).numpy()
         size = fixed_batch(classifier) or min(batch_size, max(len(x), 1))
         drawn = self.seeds.next() if seed is None else [seed, 0]
         seeds, function = tf.cast(drawn, tf.int64), self._function(classifier, pixels.shape[1:])
@@ -162,20 +163,6 @@ def inference(classifier: Classifier) -> Classifier:
     """`classifier` as a function of images to float32 logits, a Keras one in inference mode."""
     options = {"training": False} if isinstance(classifier, keras.Layer) else {}
     return lambda x: tf.cast(classifier(x, **options), tf.float32)
-
-
-def as_labels(y: Any) -> tf.Tensor:
-    """Labels int32 (B,) of integer (B,) or (B, 1) or one-hot (B, K) ones.
-
-    Raises:
-        InputError: for any other shape.
-    """
-    y = tf.convert_to_tensor(y)
-    if y.shape.rank == 2 and y.shape[1] != 1:
-        return tf.argmax(y, axis=-1, output_type=tf.int32)
-    if y.shape.rank not in (1, 2):
-        raise InputError(f"labels must be (batch,) or (batch, classes). Received: {y.shape}")
-    return tf.reshape(tf.cast(y, tf.int32), (-1,))
 
 
 def fixed_batch(classifier: Any) -> int | None:

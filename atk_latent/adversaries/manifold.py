@@ -14,7 +14,7 @@ from atk_latent.adversaries.base import Adversary, Classifier
 from atk_latent.adversaries.gradient_ascent import AscentSettings, GradientAscent
 from atk_latent.adversaries.noise import RowNoise
 from atk_latent.errors import InputError
-from atk_latent.models.latent import split
+from atk_latent.models.latent import latent_width, split
 
 ADVERSARIAL, CLEAN = 0, 1  # the classes of `Manifold.verdict`
 Latent = Literal["features", "logits"]
@@ -106,21 +106,6 @@ def flat(latents: tf.Tensor) -> tf.Tensor:
     """Latents as float32 (B, N)."""
     latents = tf.cast(latents, tf.float32)
     return tf.reshape(latents, [-1, latents.shape[1:].num_elements()])
-
-
-def latent_width(features: keras.Model) -> int:
-    """N, the numbers of one latent.
-
-    Raises:
-        InputError: if the model does not say it.
-    """
-    width = tf.TensorShape(features.outputs[0].shape[1:]).num_elements() if features.outputs else 0
-    if not width:
-        raise InputError(
-            f"the size of the latents of '{features.name}' is not known; give the model a fixed "
-            "image size, keras.Input((height, width, channels))"
-        )
-    return int(width)
 
 
 class LatentManifold(Adversary):

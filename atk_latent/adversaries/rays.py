@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from atk_latent.adversaries import losses
 from atk_latent.adversaries.balls import BALLS
-from atk_latent.adversaries.base import Adversary, Classifier, as_labels, fixed_batch, inference
+from atk_latent.adversaries.base import Adversary, Classifier, fixed_batch, inference
 from atk_latent.adversaries.gradients import wide
 from atk_latent.adversaries.minimal import ActiveRows
 from atk_latent.adversaries.noise import RowNoise
@@ -25,6 +25,7 @@ from atk_latent.adversaries.settings import preset, read_settings
 from atk_latent.atomic import atomic_file, check_parent, write_json
 from atk_latent.config import check_range
 from atk_latent.errors import InputError
+from atk_latent.labels import label_tensor
 from atk_latent.models.fingerprint import fingerprint
 
 SEGMENT = 100  # queries between two looks at which images are finished
@@ -169,7 +170,7 @@ class RayS(Adversary):
         check_range("batch_size", batch_size, 1)
         if len(x) != len(y):
             raise InputError(f"images and labels must be as many. Received: {len(x)} and {len(y)}")
-        pixels, labels = np.asarray(x, np.float32), as_labels(y).numpy()
+        pixels, labels = np.asarray(x, np.float32), label_tensor(y).numpy()
         size = fixed_batch(classifier) or batch_size
         keeper = _Keeper(folder, self._fingerprint(classifier, pixels, labels, size))
         begin, segment = self._compile(classifier, pixels.shape[1:])

@@ -12,8 +12,9 @@ from art.estimators.classification import TensorFlowV2Classifier
 
 from atk_latent import config
 from atk_latent.adversaries.names import make_adversary
-from atk_latent.art_bridge.trainers import UnitPixels, integer_labels
+from atk_latent.art_bridge.unit_pixels import UnitPixels
 from atk_latent.errors import InputError
+from atk_latent.labels import integer_labels
 
 NORMS: dict[Any, str] = {math.inf: "linf", "inf": "linf", 2: "l2", 1: "l1"}
 ART_NORMS: dict[str, float] = {"linf": math.inf, "l2": 2, "l1": 1}
@@ -82,7 +83,7 @@ class AdversaryAttack(EvasionAttack):
     @property
     def scale(self) -> float:
         """The width of the clip values, by which lengths differ from those in [0, 1]."""
-        return self.view.high - self.view.low
+        return self.view.range.width
 
     @property
     def measure(self) -> str:
@@ -140,7 +141,7 @@ class AdversaryAttack(EvasionAttack):
         eps = getattr(self, "eps", None)
         if eps is not None and self.measure == "linf":
             moved = np.clip(moved, -float(eps), float(eps))
-        return np.clip(pixels + moved, self.view.low, self.view.high)
+        return np.clip(pixels + moved, self.view.range.low, self.view.range.high)
 
     def _adversary_made(self) -> Any:
         """The adversary of the present parameters; the same, compiled, while they stay."""

@@ -17,10 +17,11 @@ from atk_latent.adversaries.manifold import CLEAN, JointAscent, Manifold, with_s
 from atk_latent.adversaries.noise import RowNoise
 from atk_latent.art_bridge.bound_attack import BoundAttack, check_radius, default_eps
 from atk_latent.art_bridge.imt import ADAPTIVE
-from atk_latent.art_bridge.trainers import UnitPixels, integer_labels
+from atk_latent.art_bridge.unit_pixels import UnitPixels
 from atk_latent.config import build, check_range
 from atk_latent.errors import InputError
 from atk_latent.inference.loading import load_manifold
+from atk_latent.labels import integer_labels
 
 Group = Literal["joint", "chain", "manifold"]
 GROUPS: dict[str, str] = {

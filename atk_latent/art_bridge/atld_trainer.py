@@ -32,5 +32,5 @@ class ATLDTrainer(MethodTrainer):
         if self.trained is None:
             raise InputError("the trainer has not been fitted; call fit(x, y) first")
         options.setdefault("settings", IMTSettings(**self.trained.imt_settings()))
-        options.setdefault("clip_values", (self.view.low, self.view.high))
+        options.setdefault("clip_values", (self.view.range.low, self.view.range.high))
         return IMTPreprocessor(self.trained.manifold, variant=variant, **options)

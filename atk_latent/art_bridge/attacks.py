@@ -14,12 +14,13 @@ from art.estimators.classification import TensorFlowV2Classifier
 
 from atk_latent.adversaries.latent_boundary import PerturbationSettings
 from atk_latent.art_bridge.bound_attack import BoundAttack
-from atk_latent.art_bridge.trainers import UnitPixels, integer_labels
+from atk_latent.art_bridge.unit_pixels import UnitPixels
 from atk_latent.config import build
 from atk_latent.errors import InputError
-from atk_latent.methods.fitting import Progress
+from atk_latent.labels import integer_labels
 from atk_latent.methods.ladder import LADDER
 from atk_latent.methods.ladder_run import has_helpers, load_ladder
+from atk_latent.progress import Progress
 
 PERTURBATION_FIELDS = tuple(field.name for field in dataclasses.fields(PerturbationSettings))
 

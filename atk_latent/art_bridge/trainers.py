@@ -13,126 +13,17 @@ from art.attacks import EvasionAttack
 from art.data_generators import DataGenerator
 from art.defences.trainer import Trainer
 from art.estimators.classification import TensorFlowV2Classifier
-from keras import layers
 
 from atk_latent.art_bridge.by_name import make_attack
 from atk_latent.art_bridge.data_generators import drained
 from atk_latent.art_bridge.estimator import estimator_for
+from atk_latent.art_bridge.unit_pixels import UnitPixels
 from atk_latent.errors import InputError
+from atk_latent.labels import integer_labels
 from atk_latent.methods.base import Method
-from atk_latent.methods.fitting import Progress
 from atk_latent.methods.ladder import rows_per_class
-from atk_latent.models.latent import require_logits
+from atk_latent.progress import Progress
 from atk_latent.registry import METHODS
-
-
-def integer_labels(y: np.ndarray, nb_classes: int) -> np.ndarray:
-    """Integer labels (n,) int64 of integer or one-hot ones.
-
-    Raises:
-        InputError: if `y` has another shape, or labels outside 0..nb_classes-1.
-    """
-    y = np.asarray(y)
-    labels = np.argmax(y, axis=1) if y.ndim == 2 and y.shape[1] == nb_classes else y
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels.ndim != 1:
-        raise InputError(
-            f"labels must be integers (n,) or one-hot (n, {nb_classes}). Received: shape {y.shape}"
-        )
-    labels = labels.astype(np.int64)
-    if len(labels) and not 0 <= labels.min() <= labels.max() < nb_classes:
-        raise InputError(
-            f"labels must lie in 0..{nb_classes - 1}. "
-            f"Received: {labels.min()}..{labels.max()}; check `nb_classes` of the classifier"
-        )
-    return labels
-
-
-class UnitPixels:
-    """The classifier of an ART estimator, seen as a model of images in [0, 1].
-
-    ART estimators take pixels in `clip_values` and may standardise them; the methods here
-    work in [0, 1]. The model returned shares its weights with the estimator's.
-
-    Args:
-        classifier: ART's `TensorFlowV2Classifier` or ours, around a Keras model.
-
-    Raises:
-        InputError: if it is another kind of estimator, has preprocessing other than (mean,
-            std), no clip values or one for each channel, or a model that does not end in logits.
-    """
-
-    def __init__(self, classifier: TensorFlowV2Classifier) -> None:
-        if not isinstance(classifier, TensorFlowV2Classifier):
-            raise InputError(
-                "the classifier must be an ART TensorFlowV2Classifier. "
-                f"Received: {type(classifier).__name__}"
-            )
-        model = classifier.model
-        if not isinstance(model, keras.Model):
-            raise InputError(
-                "the classifier's model must be a Keras 3 model. "
-                f"Received: {type(model).__module__}.{type(model).__name__}"
-            )
-        if classifier.preprocessing_defences:
-            raise InputError("preprocessing defences are not supported; train without them")
-        require_logits(model)
-        self.low, self.high = self._bounds(classifier)
-        self.model = self._wrapped(classifier, model)
-
-    @staticmethod
-    def _bounds(classifier: TensorFlowV2Classifier) -> tuple[float, float]:
-        if classifier.clip_values is None:
-            raise InputError(
-                "the classifier needs clip_values, the range of its pixels: (0, 1) or (0, 255)"
-            )
-        if any(np.ptp(value) for value in classifier.clip_values):
-            raise InputError(
-                "clip_values must be the same for every pixel: two numbers. "
-                f"Received: {classifier.clip_values}"
-            )
-        low, high = (float(np.max(value)) for value in classifier.clip_values)
-        return low, high
-
-    def _wrapped(self, classifier: TensorFlowV2Classifier, model: keras.Model) -> keras.Model:
-        scaling = (
-            []
-            if (self.low, self.high) == (0.0, 1.0)
-            else [layers.Rescaling(self.high - self.low, offset=self.low)]
-        )
-        for step in classifier.preprocessing_operations:
-            mean, std = getattr(step, "mean", None), getattr(step, "std", None)
-            if mean is None or std is None:
-                raise InputError(
-                    "the classifier's preprocessing must be (mean, std). "
-                    f"Received: {type(step).__name__}"
-                )
-            mean, std = np.asarray(mean, "float32"), np.asarray(std, "float32")
-            if np.any(mean != 0) or np.any(std != 1):
-                scaling.append(layers.Rescaling((1 / std).tolist(), (-mean / std).tolist()))
-        if not scaling and getattr(model, "inputs", None):
-            return model
-        return keras.Sequential([layers.Input(classifier.input_shape), *scaling, model])
-
-    def images(self, x: np.ndarray) -> np.ndarray:
-        """Images of the estimator as float32 in [0, 1].
-
-        Raises:
-            InputError: if pixels lie outside the clip values.
-        """
-        x = np.asarray(x, np.float32)
-        low, high = float(x.min()), float(x.max())
-        if low < self.low - 1e-6 or high > self.high + 1e-6:
-            raise InputError(
-                f"images must lie in the clip values {self.low:g}..{self.high:g}. "
-                f"Received: {low:g}..{high:g}"
-            )
-        return np.clip((x - self.low) / (self.high - self.low), 0.0, 1.0)
-
-    def pixels(self, images: np.ndarray) -> np.ndarray:
-        """Images in [0, 1] in the estimator's own range."""
-        return images * (self.high - self.low) + self.low
 
 
 class MethodTrainer(Trainer):

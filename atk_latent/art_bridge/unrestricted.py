@@ -13,9 +13,10 @@ from art.estimators.classification import TensorFlowV2Classifier
 
 from atk_latent.adversaries.latent_search import LatentSearch, LatentSearchSettings
 from atk_latent.art_bridge.bound_attack import BoundAttack
-from atk_latent.art_bridge.trainers import UnitPixels, integer_labels
+from atk_latent.art_bridge.unit_pixels import UnitPixels
 from atk_latent.config import build, check_range
 from atk_latent.errors import InputError
+from atk_latent.labels import integer_labels
 from atk_latent.models.song_gan import GAN, load_gan
 
 SEARCH_FIELDS = tuple(field.name for field in dataclasses.fields(LatentSearchSettings))

@@ -17,13 +17,8 @@ import numpy as np
 from atk_latent.art_bridge.estimator import CompiledKerasClassifier, estimator_for
 from atk_latent.config import check_range
 from atk_latent.evaluation.audit_checks import QUESTIONS, Check, Measure, Question, Subject
-from atk_latent.evaluation.runner import (
-    Deployed,
-    Progress,
-    Surrogate,
-    check_images,
-    evaluate,
-)
+from atk_latent.evaluation.runner import Deployed, Surrogate, check_images, evaluate
+from atk_latent.progress import Progress
 
 
 def audit(

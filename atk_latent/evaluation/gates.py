@@ -8,7 +8,8 @@ from typing import Literal
 
 from atk_latent import config
 from atk_latent.errors import InputError
-from atk_latent.evaluation.result import Accuracy, AttackResult, images_needed
+from atk_latent.evaluation.result import AttackResult
+from atk_latent.results.accuracy import Accuracy, images_needed
 
 CLEAN = "clean"
 Measure = Literal["interval", "accuracy"]
@@ -92,7 +93,7 @@ def failed_gates(
     lines = []
     for gate in gates:
         measured = [
-            (_shown(r), Accuracy(r.robust_accuracy, r.low, r.high, r.n))
+            (_shown(r), Accuracy(value=r.robust_accuracy, low=r.low, high=r.high, n=r.n))
             for r in results
             if gate.matches(r.spec)
         ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,12 +27,13 @@ from atk_latent.art_bridge.imt import ADAPTIVE
 from atk_latent.errors import InputError
 from atk_latent.evaluation.cascade import cascade
 from atk_latent.evaluation.chunks import Chunk
-from atk_latent.evaluation.result import Accuracy, AttackResult
+from atk_latent.evaluation.result import AttackResult
 from atk_latent.evaluation.samples import examples, first_examples
 from atk_latent.evaluation.store import ChunkStore, data_digest
 from atk_latent.models.fingerprint import fingerprint
+from atk_latent.progress import Progress
+from atk_latent.results.accuracy import Accuracy
 
-Progress = Callable[[str, int, int], None]
 _BALL_SLACK = 1e-5
 _PIXEL_SLACK = 1e-6
 

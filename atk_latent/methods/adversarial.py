@@ -14,9 +14,10 @@ from atk_latent.adversaries.gradient_ascent import AscentSettings, GradientAscen
 from atk_latent.adversaries.names import make_adversary
 from atk_latent.config import build, check_linf_eps, check_range, number
 from atk_latent.errors import InputError
-from atk_latent.methods.base import Method, clean_accuracy
+from atk_latent.methods.base import Method
 from atk_latent.methods.optimizers import SGDSettings
 from atk_latent.methods.recipes import Recipes, recipe
+from atk_latent.models.scoring import clean_accuracy
 
 MEASURED = 1000  # test images that `measure` attacks at most
 

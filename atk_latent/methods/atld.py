@@ -18,16 +18,17 @@ from atk_latent.adversaries.manifold import (
     Manifold,
     encoder,
     flat,
-    latent_width,
 )
 from atk_latent.adversaries.noise import RowNoise
 from atk_latent.atomic import atomic_file, write_json
 from atk_latent.errors import InputError
 from atk_latent.methods.atld_settings import RECIPES, ATLDSettings
 from atk_latent.methods.base import Method
-from atk_latent.methods.fitting import Progress, jit_compile
+from atk_latent.methods.fitting import jit_compile
 from atk_latent.methods.objectives import CrossEntropy
+from atk_latent.models.latent import latent_width
 from atk_latent.models.manifold_discriminator import manifold_discriminator
+from atk_latent.progress import Progress
 
 DISCRIMINATOR, MANIFOLD = "discriminator.keras", "manifold.json"
 DEAD_SCALE = 1e-4  # a gradient ratio below it leaves nothing of the mse term

@@ -9,12 +9,13 @@ import keras
 import numpy as np
 
 from atk_latent.config import check_range, spec
+from atk_latent.data.streams import Stream, fixed_set_batches
 from atk_latent.errors import InputError
 from atk_latent.methods.base import Method
-from atk_latent.methods.fitting import Progress, Stream, fixed_set_batches
 from atk_latent.methods.ladder import TABLE_6
 from atk_latent.methods.optimizers import SGDSettings
 from atk_latent.methods.recipes import Recipes
+from atk_latent.progress import Progress
 from atk_latent.registry import ATTACKS
 
 Examples = tuple[np.ndarray | None, np.ndarray, np.ndarray]

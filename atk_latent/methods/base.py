@@ -12,21 +12,18 @@ import tensorflow as tf
 
 from atk_latent.adversaries.names import make_adversary
 from atk_latent.config import build
+from atk_latent.data.streams import Stream, batches
 from atk_latent.errors import InputError
+from atk_latent.labels import is_correct
 from atk_latent.methods.crop_flip import augmented
 from atk_latent.methods.extra_data import mixed_batches, pseudo_labelled
-from atk_latent.methods.fitting import (
-    BestWeights,
-    Progress,
-    Stream,
-    batches,
-    jit_compile,
-    run_fit,
-)
+from atk_latent.methods.fitting import BestWeights, jit_compile, run_fit
 from atk_latent.methods.objectives import CrossEntropy
 from atk_latent.methods.optimizers import SGDSettings
 from atk_latent.methods.recipes import Recipes, recipe
 from atk_latent.methods.weight_perturbation import moved_against
+from atk_latent.models.scoring import clean_accuracy
+from atk_latent.progress import Progress
 
 
 class Figure(NamedTuple):
@@ -39,13 +36,6 @@ class Figure(NamedTuple):
 
     kind: str
     content: dict[str, Any]
-
-
-def correct(y: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """1.0 where the largest logit is the label, float32 (B,); integer or one-hot labels."""
-    labels = tf.argmax(y, axis=-1) if len(y.shape) == 2 and y.shape[-1] != 1 else y
-    labels = tf.reshape(tf.cast(labels, tf.int64), (-1,))
-    return tf.cast(tf.argmax(logits, axis=-1) == labels, tf.float32)
 
 
 def _replicas() -> int:
@@ -256,7 +246,7 @@ class Method(keras.Model):
             logs.pop(self.adversarial_accuracy.name, None)
             return logs
         labels = y if isinstance(y, tuple | list) else (y, y)
-        self.adversarial_accuracy.update_state(correct(labels[1], y_pred[-1]))
+        self.adversarial_accuracy.update_state(is_correct(labels[1], y_pred[-1]))
         if len(y_pred) == 1:
             return {m.name: m.result() for m in self.metrics if isinstance(m, keras.metrics.Mean)}
         if isinstance(sample_weight, tuple | list):
@@ -395,11 +385,3 @@ class Method(keras.Model):
         """
         del x, y, metrics, class_names
         return {}
-
-
-def clean_accuracy(
-    model: keras.Model, x: np.ndarray, y: np.ndarray, batch_size: int = 500
-) -> float:
-    """Share of images whose largest logit is the label, in [0, 1]."""
-    logits = model.predict(x, batch_size=batch_size, verbose=0)
-    return float(np.mean(np.argmax(logits, axis=1) == y))

@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 import keras
 import tensorflow as tf
 
-from atk_latent.adversaries.base import as_labels, inference
+from atk_latent.adversaries.base import inference
 from atk_latent.adversaries.gradient_ascent import AscentSettings
 from atk_latent.config import check_range
 from atk_latent.errors import InputError
+from atk_latent.labels import label_tensor
 from atk_latent.methods.adversarial import CIFAR, DIGITS, PGDSettings, PGDTraining
 from atk_latent.methods.recipes import Recipes
 
@@ -125,7 +126,7 @@ class Bilateral(PGDTraining):
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Makes adversarial images and labels, then takes one optimizer step."""
         x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
-        labels, settings = as_labels(y), self.settings
+        labels, settings = label_tensor(y), self.settings
         logits = inference(self.classifier)(x)
         x_adv = self.adversary(self.classifier, x, most_confusing(logits, labels))
         y_adv = adversarial_labels(logits, labels, settings.label_ratio, settings.label_offset)

@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from atk_latent.methods.fitting import Stream
+from atk_latent.data.streams import Stream
 
 PADDING = 4
 

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from atk_latent.data.streams import Stream, batches
 from atk_latent.errors import InputError
-from atk_latent.methods.fitting import Stream, batches
 from atk_latent.methods.optimizers import SGDSettings
 from atk_latent.models.loading import load_classifier
 

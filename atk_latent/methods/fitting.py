@@ -1,4 +1,4 @@
-"""What every training loop here shares: seeded batches, resuming, quiet progress.
+"""What every training loop here shares: resuming and quiet progress.
 
 `keras.callbacks.BackupAndRestore` is not used: it writes two files one after the other, so
 a kill between them loses the state, and it does not bring back the order of the data.
@@ -18,11 +18,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from atk_latent.data.streams import Stream
 from atk_latent.errors import InputError
-
-Progress = Callable[[str, int, int, dict[str, float]], None]
-# From the step to start at to an endless stream of batches.
-Stream = Callable[[int], tf.data.Dataset]
+from atk_latent.progress import Progress
 
 
 def jit_compile() -> bool:
@@ -31,69 +29,6 @@ def jit_compile() -> bool:
     On a CPU XLA took 1.8 times as long for a LeNet step (TensorFlow 2.21, 2 cores).
     """
     return bool(tf.config.list_logical_devices("GPU"))
-
-
-def batches(
-    arrays: Any, batch_size: int, *, seed: int, start_step: int = 0, whole: bool = False
-) -> tf.data.Dataset:
-    """An endless stream of shuffled batches that can start anywhere.
-
-    Epoch e is the permutation drawn from (seed, e), so the batch at a step depends on
-    nothing but the arguments: a resumed run sees what an undisturbed one would have seen.
-
-    Args:
-        arrays: nested tuples of arrays with one common first axis.
-        batch_size: rows of a batch; the last one of an epoch may be smaller.
-        start_step: batches to leave out.
-        whole: leave out an epoch's last batch where it is smaller; needs `batch_size` rows.
-    """
-    rows = len(tf.nest.flatten(arrays)[0])
-    tensors = tf.nest.map_structure(tf.convert_to_tensor, arrays)
-
-    def order(epoch: tf.Tensor) -> tf.data.Dataset:
-        key = tf.stack([tf.constant(seed, tf.int64), epoch])
-        shuffled = tf.random.experimental.stateless_shuffle(tf.range(rows), key)
-        return tf.data.Dataset.from_tensor_slices(shuffled).batch(batch_size, whole)
-
-    per_epoch = rows // batch_size if whole else -(-rows // batch_size)
-    first, skipped = divmod(start_step, per_epoch)
-    indices = tf.data.Dataset.range(first, np.iinfo(np.int64).max).flat_map(order).skip(skipped)
-    stream = indices.map(
-        lambda rows: tf.nest.map_structure(lambda tensor: tf.gather(tensor, rows), tensors)
-    )
-    return stream.prefetch(2)
-
-
-def fixed_set_batches(
-    made: tuple[np.ndarray, np.ndarray, np.ndarray],
-    clean: tuple[np.ndarray, np.ndarray] | None,
-    batch_size: int,
-    *,
-    seed: int,
-) -> tuple[Stream, int]:
-    """Batches of adversarial images made beforehand beside clean ones.
-
-    Args:
-        made: the images they were made from, the adversarial images, the labels.
-        clean: images and labels that each adversarial batch is paired with a batch of; None
-            pairs it with the images it was made from.
-
-    Returns:
-        The stream, of ``((x, x_adv), y)`` or ``((x, x_adv), (y, y_adv))``, and the rows of an
-        epoch: one pass over the adversarial images.
-    """
-    x, x_adv, y = made
-
-    def stream(step: int) -> tf.data.Dataset:
-        pairs = batches(((x, x_adv), y), batch_size, seed=seed, start_step=step)
-        if clean is None:
-            return pairs
-        others = batches(clean, batch_size, seed=seed + 1, start_step=step)
-        return tf.data.Dataset.zip(pairs, others).map(
-            lambda pair, other: ((other[0], pair[0][1]), (other[1], pair[1]))
-        )
-
-    return stream, len(x_adv)
 
 
 class BestWeights(keras.callbacks.Callback):

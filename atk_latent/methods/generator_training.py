@@ -11,8 +11,10 @@ import numpy as np
 import tensorflow as tf
 
 from atk_latent.config import check_range
-from atk_latent.methods.fitting import Progress, batches, jit_compile, run_fit
+from atk_latent.data.streams import batches
+from atk_latent.methods.fitting import jit_compile, run_fit
 from atk_latent.models.discriminators import image_discriminator
+from atk_latent.progress import Progress
 
 
 @dataclasses.dataclass(frozen=True)

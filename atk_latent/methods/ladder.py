@@ -17,16 +17,18 @@ import tensorflow as tf
 from atk_latent.adversaries.latent_boundary import LatentBoundary, PerturbationSettings
 from atk_latent.atomic import atomic_file
 from atk_latent.config import build, check_range
+from atk_latent.data.streams import Stream, fixed_set_batches
 from atk_latent.errors import InputError
-from atk_latent.methods.base import Figure, Method, clean_accuracy
+from atk_latent.methods.base import Figure, Method
 from atk_latent.methods.boundaries import BoundarySettings, fit_boundaries
-from atk_latent.methods.fitting import Progress, Stream, fixed_set_batches
 from atk_latent.methods.generator_training import GeneratorSettings, fit_generator
 from atk_latent.methods.optimizers import SGDSettings
 from atk_latent.methods.recipes import check_preset
-from atk_latent.models.attention_svm import AttentionSVM, latent_width
+from atk_latent.models.attention_svm import AttentionSVM, flat_latent_width
 from atk_latent.models.generators import generator_for
 from atk_latent.models.latent import frozen_copy, split
+from atk_latent.models.scoring import clean_accuracy
+from atk_latent.progress import Progress
 from atk_latent.registry import GENERATORS
 
 HELPERS = ("boundaries.npz", "generator.keras")  # belong to the vanilla classifier
@@ -157,7 +159,7 @@ class LADDER(Method):
         super().__init__(classifier, settings, seed=seed, alpha=settings.alpha)
         self.vanilla = frozen_copy(classifier)
         self.features, self.head = split(self.vanilla, settings.latent_layer)
-        self.latent_width = latent_width(self.features)
+        self.latent_width = flat_latent_width(self.features)
         self.num_classes = int(classifier.output_shape[-1])
         self.image_shape = tuple(classifier.input_shape[1:])
         self.generator: keras.Model | None = None

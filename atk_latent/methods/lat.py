@@ -23,9 +23,9 @@ from atk_latent.methods.adversarial import (
     PGDSettings,
     PGDTraining,
 )
-from atk_latent.methods.fitting import Progress
 from atk_latent.methods.recipes import Recipes
 from atk_latent.models.latent import split
+from atk_latent.progress import Progress, renamed
 
 STAGE = "adversarial"
 FIRST = ("epochs", "learning_rate", "decay_epochs")  # settings of the training that comes first
@@ -194,7 +194,7 @@ class LAT(PGDTraining):
             return
         state = folder / "checkpoint-adversarial" if folder else None
         PGDTraining(self.classifier, settings, seed=self.seed).harden(
-            x, y, folder=state, progress=_staged(progress)
+            x, y, folder=state, progress=renamed(progress, STAGE)
         )
         if done and state:
             with atomic_file(done) as part:
@@ -242,10 +242,3 @@ class LAT(PGDTraining):
         if isinstance(y_pred, Passed):
             y_pred = (y_pred.logits_adv,)
         return super().compute_metrics(x, y, y_pred, sample_weight)
-
-
-def _staged(progress: Progress | None) -> Progress | None:
-    """Progress of the first training under its own name."""
-    if progress is None:
-        return None
-    return lambda stage, done, total, logs: progress(STAGE, done, total, logs)

@@ -11,8 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from atk_latent.config import build, check_range
+from atk_latent.data.streams import batches
 from atk_latent.errors import InputError
-from atk_latent.methods.fitting import Progress, batches, jit_compile, run_fit
+from atk_latent.methods.fitting import jit_compile, run_fit
 from atk_latent.models.song_gan import (
     ARCHITECTURES,
     GAN,
@@ -21,6 +22,7 @@ from atk_latent.models.song_gan import (
     song_discriminator,
     song_generator,
 )
+from atk_latent.progress import Progress
 
 STAGE_STEPS = 100  # generator steps between two states on disk, and in a line of the history
 

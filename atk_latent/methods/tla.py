@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import keras
 import tensorflow as tf
 
-from atk_latent.adversaries.base import as_labels
 from atk_latent.adversaries.manifold import flat
 from atk_latent.config import check_range
+from atk_latent.labels import label_tensor
 from atk_latent.methods.adversarial import CIFAR, DIGITS, QUICK, PGDSettings, PGDTraining
 from atk_latent.methods.recipes import Recipes
 from atk_latent.models.latent import split
@@ -138,7 +138,7 @@ class TLA(PGDTraining):
 
     def method_loss(self, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> tf.Tensor:
         """Loss of the adversarial images, and of the triplets they are in."""
-        triplets = self.mean(self.triplet_loss(y_pred, as_labels(y)), sample_weight)
+        triplets = self.mean(self.triplet_loss(y_pred, label_tensor(y)), sample_weight)
         loss = self.compiled_loss(y, y_pred.logits_adv, sample_weight, training)
         if self.settings.alpha:
             clean = self.compiled_loss(y, y_pred.logits, sample_weight, training)

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from atk_latent.errors import InputError
+from atk_latent.models.latent import latent_width
 
 ATTENTIONS = ("softmax", "exp-softmax")
 
@@ -185,7 +186,7 @@ def initial_arrays(pairs: int, width: int, seed: int) -> dict[str, np.ndarray]:
     }
 
 
-def latent_width(features: keras.Model) -> int:
+def flat_latent_width(features: keras.Model) -> int:
     """Number of entries of a flat latent.
 
     Raises:
@@ -197,4 +198,4 @@ def latent_width(features: keras.Model) -> int:
             f"LADDER needs a flat latent (batch, N). Received a latent of shape {shape}: "
             "name a later layer with --latent-layer, after Flatten or pooling"
         )
-    return int(shape[1])
+    return latent_width(features)

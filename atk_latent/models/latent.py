@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -508,3 +509,19 @@ def _how_to_get_logits(path: str, operation: Any) -> str:
         f"{new}; for a trained model set model{where}.activation = "
         "keras.activations.linear and save it again"
     )
+
+
+def latent_width(features: keras.Model) -> int:
+    """N, the numbers of one latent.
+
+    Raises:
+        InputError: if the model does not say it.
+    """
+    shape = features.outputs[0].shape[1:] if features.outputs else ()
+    width = math.prod(shape) if shape and None not in shape else 0
+    if not width:
+        raise InputError(
+            f"the size of the latents of '{features.name}' is not known; give the model a fixed "
+            "image size, keras.Input((height, width, channels))"
+        )
+    return width

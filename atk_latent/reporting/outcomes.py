@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from atk_latent.evaluation.result import Accuracy
 from atk_latent.reporting.results import Evaluation, Kind, Measurement
+from atk_latent.results.accuracy import Accuracy
 
 
 @dataclass(frozen=True)

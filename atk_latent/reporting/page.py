@@ -9,7 +9,6 @@ from typing import Any
 
 from atk_latent import __version__
 from atk_latent.atomic import atomic_folder
-from atk_latent.evaluation.result import Accuracy
 from atk_latent.reporting import model_card
 from atk_latent.reporting.looks import CHANGE, Look, looks_of
 from atk_latent.reporting.outcomes import worst_cases
@@ -36,6 +35,7 @@ from atk_latent.reporting.tables import (
     tables_of,
     text,
 )
+from atk_latent.results.accuracy import Accuracy
 
 UPPER_BOUND = (
     "It is an upper bound: a stronger attack may leave less, and it holds for this threat "

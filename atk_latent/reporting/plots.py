@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from atk_latent.evaluation.result import Accuracy
 from atk_latent.reporting.label_places import free_places
 from atk_latent.reporting.outcomes import worst_cases
 from atk_latent.reporting.results import Comparison, Evaluation, Measurement, Result, Run, kinds
 from atk_latent.reporting.tables import CLEAN, percent, slug, text
+from atk_latent.results.accuracy import Accuracy
 
 INK = "#1b1f24"  # text and axes; SVG turns it into the page's own colour
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")

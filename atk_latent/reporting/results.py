@@ -15,7 +15,8 @@ from typing import Any
 
 from atk_latent import config
 from atk_latent.errors import InputError
-from atk_latent.evaluation.result import SCHEMAS, Accuracy
+from atk_latent.evaluation.result import SCHEMAS
+from atk_latent.results.accuracy import Accuracy
 
 OURS = "evaluation by atkl evaluate, audit by atkl audit, comparison by atkl reproduce, run card"
 _MARKS = {  # fields that only this kind of file has, for files without a schema
@@ -197,7 +198,7 @@ class Evaluation(Result):
         """Accuracy without attack."""
         record = self.record
         values = (record[name] for name in ("clean_accuracy", "clean_low", "clean_high", "n"))
-        return Accuracy(*values)
+        return Accuracy(**dict(zip(("value", "low", "high", "n"), values, strict=True)))
 
     @property
     def outcomes(self) -> tuple[Sequence[int], Sequence[int]] | None:
@@ -223,7 +224,12 @@ class Evaluation(Result):
                 found["spec"],
                 found["threat"],
                 kind_of(found["threat"]),
-                Accuracy(found["robust_accuracy"], found["low"], found["high"], found["n"]),
+                Accuracy(
+                    value=found["robust_accuracy"],
+                    low=found["low"],
+                    high=found["high"],
+                    n=found["n"],
+                ),
                 self.clean,
                 eps=found.get("eps"),
                 linf=found.get("linf"),
@@ -516,7 +522,7 @@ def _png(words: Any, where: str) -> bytes:
 
 
 def _cell_accuracy(cell: Mapping[str, Any]) -> Accuracy:
-    return Accuracy(cell["accuracy"], cell["low"], cell["high"], cell["n"])
+    return Accuracy(value=cell["accuracy"], low=cell["low"], high=cell["high"], n=cell["n"])
 
 
 def _eps(spec: str | None) -> float | None:

@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from atk_latent.evaluation.ranking import average_ranks
-from atk_latent.evaluation.result import Accuracy
 from atk_latent.reporting.outcomes import worst_cases
 from atk_latent.reporting.results import (
     Audit,
@@ -29,6 +28,7 @@ from atk_latent.reporting.results import (
     kinds,
     published_of,
 )
+from atk_latent.results.accuracy import Accuracy
 
 CLEAN = "none (clean images)"
 INTERVAL = "In brackets: 95% Wilson interval."
@@ -393,9 +393,13 @@ def csv_text(table: Table) -> str:
     writer = csv.writer(file, lineterminator="\n")
     wide = [_csv_kind([row[i] for row in table.rows]) for i in range(len(table.headings))]
     titles: list[str] = []
+    endings: dict[type, tuple[str, ...]] = {
+        Accuracy: (" low", " high", " n"),
+        Published: (" source",),
+    }
     for heading, kind in zip(table.headings, wide, strict=True):
         plain = heading.removesuffix(", %")
-        more = {Accuracy: (" low", " high", " n"), Published: (" source",)}.get(kind, ())
+        more = endings.get(kind, ())
         titles += [_csv_cell(plain + ending) for ending in ("", *more)]
     writer.writerow(titles)
     for row in table.rows:

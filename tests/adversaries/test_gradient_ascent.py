@@ -8,10 +8,10 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from atk_latent.adversaries.base import as_labels
 from atk_latent.adversaries.gradient_ascent import AscentSettings, GradientAscent
 from atk_latent.adversaries.names import make_adversary
 from atk_latent.errors import InputError
+from atk_latent.labels import label_tensor
 from tests.adversaries.contract import EPS, SHAPE, entropy, network, right
 
 ASCENTS = ("fgsm", "rs-fgsm", "pgd", "bim", "mim", "cw-pgd")
@@ -215,7 +215,7 @@ def test_dtype_and_one_hot_labels(networks):
     with pytest.raises(InputError, match="uint8"):
         adversary(model, np.zeros((2, *SHAPE), np.uint8), [0, 1])
     with pytest.raises(InputError, match="labels"):
-        as_labels(np.zeros((2, 3, 4)))
+        label_tensor(np.zeros((2, 3, 4)))
 
 
 def test_model_of_a_fixed_batch_is_padded_to_it():

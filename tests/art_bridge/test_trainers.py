@@ -10,8 +10,9 @@ import atk_latent
 from atk_latent import LADDERAttack, LADDERTrainer
 from atk_latent.art_bridge import trainers
 from atk_latent.art_bridge.estimator import CompiledKerasClassifier
-from atk_latent.art_bridge.trainers import UnitPixels, integer_labels
+from atk_latent.art_bridge.unit_pixels import UnitPixels
 from atk_latent.errors import InputError
+from atk_latent.labels import integer_labels
 from atk_latent.registry import METHODS
 
 FAST = {

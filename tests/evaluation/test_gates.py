@@ -2,12 +2,8 @@ import pytest
 
 from atk_latent.errors import InputError
 from atk_latent.evaluation.gates import Gate, check_gates_are_run, failed_gates, parse_gates
-from atk_latent.evaluation.result import (
-    Accuracy,
-    AttackResult,
-    images_needed,
-    wilson_interval,
-)
+from atk_latent.evaluation.result import AttackResult
+from atk_latent.results.accuracy import Accuracy, images_needed, wilson_interval
 
 CLEAN = Accuracy(0.9, *wilson_interval(90, 100), 100)  # 0.826 to 0.945
 

@@ -5,13 +5,8 @@ import pytest
 
 from atk_latent import atomic
 from atk_latent.errors import InputError
-from atk_latent.evaluation.result import (
-    Accuracy,
-    AttackResult,
-    Samples,
-    evaluation_record,
-    wilson_interval,
-)
+from atk_latent.evaluation.result import AttackResult, Samples, evaluation_record
+from atk_latent.results.accuracy import Accuracy, wilson_interval
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,10 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from atk_latent.methods.base import Method, correct
-from atk_latent.methods.fitting import Checkpoint, Plateau, batches, run_fit
+from atk_latent.data.streams import batches
+from atk_latent.labels import is_correct
+from atk_latent.methods.base import Method
+from atk_latent.methods.fitting import Checkpoint, Plateau, run_fit
 from atk_latent.methods.natural import Natural, natural_settings
 from atk_latent.methods.optimizers import SGDL2, SGDSettings
 
@@ -223,7 +225,7 @@ def test_fit_reports_adversarial_accuracy_and_evaluate_does_not():
 def test_correct_takes_integer_and_one_hot_labels():
     logits = tf.constant([[1.0, 2.0], [2.0, 1.0]])
     for y in ([1, 1], [[0.0, 1.0], [0.0, 1.0]], [[1], [1]]):
-        assert correct(tf.constant(y), logits).numpy().tolist() == [1.0, 0.0]
+        assert is_correct(tf.constant(y), logits).numpy().tolist() == [1.0, 0.0]
 
 
 def test_natural_training_learns():

@@ -10,12 +10,13 @@ import tensorflow as tf
 from keras import layers
 
 from atk_latent.config import build
+from atk_latent.data.streams import batches
 from atk_latent.errors import InputError
 from atk_latent.methods.augment import AugmentSettings
 from atk_latent.methods.base import Method
 from atk_latent.methods.crop_flip import PADDING, augmented, crop_flip
 from atk_latent.methods.extra_data import mixed_batches, pseudo_labelled, read_images
-from atk_latent.methods.fitting import BestWeights, batches, run_fit
+from atk_latent.methods.fitting import BestWeights, run_fit
 from atk_latent.methods.ladder import LADDERSettings
 from atk_latent.methods.objectives import CrossEntropy, smoothed
 from atk_latent.methods.optimizers import SGDSettings

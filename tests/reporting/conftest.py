@@ -8,14 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from atk_latent.evaluation.result import (
-    Accuracy,
-    AttackResult,
-    evaluation_record,
-    provenance,
-    versions,
-    wilson_interval,
-)
+from atk_latent.evaluation.result import AttackResult, evaluation_record, provenance, versions
+from atk_latent.results.accuracy import Accuracy, wilson_interval
 
 WHITE, TRANSFER = "white-box, Linf", "transfer from runs/vanilla (white-box there, Linf)"
 
@@ -37,7 +31,7 @@ def evaluation_record_with_published():
         attacked("pgd:eps=0.3,steps=40", TRANSFER, 20, eps=0.3, surrogate="runs/vanilla"),
         attacked("cw-l2", "white-box, L2", 0),
     ]
-    clean = Accuracy(0.99, *wilson_interval(198, 200), 200)
+    clean = Accuracy.of([True] * 198 + [False] * (200 - 198))
     record = evaluation_record(target="runs/a", data="mnist", clean=clean, attacks=attacks, seed=3)
     record["attacks"][1]["published"] = {"value": 0.196, "source": "LADDER, Table 7"}
     return record
@@ -89,7 +83,7 @@ def told_record():
         told("pgd-l2:eps=0.3", "white-box, L2", [2] * 6, eps=0.3),
         told("cw-l2", WHITE, [2] * 6),
     ]
-    clean = Accuracy(5 / 6, *wilson_interval(5, 6), 6)
+    clean = Accuracy.of([True] * 5 + [False] * (6 - 5))
     record = evaluation_record(target="runs/b", data="toy", clean=clean, attacks=[], seed=3)
     names = ["cat", "dog", "fox"]
     record |= {"labels": LABELS, "clean_predictions": CLEAN, "class_names": names}

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from atk_latent.evaluation.result import wilson_interval
 from atk_latent.reporting.outcomes import Confusion, confusion, survives, worst_cases
 from atk_latent.reporting.results import read_result
+from atk_latent.results.accuracy import wilson_interval
 
 
 @pytest.fixture

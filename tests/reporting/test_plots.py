@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from atk_latent.evaluation.result import Accuracy, wilson_interval
 from atk_latent.reporting.plots import COLOURS, INK, bars_chart, charts_of, scatter_chart
 from atk_latent.reporting.results import read_result, read_results
+from atk_latent.results.accuracy import Accuracy, wilson_interval
 
 from .colours import contrast
 

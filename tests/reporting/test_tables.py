@@ -5,7 +5,6 @@ import io
 
 import pytest
 
-from atk_latent.evaluation.result import Accuracy
 from atk_latent.reporting.results import Published, read_result
 from atk_latent.reporting.tables import (
     Difference,
@@ -19,6 +18,7 @@ from atk_latent.reporting.tables import (
     tables_of,
     text,
 )
+from atk_latent.results.accuracy import Accuracy
 
 HOSTILE = "a|b & <b>_x_ $y$ \\z #1 {k} 100% ~^"
 
@@ -28,8 +28,8 @@ HOSTILE = "a|b & <b>_x_ $y$ \\z #1 {k} 100% ~^"
     [
         (None, ""),
         ("word", "word"),
-        (Accuracy(0.125, 0.1, 0.15, 200), "12.5 [10.0, 15.0]"),
-        (Accuracy(0.98765, 0.98, 0.99, 10_000), "98.77 [98.00, 99.00]"),
+        (Accuracy(value=0.125, low=0.1, high=0.15, n=200), "12.5 [10.0, 15.0]"),
+        (Accuracy(value=0.98765, low=0.98, high=0.99, n=10_000), "98.77 [98.00, 99.00]"),
         (Published(0.196, "Table 7"), "19.6 (Table 7)"),
         (Published(0.196, "Table 7", said_once=True), "19.6"),
         (Difference(-0.0104), "-1.0"),
@@ -145,7 +145,9 @@ def table(*rows):
 
 
 def test_markdown_escapes_and_keeps_its_columns():
-    made = markdown(table((HOSTILE, Accuracy(0.5, 0.4, 0.6, 10)), ("two\nlines", None)))
+    made = markdown(
+        table((HOSTILE, Accuracy(value=0.5, low=0.4, high=0.6, n=10)), ("two\nlines", None))
+    )
     rows = [line for line in made.splitlines() if line.startswith("|")]
     assert rows[1] == "|---|---:|"
     assert rows[3] == "| two lines |  |"
@@ -156,7 +158,10 @@ def test_markdown_escapes_and_keeps_its_columns():
 
 
 def test_csv_holds_fractions_intervals_and_no_formula():
-    cells = ("=HYPERLINK(1)", Accuracy(0.5, 0.4, 0.6, 10)), ('with "quotes", commas', None)
+    cells = (
+        ("=HYPERLINK(1)", Accuracy(value=0.5, low=0.4, high=0.6, n=10)),
+        ('with "quotes", commas', None),
+    )
     rows = list(csv.reader(io.StringIO(csv_text(table(*cells)))))
     assert rows[0] == ["name", "accuracy", "accuracy low", "accuracy high", "accuracy n"]
     assert rows[1] == ["'=HYPERLINK(1)", "0.5", "0.4", "0.6", "10"]
@@ -172,7 +177,7 @@ def test_csv_parts_a_published_value_from_its_source():
 def test_latex_escapes_every_special_letter():
     assert latex_text("a_b & 5% #1 $x$ {k}") == r"a\_b \& 5\% \#1 \$x\$ \{k\}"
     assert latex_text("\\~^") == r"\textbackslash{}\textasciitilde{}\textasciicircum{}"
-    made = latex(table((HOSTILE, Accuracy(0.5, 0.4, 0.6, 10))))
+    made = latex(table((HOSTILE, Accuracy(value=0.5, low=0.4, high=0.6, n=10))))
     assert r"\begin{tabular}{lr}" in made
     row = next(line for line in made.splitlines() if "50.0 {[}40.0, 60.0]" in line)
     assert row.replace(r"\&", "").count("&") == 1 and row.endswith(r"\\")

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from atk_latent.data.loading import load_dataset
-from atk_latent.experiments.comparison import Comparison, Progress, Row, run_comparison
-from atk_latent.experiments.gan_training import METHOD, train_gan
-from atk_latent.experiments.hardening import Request
-from atk_latent.experiments.table import Column
+from atk_latent.progress import Progress
+from atk_latent.reproduction.comparison import Comparison, Row, run_comparison
+from atk_latent.reproduction.table import Column
+from atk_latent.training.gan_training import METHOD, train_gan
+from atk_latent.training.pipeline import Request
 
 
 @dataclasses.dataclass(frozen=True)

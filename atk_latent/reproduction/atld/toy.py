@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,12 @@ from atk_latent.adversaries.names import make_adversary
 from atk_latent.atomic import atomic_file, write_json
 from atk_latent.inference.imt import IMT, IMTSettings
 from atk_latent.methods.atld import ATLD
-from atk_latent.methods.base import Method, clean_accuracy
+from atk_latent.methods.base import Method
 from atk_latent.models.initialising import Seeds, dense, logits
+from atk_latent.models.scoring import clean_accuracy
+from atk_latent.progress import Progress
 from atk_latent.registry import METHODS
 
-Progress = Callable[..., None]
 EPS, POINTS, GRID = 0.07, 600, 160
 EPOCHS = {"quick": 40, "paper": 400}
 _BALL = {"eps": EPS, "steps": 10, "step_size": EPS / 4}

@@ -15,11 +15,14 @@ from typing import Any
 import numpy as np
 
 from atk_latent.data.loading import load_dataset
-from atk_latent.evaluation.result import Accuracy
 from atk_latent.evaluation.runner import evaluate
-from atk_latent.experiments import ladder_figures, surrogates
-from atk_latent.experiments.ladder_runs import Cast, song_gan
-from atk_latent.experiments.ladder_scenes import (
+from atk_latent.methods.ladder_run import load_ladder
+from atk_latent.models.loading import load_classifier
+from atk_latent.progress import Progress
+from atk_latent.reproduction.ladder import figures as ladder_figures
+from atk_latent.reproduction.ladder import surrogates
+from atk_latent.reproduction.ladder.runs import Cast, song_gan
+from atk_latent.reproduction.ladder.scenes import (
     ADVERSARIES,
     SCENES,
     SIZES,
@@ -28,11 +31,9 @@ from atk_latent.experiments.ladder_scenes import (
     published,
     rows_of,
 )
-from atk_latent.experiments.ladder_study import Study, printed, right
-from atk_latent.experiments.table import Column, cell
-from atk_latent.methods.fitting import Progress
-from atk_latent.methods.ladder_run import load_ladder
-from atk_latent.models.loading import load_classifier
+from atk_latent.reproduction.ladder.study import Study, printed, right
+from atk_latent.reproduction.table import Column, cell
+from atk_latent.results.accuracy import Accuracy
 
 SOURCE = "LADDER, Table {}"
 CLEAN = "clean"

@@ -15,9 +15,9 @@ from keras import layers
 
 from atk_latent.atomic import atomic_file
 from atk_latent.data.dataset import Dataset
-from atk_latent.methods.fitting import Progress
 from atk_latent.methods.natural import Natural, natural_settings
 from atk_latent.models.loading import load_classifier
+from atk_latent.progress import Progress
 from atk_latent.registry import MODELS
 from atk_latent.reporting.tables import slug
 

@@ -11,13 +11,13 @@ import keras
 import numpy as np
 
 from atk_latent.data.dataset import Dataset
-from atk_latent.experiments.crafted import crafted_set
-from atk_latent.experiments.ladder_runs import Cast
-from atk_latent.experiments.ladder_scenes import Scene, Size, attacks, published
-from atk_latent.experiments.table import write_table
-from atk_latent.methods.fitting import Progress
 from atk_latent.models.loading import load_classifier
+from atk_latent.progress import Progress
 from atk_latent.reporting.tables import slug
+from atk_latent.reproduction.ladder.runs import Cast
+from atk_latent.reproduction.ladder.scenes import Scene, Size, attacks, published
+from atk_latent.reproduction.table import write_table
+from atk_latent.training.adversarial_sets import crafted_set
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,13 @@ from atk_latent.config import number
 from atk_latent.data.dataset import Dataset
 from atk_latent.data.loading import load_dataset
 from atk_latent.evaluation.runner import Deployed, Surrogate, clean_accuracy, evaluate
-from atk_latent.experiments.hardening import Request, harden
-from atk_latent.experiments.table import Column, cell, write_table
 from atk_latent.inference.loading import has_manifold, imt_for
 from atk_latent.models.loading import load_classifier
+from atk_latent.progress import Progress
 from atk_latent.reporting.image_grid import lines
+from atk_latent.reproduction.table import Column, cell, write_table
+from atk_latent.training.pipeline import Request, harden
 
-Progress = Callable[..., None]
 _PACE = "eps={eps},step_size={step}"
 STATIC = (
     Column("clean", None, 1000),
@@ -86,7 +86,7 @@ SVHN = dataclasses.replace(CIFAR10, data="svhn")
 
 def published() -> dict[str, Any]:
     """The numbers printed in the paper, percent; see `published/atld.yaml`."""
-    path = resources.files("atk_latent.experiments") / "published" / "atld.yaml"
+    path = resources.files("atk_latent.reproduction") / "published" / "atld.yaml"
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,13 @@ from atk_latent.atomic import atomic_file
 from atk_latent.data.dataset import Dataset
 from atk_latent.errors import InputError
 from atk_latent.evaluation.runner import clean_accuracy, evaluate
-from atk_latent.experiments.hardening import Request, Run, harden
-from atk_latent.experiments.table import Column, cell, write_table
 from atk_latent.methods.ladder import HELPERS
 from atk_latent.models.loading import load_classifier
+from atk_latent.progress import Progress, renamed
 from atk_latent.reporting.plots import trade_offs
 from atk_latent.reporting.results import read_results
-
-Progress = Callable[[str, int, int, dict[str, float]], None]
+from atk_latent.reproduction.table import Column, cell, write_table
+from atk_latent.training.pipeline import Request, Run, harden
 
 
 @dataclass(frozen=True)
@@ -159,9 +158,8 @@ def _cell(
     x, y = dataset.x_test[: column.limit], dataset.y_test[: column.limit]
     if column.spec is None:
         return cell(column.label, clean_accuracy(model, x, y))
-    tell = (lambda _, done, total: progress(label, done, total, {})) if progress else None
     (found,) = evaluate(
-        model, x, y, [column.spec], seed=seed, progress=tell, store=store,
+        model, x, y, [column.spec], seed=seed, progress=renamed(progress, label), store=store,
         context={"data": dataset},
     )  # fmt: skip
     return cell(column.label, found)

@@ -14,7 +14,7 @@ from atk_latent.art_bridge.estimator import estimator_for
 from atk_latent.atomic import atomic_file
 from atk_latent.data.dataset import Dataset
 from atk_latent.evaluation import runner
-from atk_latent.methods.fitting import Progress
+from atk_latent.progress import Progress
 
 
 def crafted_set(

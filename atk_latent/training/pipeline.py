@@ -21,17 +21,18 @@ from atk_latent.atomic import atomic_file, json_text, write_json
 from atk_latent.data.dataset import Dataset
 from atk_latent.errors import InputError
 from atk_latent.evaluation.result import provenance, versions
-from atk_latent.experiments.crafted import crafted_set
 from atk_latent.methods.augment import AugmentSettings
-from atk_latent.methods.base import Method, clean_accuracy
-from atk_latent.methods.fitting import Progress
+from atk_latent.methods.base import Method
 from atk_latent.methods.ladder import GENERATOR_STATES, rows_per_class
 from atk_latent.methods.natural import Natural, natural_settings
 from atk_latent.models.latent import require_logits
 from atk_latent.models.loading import load_classifier
+from atk_latent.models.scoring import clean_accuracy
+from atk_latent.progress import Progress, renamed
 from atk_latent.registry import METHODS, MODELS
 from atk_latent.reporting import figures
 from atk_latent.reporting.model_card import model_card
+from atk_latent.training.adversarial_sets import crafted_set
 
 DEFAULT_MODELS = {"svhn": "svhnnet", "celeba": "celebanet"}
 
@@ -190,15 +191,8 @@ def train_vanilla(
         dataset.x_train,
         dataset.y_train,
         folder=run.checkpoint / "vanilla",
-        progress=_named(progress),
+        progress=renamed(progress, "vanilla"),
     )
-
-
-def _named(progress: Progress | None) -> Progress | None:
-    """Progress of the vanilla classifier under its own name."""
-    if progress is None:
-        return None
-    return lambda stage, done, total, logs: progress("vanilla", done, total, logs)
 
 
 def check_request(request: Request, dataset: Dataset) -> Any:

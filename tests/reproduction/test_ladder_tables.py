@@ -9,9 +9,12 @@ import pytest
 from atk_latent.data.loading import load_dataset
 from atk_latent.errors import InputError
 from atk_latent.evaluation.ranking import average_ranks
-from atk_latent.experiments import ladder_figures, ladder_tables, surrogates
-from atk_latent.experiments.ladder_runs import Cast
-from atk_latent.experiments.ladder_scenes import (
+from atk_latent.models.lenet import lenet
+from atk_latent.reproduction.ladder import figures as ladder_figures
+from atk_latent.reproduction.ladder import surrogates
+from atk_latent.reproduction.ladder import tables as ladder_tables
+from atk_latent.reproduction.ladder.runs import Cast
+from atk_latent.reproduction.ladder.scenes import (
     MNIST,
     PAPER,
     QUICK,
@@ -20,8 +23,7 @@ from atk_latent.experiments.ladder_scenes import (
     published,
     rows_of,
 )
-from atk_latent.experiments.ladder_study import printed
-from atk_latent.models.lenet import lenet
+from atk_latent.reproduction.ladder.study import printed
 
 PRINTED_RANKS = {  # Table 2's last column
     "Vanilla": 3.57, "FGSM adv.": 6.50, "JSMA adv.": 4.17, "PGD adv.": 7.00, "CW adv.": 3.17,

@@ -13,9 +13,6 @@ import numpy as np
 
 from atk_latent.atomic import atomic_file
 from atk_latent.data.dataset import Dataset
-from atk_latent.experiments.hardening import Request, Run, base_card, peak_memory_mb
-from atk_latent.methods.base import clean_accuracy
-from atk_latent.methods.fitting import Progress
 from atk_latent.methods.song_gan import (
     GANSettings,
     SongGANTraining,
@@ -27,8 +24,11 @@ from atk_latent.methods.song_gan import (
 )
 from atk_latent.models.latent import require_logits
 from atk_latent.models.loading import load_classifier
+from atk_latent.models.scoring import clean_accuracy
 from atk_latent.models.song_gan import GAN
+from atk_latent.progress import Progress
 from atk_latent.reporting.figures import image_sheet
+from atk_latent.training.pipeline import Request, Run, base_card, peak_memory_mb
 
 METHOD = "song-gan"
 MEASURED_IMAGES, SHEET_IMAGES = 1000, 10

@@ -6,9 +6,9 @@ import pytest
 
 from atk_latent.config import spec
 from atk_latent.data.dataset import Dataset
-from atk_latent.evaluation.result import Accuracy
-from atk_latent.experiments import atld_protocols as protocols
 from atk_latent.registry import ATTACKS, METHODS
+from atk_latent.reproduction.atld import tables as protocols
+from atk_latent.results.accuracy import Accuracy
 
 
 @pytest.mark.parametrize("preset", ["quick", "paper"])

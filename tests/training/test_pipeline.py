@@ -17,7 +17,7 @@ import atk_latent.art_bridge.estimator  # noqa: F401
 from atk_latent.cli.main import main
 from atk_latent.data.loading import load_dataset
 from atk_latent.errors import InputError
-from atk_latent.experiments.hardening import Request, default_model, harden
+from atk_latent.training.pipeline import Request, default_model, harden
 
 FAST = {
     "svm_epochs": 3,

@@ -10,8 +10,9 @@ from typing import Any
 from atk_latent.atomic import atomic_file, write_json
 from atk_latent.data.dataset import Dataset
 from atk_latent.evaluation.ranking import average_ranks
-from atk_latent.evaluation.result import Accuracy, AttackResult, provenance, versions
+from atk_latent.evaluation.result import AttackResult, provenance, versions
 from atk_latent.reporting.tables import slug
+from atk_latent.results.accuracy import Accuracy
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ import pytest
 
 from atk_latent.data.dataset import Dataset
 from atk_latent.errors import InputError
-from atk_latent.experiments import baselines, comparison, table
-from atk_latent.experiments.comparison import Column, Comparison, Row, run_comparison
 from atk_latent.methods.ladder import HELPERS
 from atk_latent.models.loading import load_classifier
 from atk_latent.registry import METHODS
+from atk_latent.reproduction import baselines, comparison, table
+from atk_latent.reproduction.comparison import Column, Comparison, Row, run_comparison
 
 PLAN = Comparison(
     title="Two lengths of training",

@@ -9,10 +9,10 @@ import atk_latent.art_bridge.estimator  # noqa: F401
 from atk_latent.cli.main import main
 from atk_latent.data.loading import load_dataset
 from atk_latent.errors import InputError
-from atk_latent.experiments.gan_training import train_gan
-from atk_latent.experiments.hardening import Request
 from atk_latent.methods import song_gan
 from atk_latent.models.song_gan import load_gan
+from atk_latent.training.gan_training import train_gan
+from atk_latent.training.pipeline import Request
 
 CLASSES = 2
 FAST = {

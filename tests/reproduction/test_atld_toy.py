@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from atk_latent.experiments import atld_toy
+from atk_latent.reproduction.atld import toy as atld_toy
 
 
 def test_the_moons_are_two_classes_that_a_curve_separates():

@@ -9,11 +9,11 @@ from typing import Any
 
 from atk_latent.data.dataset import Dataset
 from atk_latent.errors import InputError
-from atk_latent.experiments.gan_training import train_gan
-from atk_latent.experiments.hardening import Request, Run, harden
-from atk_latent.experiments.ladder_scenes import ADVERSARIES, Scene, Size, attacks
-from atk_latent.methods.fitting import Progress
 from atk_latent.methods.ladder import HELPERS
+from atk_latent.progress import Progress
+from atk_latent.reproduction.ladder.scenes import ADVERSARIES, Scene, Size, attacks
+from atk_latent.training.gan_training import train_gan
+from atk_latent.training.pipeline import Request, Run, harden
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,12 +10,12 @@ import numpy as np
 import tensorflow as tf
 
 from atk_latent.atomic import atomic_file, write_json
-from atk_latent.experiments.ladder_scenes import rows_of
-from atk_latent.experiments.ladder_study import Study, right
-from atk_latent.experiments.surrogates import ITSELF
 from atk_latent.methods.ladder import LADDER
 from atk_latent.methods.ladder_run import load_ladder
 from atk_latent.reporting.image_grid import image_grid, lines, scatter
+from atk_latent.reproduction.ladder.scenes import rows_of
+from atk_latent.reproduction.ladder.study import Study, right
+from atk_latent.reproduction.ladder.surrogates import ITSELF
 
 SWEEP = tuple(float(e) for e in (0.5, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 27, 30))
 NEAR = tuple(float(e) for e in range(1, 16))  # Figure 7 looks closer at the boundary

@@ -108,7 +108,7 @@ def rows_of(scene: Scene) -> list[str]:
 
 def published() -> dict[str, Any]:
     """The numbers printed in the paper, percent; see `published/ladder.yaml`."""
-    path = resources.files("atk_latent.experiments") / "published" / "ladder.yaml"
+    path = resources.files("atk_latent.reproduction") / "published" / "ladder.yaml"
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 

@@ -1,1 +1,0 @@
-"""Whole jobs: from data to a hardened run folder."""

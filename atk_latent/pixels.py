@@ -1,0 +1,87 @@
+"""Pixel ranges: [0, 1] inside, a model's or an estimator's own range at the doors."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from atk_latent.errors import InputError
+
+_SLACK = 1e-6
+
+
+@dataclasses.dataclass(frozen=True)
+class PixelRange:
+    """The range in which somebody keeps pixels, such as (0, 255), beside our [0, 1].
+
+    Args:
+        low, high: floats, low < high; ART calls them `clip_values`.
+
+    Raises:
+        InputError: if they hold nothing between them.
+
+    Example:
+        >>> PixelRange(0, 255).to_unit(np.array([0.0, 51.0, 255.0]))
+        array([0. , 0.2, 1. ], dtype=float32)
+    """
+
+    low: float = 0.0
+    high: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuses a range that holds nothing."""
+        if not self.low < self.high:
+            raise InputError(
+                f"the range of pixels must be two rising numbers. Received: {self.low}, {self.high}"
+            )
+
+    @property
+    def width(self) -> float:
+        """By how much lengths in this range are longer than those in [0, 1]."""
+        return self.high - self.low
+
+    @property
+    def is_unit(self) -> bool:
+        """Whether it is [0, 1]."""
+        return (self.low, self.high) == (0.0, 1.0)
+
+    def to_unit(self, x: Any) -> np.ndarray:
+        """Pixels of this range as float32 in [0, 1].
+
+        Raises:
+            InputError: if pixels lie outside the range.
+        """
+        x = np.asarray(x, np.float32)
+        low, high = float(x.min()), float(x.max())
+        if low < self.low - _SLACK or high > self.high + _SLACK:
+            raise InputError(
+                f"images must lie in the clip values {self.low:g}..{self.high:g}. "
+                f"Received: {low:g}..{high:g}"
+            )
+        return np.clip((x - self.low) / self.width, 0.0, 1.0)
+
+    def from_unit(self, x: Any) -> Any:
+        """Pixels in [0, 1], an array or a tensor, in this range."""
+        return x * self.width + self.low
+
+    def layers(self) -> list[Any]:
+        """The Keras layers that turn [0, 1] into this range; none for [0, 1] itself."""
+        from keras import layers
+
+        return [] if self.is_unit else [layers.Rescaling(self.width, offset=self.low)]
+
+
+def standardisation(mean: Any, std: Any) -> list[Any]:
+    """The Keras layers of (x - mean) / std; none where that changes nothing.
+
+    Args:
+        mean, std: numbers, or arrays that broadcast over (height, width, channels).
+    """
+    from keras import layers
+
+    mean, std = np.asarray(mean, "float32"), np.asarray(std, "float32")
+    if not (np.any(mean != 0) or np.any(std != 1)):
+        return []
+    return [layers.Rescaling((1 / std).tolist(), (-mean / std).tolist())]

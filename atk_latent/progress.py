@@ -1,0 +1,27 @@
+"""How long work tells a listener where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Anything that can be called as ``progress(what, done, total, logs)``.
+
+    Args of a call:
+        what: the stage or the attack. done, total: units of it, 0 <= done <= total.
+        logs: numbers worth showing beside it, by name, or None.
+    """
+
+    def __call__(
+        self, what: str, done: int, total: int, logs: Mapping[str, float] | None = None, /
+    ) -> None:
+        """Hears of one step."""
+
+
+def renamed(progress: Progress | None, what: str) -> Progress | None:
+    """The listener, hearing every stage under the name `what`; None for none."""
+    if progress is None:
+        return None
+    return lambda _, done, total, logs=None: progress(what, done, total, logs)

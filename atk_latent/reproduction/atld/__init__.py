@@ -1,0 +1,1 @@
+"""ATLD's tables and figures."""

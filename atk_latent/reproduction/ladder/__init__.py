@@ -1,0 +1,1 @@
+"""LADDER's tables and figures."""

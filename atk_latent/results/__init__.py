@@ -1,0 +1,1 @@
+"""What was measured: typed records that evaluation writes and reports read."""

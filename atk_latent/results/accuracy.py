@@ -1,0 +1,80 @@
+"""A measured accuracy and its 95% Wilson interval."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from atk_latent.errors import InputError
+from atk_latent.results.record import Record
+
+_Z95 = 1.959963984540054  # the 97.5% point of the normal distribution
+
+
+def wilson_interval(correct: int, n: int) -> tuple[float, float]:
+    """The 95% Wilson score interval of a fraction.
+
+    Args:
+        correct: int in [0, n].
+        n: int >= 1.
+
+    Returns:
+        (low, high), fractions in [0, 1].
+
+    Raises:
+        InputError: if `n` is 0: no image, no fraction.
+
+    Reference: Wilson, JASA 1927.
+    """
+    if n < 1:
+        raise InputError("no images to evaluate: 0 came, at least 1 is needed")
+    share, spread = correct / n, _Z95**2 / n
+    centre = (share + spread / 2) / (1 + spread)
+    half = math.sqrt(share * (1 - share) * spread + spread**2 / 4) / (1 + spread)
+    low = 0.0 if correct == 0 else max(0.0, centre - half)  # exact there, not nearly
+    high = 1.0 if correct == n else min(1.0, centre + half)
+    return low, high
+
+
+def images_needed(share: float, wanted: float) -> int | None:
+    """How many images bring the lower end of the Wilson interval up to `wanted`.
+
+    The interval holds every fraction p with (share - p)^2 <= z^2 p (1 - p) / n, so its lower
+    end is `wanted` at n = z^2 wanted (1 - wanted) / (share - wanted)^2.
+
+    Args:
+        share: the measured fraction, taken to stay as it is. wanted: fraction in [0, 1].
+
+    Returns:
+        int >= 1, or None where `share` is not above `wanted`.
+    """
+    if share <= wanted:
+        return None
+    return max(1, math.ceil(_Z95**2 * wanted * (1 - wanted) / (share - wanted) ** 2))
+
+
+class Accuracy(Record):
+    """A measured accuracy with its 95% Wilson interval.
+
+    Args:
+        value: fraction in [0, 1].
+        low: lower end of the interval.
+        high: upper end of the interval.
+        n: images it was measured on.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    @classmethod
+    def of(cls, correct: Any) -> Accuracy:
+        """From one truth value an image.
+
+        Raises:
+            InputError: if there is none.
+        """
+        right, n = int(sum(bool(c) for c in correct)), len(correct)
+        low, high = wilson_interval(right, n)
+        return cls(value=right / n, low=low, high=high, n=n)
