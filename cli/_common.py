@@ -324,23 +324,24 @@ def load_target(target: str, image_shape: tuple[int, ...], num_classes: int) -> 
     return load_classifier(target, data_shape=image_shape, num_classes=num_classes)
 
 
-def deployed(inference: str, target: str, model: Any) -> tuple[Any, dict[str, Any]]:
+def deployed(inference: str, target: str, model: Any) -> tuple[Any, Any]:
     """What is scored in place of the bare model, if anything, and what attacks are told.
 
     Args:
         inference: what ``--inference`` says. target: the run it is for. model: its classifier.
 
     Returns:
-        A `Deployed` or None, and the `context` of `runner.evaluate`.
+        A `Deployed` or None, and the `AttackContext` of the run.
 
     Raises:
         InputError: on another word or setting, or a run without discriminator.
     """
+    from atk_latent.art_bridge.context import AttackContext
     from atk_latent.evaluation.runner import Deployed
     from atk_latent.inference.loading import imt_for
 
     run = run_folder(target)
     imt = imt_for(inference, run, model)
     if imt is None:
-        return None, {"run": run}
-    return Deployed(inference, imt), {"run": run, "imt": imt, "manifold": imt.transform.manifold}
+        return None, AttackContext(run=run)
+    return Deployed(inference, imt), AttackContext(run=run, imt=imt)

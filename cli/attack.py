@@ -92,6 +92,7 @@ def _attacked(
     import numpy as np
 
     from atk_latent.art_bridge.by_name import make_attack
+    from atk_latent.art_bridge.context import AttackContext
     from atk_latent.art_bridge.estimator import estimator_for
     from atk_latent.evaluation import runner
 
@@ -100,10 +101,15 @@ def _attacked(
     x, y = x[index], y[index]
     model = common.load_target(target, dataset.image_shape, dataset.num_classes)
     estimator = estimator_for(model, image_shape=dataset.image_shape, batch_size=batch_size)
-    context = {"run": common.run_folder(target), "data": dataset, "seed": seed}
     chunks = []
     with common.progress_bars() as progress:
-        bound = make_attack(spec, estimator, **context, progress=progress)
+        bound = make_attack(
+            spec,
+            estimator,
+            AttackContext(
+                run=common.run_folder(target), data=dataset, seed=seed, progress=progress
+            ),
+        )
         progress(bound.shown, 0, len(x))
         for chunk in runner.attack_chunks(
             bound, estimator, x, y, spec=spec, seed=seed, batch_size=batch_size

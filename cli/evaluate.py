@@ -149,7 +149,7 @@ def _measure(asked: _Asked) -> tuple[dict[str, Any], list[str]]:
             deployed=deployed,
             batch_size=asked.batch_size,
             progress=progress,
-            context={**context, "data": dataset, "progress": progress},
+            context=replace(context, data=dataset, progress=progress),
             store=asked.store,
         )
     record = result.evaluation_record(

@@ -20,11 +20,13 @@ from atk_latent.adversaries.base import Adversary, Classifier, fixed_batch, infe
 from atk_latent.adversaries.gradients import ZeroGradientWarning, zero_gradients
 from atk_latent.adversaries.names import make_adversary
 from atk_latent.adversaries.settings import read_settings
-from atk_latent.atomic import atomic_file, check_parent, json_safe, write_json
+from atk_latent.atomic import atomic_file, check_parent, write_json
 from atk_latent.config import check_range
 from atk_latent.errors import InputError
 from atk_latent.labels import label_tensor
 from atk_latent.models.fingerprint import fingerprint
+from atk_latent.results import diagnostics as results
+from atk_latent.results.diagnostics import Diagnostics
 
 Progress = Callable[[str, int, int], None]
 VERSIONS: dict[str, tuple[tuple[str, dict[str, int]], ...]] = {
@@ -130,27 +132,6 @@ def plan(settings: AutoAttackSettings, classes: int) -> tuple[list[Component], l
 
 
 @dataclasses.dataclass(frozen=True)
-class ComponentRecord:
-    """What one attack of the cascade did.
-
-    Args:
-        name, settings: the attack. n_in: images it was given, robust until then.
-        robust_accuracy: share of all images that is left after it.
-        seconds: of crafting and judging, compiling included.
-        forward, backward: passes its images can have cost at most, one a sample; an image
-            that falls early costs less.
-    """
-
-    name: str
-    settings: dict[str, Any]
-    n_in: int
-    robust_accuracy: float
-    seconds: float
-    forward: int
-    backward: int
-
-
-@dataclasses.dataclass(frozen=True)
 class AutoAttackResult:
     """What is left standing.
 
@@ -168,21 +149,13 @@ class AutoAttackResult:
     robust: np.ndarray
     clean_accuracy: float
     robust_accuracy: float
-    components: tuple[ComponentRecord, ...]
+    components: tuple[results.Component, ...]
     notes: list[str]
     warnings: list[str]
 
-    def summary(self) -> dict[str, Any]:
-        """All but the arrays, in types that JSON has."""
-        return json_safe(
-            {
-                "clean_accuracy": self.clean_accuracy,
-                "robust_accuracy": self.robust_accuracy,
-                "components": [dataclasses.asdict(record) for record in self.components],
-                "notes": self.notes,
-                "warnings": self.warnings,
-            }
-        )
+    def diagnostics(self) -> Diagnostics:
+        """What results keep of it: the components, notes and warnings."""
+        return Diagnostics(components=self.components, warnings=(*self.notes, *self.warnings))
 
 
 class AutoAttack:
@@ -261,7 +234,18 @@ class AutoAttack:
                     on_progress(component.name, done, len(rows))
             left = float(robust.mean())
             spent = [len(rows) * passes for passes in _passes(component, logits.shape[1])]
-            records.append(ComponentRecord(*component, len(rows), left, seconds, *spent))
+            forward, backward = spent
+            records.append(
+                results.Component(
+                    name=component.name,
+                    settings=component.settings,
+                    n_in=len(rows),
+                    robust_accuracy=left,
+                    seconds=seconds,
+                    forward=forward,
+                    backward=backward,
+                )
+            )
             gain = (len(rows) - robust.sum()) / len(x)
             if component.name == "square" and gain > SQUARE_GAIN:
                 doubts.append(

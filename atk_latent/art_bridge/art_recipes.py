@@ -24,8 +24,10 @@ from atk_latent.art_bridge.bound_attack import (
     check_radius,
     default_eps,
 )
+from atk_latent.art_bridge.context import AttackContext
 from atk_latent.art_bridge.estimator import CompiledKerasClassifier
 from atk_latent.errors import InputError
+from atk_latent.results.threat import Access, Norm, ThreatModel
 
 
 def _positive(name: str, value: float | None) -> None:
@@ -49,7 +51,7 @@ class Recipe:
 
     name: ClassVar[str]
     art: ClassVar[str]
-    access: ClassVar[str]
+    access: ClassVar[Access]
     words: ClassVar[Mapping[str, str]]
     fixed: ClassVar[Mapping[str, Any]] = {"verbose": False}
     minimal: ClassVar[bool] = False
@@ -57,7 +59,7 @@ class Recipe:
 
     @classmethod
     def bind(
-        cls, estimator: Any, settings: Mapping[str, Any], context: Mapping[str, Any]
+        cls, estimator: Any, settings: Mapping[str, Any], context: AttackContext
     ) -> BoundAttack:
         """Builds the attack on `estimator` from text or typed settings.
 
@@ -67,9 +69,9 @@ class Recipe:
         recipe = config.build(cls, settings).filled(estimator)
         return BoundAttack(
             name=cls.name,
-            threat=f"{cls.access}, {NORMS[recipe.measure][0]}",
-            norm=recipe.measure,
-            eps=getattr(recipe, "eps", None),
+            threat=ThreatModel(
+                access=cls.access, norm=recipe.measure, eps=getattr(recipe, "eps", None)
+            ),
             attack=recipe.create(estimator),
             label=cls.label,
             minimal=cls.minimal,
@@ -77,7 +79,7 @@ class Recipe:
         )
 
     @property
-    def measure(self) -> str:
+    def measure(self) -> Norm:
         """The norm the change is measured in."""
         return getattr(self, "norm", "linf")
 
@@ -284,7 +286,7 @@ class CarliniL2(_Minimal):
         config.check_range("confidence", self.confidence, 0)
 
     @property
-    def measure(self) -> str:
+    def measure(self) -> Norm:
         """L2."""
         return "l2"
 
@@ -381,7 +383,7 @@ class JSMA(Recipe):
         config.check_range("gamma", self.gamma, 0, 1)
 
     @property
-    def measure(self) -> str:
+    def measure(self) -> Norm:
         """L0."""
         return "l0"
 
@@ -420,7 +422,7 @@ class DeepFool(_Minimal):
         _positive("overshoot", self.overshoot)
 
     @property
-    def measure(self) -> str:
+    def measure(self) -> Norm:
         """L2."""
         return "l2"
 

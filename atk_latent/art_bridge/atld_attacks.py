@@ -16,12 +16,13 @@ from atk_latent.adversaries.gradient_ascent import AscentSettings, GradientAscen
 from atk_latent.adversaries.manifold import CLEAN, JointAscent, Manifold, with_score
 from atk_latent.adversaries.noise import RowNoise
 from atk_latent.art_bridge.bound_attack import BoundAttack, check_radius, default_eps
-from atk_latent.art_bridge.imt import ADAPTIVE
+from atk_latent.art_bridge.context import AttackContext
 from atk_latent.art_bridge.unit_pixels import UnitPixels
 from atk_latent.config import build, check_range
 from atk_latent.errors import InputError
 from atk_latent.inference.loading import load_manifold
 from atk_latent.labels import integer_labels
+from atk_latent.results.threat import ThreatModel
 
 Group = Literal["joint", "chain", "manifold"]
 GROUPS: dict[str, str] = {
@@ -205,21 +206,22 @@ def _clean(x: tf.Tensor) -> tf.Tensor:
 def _bound(group: Group) -> Any:
     """The factory of a group's attack for the registry."""
 
-    def bind(
-        estimator: Any, settings: Mapping[str, Any], context: Mapping[str, Any]
-    ) -> BoundAttack:
-        manifold = context.get("manifold")
+    def bind(estimator: Any, settings: Mapping[str, Any], context: AttackContext) -> BoundAttack:
+        manifold = context.manifold
         if manifold is None:
-            manifold = load_manifold(context.get("run"), estimator.model)[0]
+            manifold = load_manifold(context.run, estimator.model)[0]
         attack = ManifoldAttack(
             estimator, manifold, group, batch_size=estimator.batch_size, **settings
         )
         kind = "" if group == "manifold" else f" {attack.settings.loss}"
         return BoundAttack(
             name=f"atld-{group}",
-            threat=f"{ADAPTIVE}: sees classifier and discriminator but not the IMT step, Linf",
-            norm="linf",
-            eps=attack.settings.eps,
+            threat=ThreatModel(
+                access="white-box",
+                norm="linf",
+                eps=attack.settings.eps,
+                knows_defence="discriminator",
+            ),
             attack=attack,
             label=f"atld-{group}{kind} {attack.settings.steps}",
             settings=dataclasses.asdict(attack.settings),

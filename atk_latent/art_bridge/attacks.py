@@ -14,6 +14,7 @@ from art.estimators.classification import TensorFlowV2Classifier
 
 from atk_latent.adversaries.latent_boundary import PerturbationSettings
 from atk_latent.art_bridge.bound_attack import BoundAttack
+from atk_latent.art_bridge.context import AttackContext
 from atk_latent.art_bridge.unit_pixels import UnitPixels
 from atk_latent.config import build
 from atk_latent.errors import InputError
@@ -21,6 +22,7 @@ from atk_latent.labels import integer_labels
 from atk_latent.methods.ladder import LADDER
 from atk_latent.methods.ladder_run import has_helpers, load_ladder
 from atk_latent.progress import Progress
+from atk_latent.results.threat import ThreatModel
 
 PERTURBATION_FIELDS = tuple(field.name for field in dataclasses.fields(PerturbationSettings))
 
@@ -148,7 +150,7 @@ class LADDERSpec(PerturbationSettings):
 
 
 def ladder(
-    estimator: TensorFlowV2Classifier, settings: Mapping[str, Any], context: Mapping[str, Any]
+    estimator: TensorFlowV2Classifier, settings: Mapping[str, Any], context: AttackContext
 ) -> BoundAttack:
     """Builds the attack that ``ladder:...`` names.
 
@@ -161,7 +163,7 @@ def ladder(
         InputError: on a setting that will not do, or helpers that are not there.
     """
     spec = build(LADDERSpec, settings)
-    run: Path | None = context.get("run")
+    run: Path | None = context.run
     chosen = {name: getattr(spec, name) for name in PERTURBATION_FIELDS}
     if spec.helpers == "run" and run is None:
         raise InputError("ladder:helpers=run needs a run folder as target; use helpers=own")
@@ -170,22 +172,22 @@ def ladder(
     attack = LADDERAttack(estimator, prepared, seed=None, **chosen)
     if prepared is None:
         _fit_on_own_latents(attack, spec, context)
-    reach = "white-box on its own latents" if prepared is None else "white-box"
     return BoundAttack(
         name="ladder",
-        threat=f"{reach}, unbounded in pixels",
-        norm="latent",
-        eps=None,
+        threat=ThreatModel(
+            access="white-box",
+            norm="latent",
+            crafted_on=None if prepared is None else f"{run}/helpers/vanilla.keras",
+        ),
         attack=attack,
         label=f"ladder eps {','.join(f'{eps:g}' for eps in spec.eps)}",
         settings=dataclasses.asdict(spec),
-        surrogate=None if prepared is None else f"{run}/helpers/vanilla.keras",
     )
 
 
-def _fit_on_own_latents(attack: LADDERAttack, spec: LADDERSpec, context: Mapping[str, Any]) -> None:
-    data, seed = context.get("data"), int(context.get("seed", 0))
-    run: Path | None = context.get("run")
+def _fit_on_own_latents(attack: LADDERAttack, spec: LADDERSpec, context: AttackContext) -> None:
+    data, seed = context.data, context.seed
+    run: Path | None = context.run
     if data is None:
         raise InputError("ladder:helpers=own needs the data set to train its helpers on")
     keras.utils.set_random_seed(seed)
@@ -193,6 +195,6 @@ def _fit_on_own_latents(attack: LADDERAttack, spec: LADDERSpec, context: Mapping
         data.x_train,
         data.y_train,
         folder=run / "helpers" / "own" if run is not None and has_helpers(run) else None,
-        progress=context.get("progress"),
+        progress=context.progress,
         generator_epochs=spec.generator_epochs,
     )

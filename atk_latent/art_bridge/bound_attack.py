@@ -16,6 +16,8 @@ import tensorflow as tf
 
 from atk_latent.config import check_range
 from atk_latent.errors import InputError
+from atk_latent.results.diagnostics import Diagnostics
+from atk_latent.results.threat import ThreatModel
 
 NORMS: dict[str, tuple[str, float]] = {
     "linf": ("Linf", math.inf),
@@ -69,44 +71,43 @@ class BoundAttack:
 
     Args:
         name: as registered, "pgd".
-        threat: what the attacker knows and may do: "white-box, Linf".
-        norm: "linf", "l2", "l1" or "l0", what `eps` is measured in; any other word where no ball
-            in pixels describes the attack.
-        eps: radius of the ball in [0, 1] pixel units; None: no bound.
-        attack: anything with ``generate(x, y)``: an ART EvasionAttack or an adapter.
+        threat: what the attacker knows and may do. `crafted_on` is set where the images are made
+            on another model than the estimator the attack is bound to, as for examples made with
+            another model's helpers.
+        attack: anything with ``generate(x, y)``: an ART EvasionAttack or an adapter. One with
+            ``diagnostics()`` says how its last `generate` went.
         label: how results call it; default `name`.
         minimal: the attack looks for a small change, not for one inside a ball: with `eps`
             an image changed by more counts as not attacked and is handed back as it was.
         settings: every setting it ran with, for the record.
-        surrogate: the model the attack is crafted on where that is not the estimator it is
-            bound to, as for examples made with another model's helpers.
     """
 
     name: str
-    threat: str
-    norm: str
-    eps: float | None
+    threat: ThreatModel
     attack: Any
     label: str = ""
     minimal: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
-    surrogate: str | None = None
+
+    @property
+    def norm(self) -> str:
+        """What `eps` is measured in: "linf", "l2", "l1", "l0", or a word for no ball in pixels."""
+        return self.threat.norm or ""
+
+    @property
+    def eps(self) -> float | None:
+        """Radius of the ball in [0, 1] pixel units; None: no bound."""
+        return self.threat.eps
 
     @property
     def shown(self) -> str:
         """What results call the attack."""
         return self.label or self.name
 
-    def account(self) -> dict[str, Any] | None:
-        """What the attack says of its last `generate`, ready for JSON; None of most attacks.
-
-        AutoAttack: what each of its parts did, and reasons to doubt the number. Others may
-        have an `account` of their own, such as `{"counts": {...}}`.
-        """
-        if hasattr(self.attack, "account"):
-            return self.attack.account()
-        summary = getattr(getattr(self.attack, "result", None), "summary", None)
-        return summary() if summary else None
+    def diagnostics(self) -> Diagnostics | None:
+        """What the attack says of its last `generate`; None of most attacks."""
+        said = getattr(self.attack, "diagnostics", None)
+        return said() if said else None
 
     def generate(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Attacks `x`.

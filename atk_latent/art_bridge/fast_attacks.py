@@ -17,6 +17,7 @@ from atk_latent import config
 from atk_latent.adversaries.auto_attack import AutoAttack, AutoAttackResult, AutoAttackSettings
 from atk_latent.adversaries.rays import RaySResult
 from atk_latent.art_bridge.adversary_attack import AdversaryAttack
+from atk_latent.results.diagnostics import Diagnostics
 
 
 class FastPGD(AdversaryAttack):
@@ -603,3 +604,7 @@ class StandardAutoAttack(AdversaryAttack):
         suite.seed, suite.batch_size = seed, int(self.batch_size)
         self.result = suite.run(self.view.model, images, labels, folder=self.folder)
         return self.result.x_adv
+
+    def diagnostics(self) -> Diagnostics | None:
+        """What each attack did in the last `generate`, and reasons to doubt the number."""
+        return None if self.result is None else self.result.diagnostics()

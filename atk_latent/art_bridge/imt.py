@@ -12,10 +12,10 @@ from art.defences.preprocessor.preprocessor import PreprocessorTensorFlowV2
 from atk_latent import config
 from atk_latent.adversaries.manifold import Manifold
 from atk_latent.art_bridge.bound_attack import BoundAttack
+from atk_latent.art_bridge.context import AttackContext
 from atk_latent.art_bridge.estimator import CompiledKerasClassifier, estimator_for
 from atk_latent.errors import InputError
 from atk_latent.inference.imt import (
-    BACKWARDS,
     IMT,
     Backward,
     IMTClassifier,
@@ -23,8 +23,6 @@ from atk_latent.inference.imt import (
     Variant,
 )
 from atk_latent.registry import ATTACKS
-
-ADAPTIVE = "adaptive"  # how the threat of an attack that knows the defence begins
 
 
 class IMTPreprocessor(PreprocessorTensorFlowV2):
@@ -112,9 +110,7 @@ class ThroughIMT:
     sharpness: float = 10.0
 
 
-def through_imt(
-    estimator: Any, settings: Mapping[str, Any], context: Mapping[str, Any]
-) -> BoundAttack:
+def through_imt(estimator: Any, settings: Mapping[str, Any], context: AttackContext) -> BoundAttack:
     """Any registered attack, on the classifier with IMT before it.
 
     With "smooth" the images are made on the surrogate; like all others they are scored on
@@ -127,7 +123,7 @@ def through_imt(
     Raises:
         InputError: without IMT, or on a setting that will not do.
     """
-    deployed = context.get("imt")
+    deployed = context.imt
     if deployed is None:
         raise InputError("there is no IMT to attack through; evaluate with --inference imt or imt+")
     own = {name: settings[name] for name in ("attack", "backward", "sharpness") if name in settings}
@@ -144,11 +140,10 @@ def through_imt(
         {name: value for name, value in settings.items() if name not in own},
         context,
     )
-    access, comma, rest = inner.threat.partition(", ")
     return replace(
         inner,
         name="through-imt",
         label=f"{inner.shown} through IMT ({chosen.backward})",
-        threat=f"{ADAPTIVE}: {access} through IMT ({BACKWARDS[chosen.backward]}){comma}{rest}",
+        threat=inner.threat.model_copy(update={"knows_defence": chosen.backward}),
         settings={**own, "attack": chosen.attack, "backward": chosen.backward, **inner.settings},
     )

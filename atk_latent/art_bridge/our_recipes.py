@@ -15,9 +15,11 @@ from typing import Any
 from atk_latent.adversaries.names import make_adversary
 from atk_latent.art_bridge import fast_attacks as faces
 from atk_latent.art_bridge.adversary_attack import AdversaryAttack
-from atk_latent.art_bridge.bound_attack import NORMS, BoundAttack, check_radius, default_eps
+from atk_latent.art_bridge.bound_attack import BoundAttack, check_radius, default_eps
+from atk_latent.art_bridge.context import AttackContext
 from atk_latent.config import build
 from atk_latent.errors import InputError
+from atk_latent.results.threat import Access, ThreatModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Own:
     name: str
     face: type[AdversaryAttack]
     words: str
-    access: str = "white-box"
+    access: Access = "white-box"
     defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     minimal: bool = False
     classes: int = 2
@@ -47,7 +49,7 @@ class Own:
     make: Callable[..., Any] | None = None
 
     def bind(
-        self, estimator: Any, settings: Mapping[str, Any], context: Mapping[str, Any]
+        self, estimator: Any, settings: Mapping[str, Any], context: AttackContext
     ) -> BoundAttack:
         """Builds the attack on `estimator` from text or typed settings.
 
@@ -68,9 +70,7 @@ class Own:
         taken = dataclasses.asdict(attack.settings())
         return BoundAttack(
             name=self.name,
-            threat=f"{self.access}, {NORMS[norm][0]}",
-            norm=norm,
-            eps=values.get("eps"),
+            threat=ThreatModel(access=self.access, norm=norm, eps=values.get("eps")),
             attack=attack,
             minimal=self.minimal,
             settings={word: taken[word] for word in values},

@@ -15,6 +15,7 @@ from art.defences.trainer import Trainer
 from art.estimators.classification import TensorFlowV2Classifier
 
 from atk_latent.art_bridge.by_name import make_attack
+from atk_latent.art_bridge.context import AttackContext
 from atk_latent.art_bridge.data_generators import drained
 from atk_latent.art_bridge.estimator import estimator_for
 from atk_latent.art_bridge.unit_pixels import UnitPixels
@@ -222,7 +223,7 @@ class AugmentTrainer(MethodTrainer):
             made = self.view.images(x_adv)
         else:
             estimator = estimator_for(self.view.model, image_shape=images.shape[1:])
-            bound = make_attack(settings.attack, estimator, run=None, seed=self.seed)
+            bound = make_attack(settings.attack, estimator, AttackContext(seed=self.seed))
             made = bound.generate(images, labels)
         method.use(images, made, labels)
 

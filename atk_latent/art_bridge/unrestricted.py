@@ -13,11 +13,14 @@ from art.estimators.classification import TensorFlowV2Classifier
 
 from atk_latent.adversaries.latent_search import LatentSearch, LatentSearchSettings
 from atk_latent.art_bridge.bound_attack import BoundAttack
+from atk_latent.art_bridge.context import AttackContext
 from atk_latent.art_bridge.unit_pixels import UnitPixels
 from atk_latent.config import build, check_range
 from atk_latent.errors import InputError
 from atk_latent.labels import integer_labels
 from atk_latent.models.song_gan import GAN, load_gan
+from atk_latent.results.diagnostics import Diagnostics
+from atk_latent.results.threat import ThreatModel
 
 SEARCH_FIELDS = tuple(field.name for field in dataclasses.fields(LatentSearchSettings))
 
@@ -138,14 +141,14 @@ class _Counted:
         self.before = dict(self.attack.counts)
         return self.attack.generate(x=x, y=y)
 
-    def account(self) -> dict[str, Any]:
+    def diagnostics(self) -> Diagnostics:
         """How many searches there were in the last call, and how they ended."""
         now = self.attack.counts
-        return {"counts": {name: now[name] - self.before[name] for name in now}}
+        return Diagnostics(counts={name: now[name] - self.before[name] for name in now})
 
 
 def song(
-    estimator: TensorFlowV2Classifier, settings: Mapping[str, Any], context: Mapping[str, Any]
+    estimator: TensorFlowV2Classifier, settings: Mapping[str, Any], context: AttackContext
 ) -> BoundAttack:
     """Builds the attack that ``song:...`` names.
 
@@ -161,7 +164,7 @@ def song(
     """
     spec = build(SongSpec, settings)
     if not spec.gan:
-        data = getattr(context.get("data"), "name", "DATA")
+        data = "DATA" if context.data is None else context.data.name
         raise InputError(
             f"it draws its images with a GAN: song:gan=RUN. Train one: atkl train-gan "
             f"--data {data} --out runs/song-{data}"
@@ -173,9 +176,7 @@ def song(
     noise = f", noise {spec.noise_eps:g}" if spec.noise else ""
     return BoundAttack(
         name="song",
-        threat="white-box, unrestricted (images of a GAN)",
-        norm="unrestricted",
-        eps=None,
+        threat=ThreatModel(access="white-box", norm="unrestricted"),
         attack=_Counted(attack),
         label=f"song {kind}{noise}",
         settings=record,

@@ -8,12 +8,13 @@ do with robustness.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from atk_latent.art_bridge.context import AttackContext
 from atk_latent.art_bridge.estimator import CompiledKerasClassifier, estimator_for
 from atk_latent.config import check_range
 from atk_latent.evaluation.audit_checks import QUESTIONS, Check, Measure, Question, Subject
@@ -30,7 +31,7 @@ def audit(
     seed: int = 0,
     surrogate: Surrogate | None = None,
     deployed: Deployed | None = None,
-    context: Mapping[str, Any] | None = None,
+    context: AttackContext | None = None,
     batch_size: int = 256,
     progress: Progress | None = None,
     store: Path | None = None,
@@ -46,7 +47,7 @@ def audit(
         seed: int >= 0. surrogate: for the transfer check, which is left out without one.
         deployed: the classifier behind a defence. Attacks are then made through it, by the
             gradient it hands on, and compared with those on the bare `model`.
-        context: for attacks that know the defence: `imt`, `manifold`; see `evaluate`.
+        context: for attacks that know the defence; see `evaluate`.
         batch_size: images at once. progress: told (attack, done, in all).
         store: folder of finished attacks, see `evaluate`.
         questions: of `QUESTIONS`; None asks all.

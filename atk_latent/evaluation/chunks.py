@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from atk_latent.results.diagnostics import Diagnostics
+
 
 @dataclass(frozen=True)
 class Chunk:
@@ -22,7 +24,7 @@ class Chunk:
         linf: float64 (m,), largest change of a value.
         l2: float64 (m,), Euclidean size of the change.
         seconds: crafting and scoring.
-        account: what the attack itself says of the chunk, ready for JSON, or None.
+        diagnostics: what the attack itself says of the chunk, or None.
         examples: some of its images, see `samples.examples`; none where nobody asked, or
             where a store of an earlier version kept none.
     """
@@ -34,5 +36,5 @@ class Chunk:
     linf: np.ndarray
     l2: np.ndarray
     seconds: float
-    account: Mapping[str, Any] | None = None
+    diagnostics: Diagnostics | None = None
     examples: Sequence[Mapping[str, Any]] = ()

@@ -22,10 +22,9 @@ from atk_latent.art_bridge.bound_attack import (
     seeded,
 )
 from atk_latent.art_bridge.by_name import make_attack
+from atk_latent.art_bridge.context import AttackContext
 from atk_latent.art_bridge.estimator import CompiledKerasClassifier, estimator_for
-from atk_latent.art_bridge.imt import ADAPTIVE
 from atk_latent.errors import InputError
-from atk_latent.evaluation.cascade import cascade
 from atk_latent.evaluation.chunks import Chunk
 from atk_latent.evaluation.result import AttackResult
 from atk_latent.evaluation.samples import examples, first_examples
@@ -33,6 +32,8 @@ from atk_latent.evaluation.store import ChunkStore, data_digest
 from atk_latent.models.fingerprint import fingerprint
 from atk_latent.progress import Progress
 from atk_latent.results.accuracy import Accuracy
+from atk_latent.results.diagnostics import Diagnostics
+from atk_latent.results.threat import ThreatModel
 
 _BALL_SLACK = 1e-5
 _PIXEL_SLACK = 1e-6
@@ -142,7 +143,7 @@ def evaluate(
     deployed: Deployed | None = None,
     batch_size: int = 256,
     progress: Progress | None = None,
-    context: Mapping[str, Any] | None = None,
+    context: AttackContext | None = None,
     store: Path | None = None,
 ) -> list[AttackResult]:
     """Attacks `model` and says what accuracy is left.
@@ -158,7 +159,7 @@ def evaluate(
             all the same (the papers' static protocol); those that know the defence say so.
         batch_size: images attacked at once; part of what the numbers depend on.
         progress: called with (attack, images done, images in all).
-        context: for attacks that need more than an estimator: `run`, `data`, `progress`.
+        context: for attacks that need more than an estimator; its seed is `seed`.
         store: folder in which finished chunks are kept and found again, so that a stopped
             evaluation goes on where it was; see `ChunkStore`.
 
@@ -194,7 +195,7 @@ def evaluate_cases(
     deployed: Deployed | None = None,
     batch_size: int = 256,
     progress: Progress | None = None,
-    context: Mapping[str, Any] | None = None,
+    context: AttackContext | None = None,
     store: Path | None = None,
 ) -> list[AttackResult]:
     """`evaluate` where attacks differ in the model they are crafted on.
@@ -216,8 +217,8 @@ def evaluate_cases(
     scored, inference = other(deployed), deployed.name if deployed else "none"
     holders = {id(case.surrogate): case.surrogate for case in cases}
     sources = {key: other(holder) for key, holder in holders.items()}
-    known = {**(context or {}), "seed": seed}
-    bound = [make_attack(c.spec, sources[id(c.surrogate)], **known) for c in cases]  # errors first
+    known = replace(context or AttackContext(), seed=seed)
+    bound = [make_attack(c.spec, sources[id(c.surrogate)], known) for c in cases]  # errors first
     results = []
     for case, attack, name in zip(cases, bound, _names(cases, bound), strict=True):
         numbers: Any = {"spec": case.spec, "seed": seed, "batch_size": batch_size}
@@ -303,7 +304,7 @@ def _attacked(
         linf=change_size(x, x_adv, "linf"),
         l2=change_size(x, x_adv, "l2"),
         seconds=time.perf_counter() - began,
-        account=attack.account(),
+        diagnostics=attack.diagnostics(),
         examples=examples(x, x_adv, y, clean_logits, logits, start) if with_examples else (),
     )
 
@@ -379,11 +380,13 @@ def summarise(
         for name in ("robust", "linf", "l2", "predictions")
     )
     accuracy = Accuracy.of(robust)
+    threat = threat_model(attack, surrogate, inference)
+    said = Diagnostics.total([(p.diagnostics, len(p.robust)) for p in parts if p.diagnostics])
     return AttackResult(
         attack=attack.shown,
         name=attack.name,
         spec=spec,
-        threat=threat_text(attack, surrogate, inference),
+        threat=str(threat),
         inference=inference,
         n=accuracy.n,
         robust_accuracy=accuracy.value,
@@ -394,32 +397,29 @@ def summarise(
         seconds=sum(part.seconds for part in parts),
         eps=attack.eps,
         settings=dict(attack.settings),
-        surrogate=surrogate.name if surrogate else attack.surrogate,
+        surrogate=surrogate.name if surrogate else attack.threat.crafted_on,
         predictions=predictions.tolist(),
         examples=first_examples(part.examples for part in parts),
-        **cascade(parts),
+        counts=said.counts,
+        components=[part.model_dump() for part in said.components],
+        warnings=said.warnings,
     )
 
 
-def made_on(attack: BoundAttack, surrogate: Surrogate | None = None) -> str | None:
-    """The model the images are made on where that is not the target; None where it is."""
-    return attack.surrogate or (surrogate.name if surrogate else None)
-
-
-def threat_text(
+def threat_model(
     attack: BoundAttack, surrogate: Surrogate | None = None, inference: str = "none"
-) -> str:
-    """What the attacker knows: of the target, or of the surrogate the images are made on.
+) -> ThreatModel:
+    """What the attacker knows of the target, with the model the images are made on.
 
     With a defence at inference an attack is adaptive, or else it is static.
     """
-    origin, threat = made_on(attack, surrogate), attack.threat
-    if origin is not None:
-        access, comma, rest = threat.partition(", ")
-        threat = f"transfer from {origin} ({access} there{comma}{rest})"
-    if inference == "none" or threat.startswith(ADAPTIVE):
-        return threat
-    return f"static: {threat}, unaware of {inference.partition(':')[0].upper()}"
+    threat = attack.threat
+    changes: dict[str, Any] = {"defence": "" if inference == "none" else inference}
+    if threat.crafted_on is None and surrogate:
+        changes["crafted_on"] = surrogate.name
+    if inference != "none" and not threat.is_adaptive:
+        changes["knows_defence"] = "unaware"
+    return threat.model_copy(update=changes)
 
 
 def _watched(

@@ -20,6 +20,7 @@ from atk_latent.atomic import atomic_file, write_json
 from atk_latent.errors import InputError
 from atk_latent.evaluation.chunks import Chunk
 from atk_latent.evaluation.result import versions
+from atk_latent.results.diagnostics import Diagnostics
 
 _FIELDS = ("predictions", "robust", "linf", "l2")
 
@@ -67,7 +68,8 @@ class ChunkStore:
             return None
         with np.load(path) as stored:
             fields: dict[str, Any] = {name: stored[name] for name in _FIELDS}
-            fields["account"] = json.loads(str(stored["account"]))
+            said = str(stored["diagnostics"])
+            fields["diagnostics"] = Diagnostics.model_validate_json(said) if said else None
             if "examples" in stored:  # chunks of earlier versions have none
                 fields["examples"] = json.loads(str(stored["examples"]))
             return Chunk(start=start, x_adv=None, seconds=float(stored["seconds"]), **fields)
@@ -78,7 +80,8 @@ class ChunkStore:
         if path is None:
             return
         fields: dict[str, Any] = {name: getattr(chunk, name) for name in _FIELDS}
-        fields["account"] = json.dumps(chunk.account)
+        said = chunk.diagnostics
+        fields["diagnostics"] = said.model_dump_json() if said else ""
         fields["examples"] = json.dumps(list(chunk.examples))
         with atomic_file(path) as part, part.open("wb") as file:
             np.savez_compressed(file, seconds=chunk.seconds, **fields)

@@ -11,16 +11,12 @@ import tensorflow as tf
 from atk_latent.adversaries.manifold import Manifold, as_verdict
 from atk_latent.config import check_range
 from atk_latent.errors import InputError
+from atk_latent.results.threat import BACKWARD_WORDS
 
 Variant = Literal["imt", "imt+"]
 Backward = Literal["identity", "exact", "straight-through", "smooth"]
 VARIANTS: tuple[str, ...] = ("imt", "imt+")
-BACKWARDS: dict[str, str] = {
-    "identity": "BPDA, the move's gradient taken as 1",
-    "exact": "exact gradient, 0 where the move is clipped",
-    "straight-through": "BPDA, straight-through sign",
-    "smooth": "smooth surrogate, tanh for sign",
-}
+BACKWARDS = tuple(BACKWARD_WORDS)
 
 
 @dataclasses.dataclass(frozen=True)

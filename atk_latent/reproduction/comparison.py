@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from atk_latent.art_bridge.context import AttackContext
 from atk_latent.atomic import atomic_file
 from atk_latent.data.dataset import Dataset
 from atk_latent.errors import InputError
@@ -160,6 +161,6 @@ def _cell(
         return cell(column.label, clean_accuracy(model, x, y))
     (found,) = evaluate(
         model, x, y, [column.spec], seed=seed, progress=renamed(progress, label), store=store,
-        context={"data": dataset},
+        context=AttackContext(data=dataset),
     )  # fmt: skip
     return cell(column.label, found)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 
 from atk_latent.art_bridge.by_name import make_attack
+from atk_latent.art_bridge.context import AttackContext
 from atk_latent.art_bridge.estimator import estimator_for
 from atk_latent.atomic import atomic_file
 from atk_latent.data.dataset import Dataset
@@ -26,7 +25,6 @@ def crafted_set(
     dataset: Dataset,
     *,
     seed: int,
-    context: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> np.ndarray:
     """Attacks `x` on `model`, or finds the images where they were made before.
@@ -36,7 +34,7 @@ def crafted_set(
         spec: the attack, as for `atkl evaluate`. model: ends in logits.
         x: float32 (n, H, W, C) in [0, 1]. y: int64 (n,), the true classes.
         dataset: where they come from. seed: of the attack.
-        context: for attacks that need more. progress: told ("examples", done, in all, logs).
+        progress: told ("examples", done, in all, logs).
 
     Returns:
         float32, the shape of `x`.
@@ -45,8 +43,7 @@ def crafted_set(
         with np.load(path) as stored:
             return stored["x_adv"]
     estimator = estimator_for(model, image_shape=dataset.image_shape)
-    known = {"run": None, "data": dataset, **(context or {})}
-    bound = make_attack(spec, estimator, **known, seed=seed)
+    bound = make_attack(spec, estimator, AttackContext(data=dataset, seed=seed))
     made: list[np.ndarray] = []
     for chunk in runner.attack_chunks(bound, estimator, x, y, spec=spec, seed=seed):
         made.append(np.asarray(chunk.x_adv))

@@ -98,7 +98,8 @@ def test_standard_cascade_keeps_its_accounts(whole, problem):
     # start and steps of each run, the clean image, the verdict
     assert (records[0].forward, records[0].backward) == (7 * clean.sum(), 5 * clean.sum())
     assert records[3].backward == 0
-    assert json.loads(json.dumps(whole.summary()))["robust_accuracy"] == whole.robust_accuracy
+    said = json.loads(whole.diagnostics().model_dump_json())
+    assert said["components"][-1]["robust_accuracy"] == whole.robust_accuracy
 
 
 @pytest.mark.parametrize(("norm", "dual"), [("linf", 1), ("l2", 2)])

@@ -56,7 +56,7 @@ def test_attack_works_on_two_classes_and_is_quiet(name, two, capfd):
 def test_l2_ball_is_an_l2_ball(name, three):
     model, x, y = three
     bound = make_attack(f"art:{name}:norm=l2,eps=0.9", estimator_for(model))
-    assert (bound.threat, bound.norm) == ("white-box, L2", "l2")
+    assert (str(bound.threat), bound.norm) == ("white-box, L2", "l2")
     check_contract(bound, x, y)
 
 

@@ -12,6 +12,7 @@ from atk_latent.adversaries.manifold import Manifold
 from atk_latent.art_bridge.atld_attacks import GROUPS, ManifoldAttack
 from atk_latent.art_bridge.atld_trainer import ATLDTrainer
 from atk_latent.art_bridge.by_name import make_attack
+from atk_latent.art_bridge.context import AttackContext
 from atk_latent.art_bridge.estimator import estimator_for
 from atk_latent.art_bridge.imt import IMTPreprocessor, pipeline_estimator
 from atk_latent.errors import InputError
@@ -19,6 +20,10 @@ from atk_latent.inference.imt import BACKWARDS, IMT, IMTClassifier, IMTSettings
 from tests.art_bridge.conftest import SIDE, images
 
 EPS = 0.1
+
+
+def behind_imt(manifold):
+    return AttackContext(imt=IMTClassifier(IMT(manifold)))
 
 
 @pytest.fixture(scope="module")
@@ -95,12 +100,12 @@ def test_an_attack_through_imt_beats_the_static_one(game, bare, deployed):
     text = f"eps={EPS},steps=10,random_start=false"
     static = make_attack(f"pgd:{text}", bare).generate(x, y)
     adaptive = make_attack(
-        f"through-imt:attack=pgd,backward=identity,{text}", bare, imt=deployed, seed=0
+        f"through-imt:attack=pgd,backward=identity,{text}", bare, AttackContext(imt=deployed)
     )
     x_adv = adaptive.generate(x, y)
     assert np.abs(x_adv - x).max() <= EPS + 1e-6
     assert entropy(y, deployed(x_adv)) > entropy(y, deployed(static)) + 1e-3
-    assert adaptive.threat == (
+    assert str(adaptive.threat) == (
         "adaptive: white-box through IMT (BPDA, the move's gradient taken as 1), Linf"
     )
     assert (adaptive.name, adaptive.eps) == ("through-imt", EPS)
@@ -128,14 +133,14 @@ def test_every_backward_gives_the_estimator_a_gradient(deployed, game, backward)
 )
 def test_wrong_settings_through_imt_are_refused(bare, deployed, spec, word):
     with pytest.raises(InputError, match=word):
-        make_attack(spec, bare, imt=deployed, seed=0)
+        make_attack(spec, bare, AttackContext(imt=deployed))
 
 
 def test_without_imt_there_is_nothing_to_go_through(bare):
     with pytest.raises(InputError, match="no IMT to attack through"):
         make_attack("through-imt", bare)
     with pytest.raises(InputError, match="holds no discriminator"):
-        make_attack("atld-joint", bare, run=None)
+        make_attack("atld-joint", bare)
 
 
 def losses(manifold, x, y):
@@ -149,7 +154,7 @@ def losses(manifold, x, y):
 def test_table_fives_groups_raise_what_they_are_for(game, bare, group, settings):
     manifold, x, y = game
     spec = f"atld-{group}:eps={EPS},random_start=false,{settings}"
-    bound = make_attack(spec, bare, manifold=manifold)
+    bound = make_attack(spec, bare, behind_imt(manifold))
     x_adv = bound.generate(x, y)
     assert np.abs(x_adv - x).max() <= EPS + 1e-6 and x_adv.min() >= 0 and x_adv.max() <= 1
     before, after = losses(manifold, x, y), losses(manifold, x_adv, y)
@@ -157,14 +162,14 @@ def test_table_fives_groups_raise_what_they_are_for(game, bare, group, settings)
         assert after[0] > before[0]
     if group != "joint":
         assert after[1] > before[1]  # looks cleaner
-    assert bound.threat.startswith("adaptive: sees classifier and discriminator")
+    assert str(bound.threat).startswith("adaptive: sees classifier and discriminator")
 
 
 def test_the_chain_is_its_two_parts(game, bare):
     manifold, x, y = game
     text = f"eps={EPS},random_start=false,steps=3,step_size=0.05"
     first = make_attack(f"pgd:{text},keep=last", bare).generate(x, y)
-    found = make_attack(f"atld-chain:{text}", bare, manifold=manifold).generate(x, y)
+    found = make_attack(f"atld-chain:{text}", bare, behind_imt(manifold)).generate(x, y)
     start = tf.constant(first)
     with tf.GradientTape() as tape:
         tape.watch(start)

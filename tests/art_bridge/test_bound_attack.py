@@ -8,6 +8,7 @@ import pytest
 from atk_latent.art_bridge.bound_attack import BoundAttack, change_size, default_eps, seeded
 from atk_latent.art_bridge.by_name import make_attack
 from atk_latent.art_bridge.estimator import estimator_for
+from atk_latent.results.threat import ThreatModel
 from tests.art_bridge.contract import check_contract
 
 
@@ -21,7 +22,11 @@ class DoNothing:
 
 def test_an_attack_that_does_nothing_fails_the_contract(three):
     model, x, y = three
-    idle = BoundAttack("idle", "white-box, Linf", "linf", 0.3, DoNothing(estimator_for(model)))
+    idle = BoundAttack(
+        "idle",
+        ThreatModel(access="white-box", norm="linf", eps=0.3),
+        DoNothing(estimator_for(model)),
+    )
     with pytest.raises(AssertionError, match="no image moved"):
         check_contract(idle, x, y)
 

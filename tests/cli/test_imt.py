@@ -136,6 +136,7 @@ def specs_of(name, shape):
 @pytest.mark.parametrize("name", ["atld-static", "atld-adaptive"])
 def test_every_attack_of_a_suite_can_be_bound(place, name):
     from atk_latent.art_bridge.by_name import make_attack
+    from atk_latent.art_bridge.context import AttackContext
     from atk_latent.art_bridge.estimator import estimator_for
     from atk_latent.inference.loading import imt_for
 
@@ -144,12 +145,12 @@ def test_every_attack_of_a_suite_can_be_bound(place, name):
     specs = specs_of(name, (8, 8, 1))
     assert len(specs) == len(set(specs)) and all(s.partition(":")[0] in ATTACKS for s in specs)
     imt = imt_for("imt", place, model)
-    context = {"imt": imt, "manifold": imt.transform.manifold, "seed": 0}
+    context = AttackContext(imt=imt)
     for spec in specs:
         if "autoattack" not in spec:
-            assert make_attack(spec, estimator_for(model), **context).eps == pytest.approx(8 / 255)
+            assert make_attack(spec, estimator_for(model), context).eps == pytest.approx(8 / 255)
     static = [s for s in specs if s.startswith("autoattack")]
-    assert all(make_attack(s, estimator_for(wide), **context).eps for s in static)
+    assert all(make_attack(s, estimator_for(wide), context).eps for s in static)
 
 
 @pytest.mark.slow

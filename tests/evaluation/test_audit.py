@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from atk_latent.art_bridge.context import AttackContext
 from atk_latent.data.loading import load_dataset
 from atk_latent.evaluation import audit_checks as questions
 from atk_latent.evaluation.audit import audit, passed
@@ -192,7 +193,7 @@ def behind_imt(halves, step_size, *asked):
         y,
         eps=two_halves.EPS,
         deployed=Deployed(f"imt:step_size={step_size}", imt),
-        context={"imt": imt, "manifold": manifold},
+        context=AttackContext(imt=imt),
         questions=asked or None,
     )
 

@@ -7,6 +7,7 @@ import pytest
 from atk_latent.art_bridge.bound_attack import BoundAttack
 from atk_latent.errors import InputError
 from atk_latent.evaluation import runner
+from atk_latent.results.threat import ThreatModel
 
 
 def brightness(threshold):
@@ -34,7 +35,7 @@ class Move:
 
 
 def bound(change, eps=0.2, norm="linf"):
-    return BoundAttack("move", "white-box, Linf", norm, eps, Move(change))
+    return BoundAttack("move", ThreatModel(access="white-box", norm=norm, eps=eps), Move(change))
 
 
 def test_robust_accuracy_is_computed_by_hand():
@@ -79,10 +80,12 @@ def test_transfer_is_crafted_on_the_surrogate_and_scored_on_the_target():
 
 
 def test_an_attack_with_a_surrogate_of_its_own_is_a_transfer_attack():
-    attack = BoundAttack("move", "white-box, any", "latent", None, Move(None), surrogate="vanilla")
-    assert runner.threat_text(attack) == "transfer from vanilla (white-box there, any)"
-    assert runner.made_on(attack, runner.Surrogate("other", None)) == "vanilla"
-    assert runner.made_on(bound(None)) is None
+    threat = ThreatModel(access="white-box", norm="latent", crafted_on="vanilla")
+    attack = BoundAttack("move", threat, Move(None))
+    text = "transfer from vanilla (white-box there, unbounded in pixels)"
+    assert str(runner.threat_model(attack)) == text
+    assert runner.threat_model(attack, runner.Surrogate("other", None)).crafted_on == "vanilla"
+    assert runner.threat_model(bound(None)).crafted_on is None
 
 
 def test_same_seed_same_numbers_whatever_else_runs():

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from atk_latent.art_bridge.context import AttackContext
 from atk_latent.atomic import atomic_file
 from atk_latent.config import number
 from atk_latent.data.dataset import Dataset
@@ -324,7 +325,6 @@ class Bench:
         if column.spec is None:
             return cell(column.label, clean_accuracy(imt or model, x, y), published=beside)
         maker = None if surrogate is None else Surrogate(surrogate.name, self.model(surrogate))
-        knows = {} if imt is None else {"imt": imt, "manifold": imt.transform.manifold}
         (found,) = evaluate(
             model,
             x,
@@ -334,7 +334,7 @@ class Bench:
             surrogate=maker,
             deployed=None if imt is None else Deployed(row.inference, imt),
             store=self.store,
-            context={**knows, "data": self.dataset},
+            context=AttackContext(imt=imt, data=self.dataset),
         )
         return cell(column.label, found, published=beside)
 

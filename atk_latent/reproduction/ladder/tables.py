@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from atk_latent.art_bridge.context import AttackContext
 from atk_latent.data.loading import load_dataset
 from atk_latent.evaluation.runner import evaluate
 from atk_latent.methods.ladder_run import load_ladder
@@ -303,7 +304,7 @@ def white_box_table(study: Study) -> dict[str, Any]:
         for name in ADVERSARIES:
             (found,) = evaluate(
                 model, x, y, [specs[name]], store=study.folder / "chunks",
-                context={"data": study.dataset},
+                context=AttackContext(data=study.dataset),
             )  # fmt: skip
             goal = values.get(name)
             source = None if goal is None else (goal, SOURCE.format(7))

@@ -7,33 +7,41 @@ import numpy as np
 import pytest
 
 from atk_latent.evaluation import runner
-from atk_latent.evaluation.cascade import cascade
-from atk_latent.evaluation.chunks import Chunk
+from atk_latent.results.diagnostics import Component, Diagnostics
 
 
-def chunk(images, shares, warnings=()):
-    parts = [
-        {"name": name, "settings": {}, "n_in": n, "robust_accuracy": share}
-        | {"seconds": 1.5, "forward": 10 * n, "backward": n}
+def said(images, shares, warnings=()):
+    parts = tuple(
+        Component(
+            name=name,
+            settings={},
+            n_in=n,
+            robust_accuracy=share,
+            seconds=1.5,
+            forward=10 * n,
+            backward=n,
+        )
         for name, n, share in zip("ab", (images, images // 2), shares, strict=True)
-    ]
-    account = {"components": parts, "notes": ["few classes"], "warnings": list(warnings)}
-    zeros = np.zeros(images)
-    return Chunk(0, None, zeros, zeros.astype(bool), zeros, zeros, 1.0, account)
+    )
+    return Diagnostics(components=parts, warnings=("few classes", *warnings)), images
 
 
 def test_counts_add_up_and_shares_are_weighted_by_images():
-    found = cascade([chunk(8, (0.5, 0.25), ["odd"]), chunk(2, (1.0, 0.5), ["odd"])])
-    first, second = found["components"]
-    assert (first["name"], first["n_in"], first["robust_accuracy"]) == ("a", 10, 0.6)
-    assert (second["name"], second["n_in"], second["robust_accuracy"]) == ("b", 5, 0.3)
-    assert (first["seconds"], first["forward"], second["backward"]) == (3.0, 100, 5)
-    assert found["warnings"] == ["few classes", "odd"]
+    total = Diagnostics.total([said(8, (0.5, 0.25), ["odd"]), said(2, (1.0, 0.5), ["odd"])])
+    first, second = total.components
+    assert (first.name, first.n_in, first.robust_accuracy) == ("a", 10, 0.6)
+    assert (second.name, second.n_in, second.robust_accuracy) == ("b", 5, 0.3)
+    assert (first.seconds, first.forward, second.backward) == (3.0, 100, 5)
+    assert total.warnings == ("few classes", "odd")
 
 
-def test_other_attacks_have_no_account():
-    plain = Chunk(0, None, np.zeros(2), np.zeros(2, bool), np.zeros(2), np.zeros(2), 1.0)
-    assert cascade([plain]) == {}
+def test_counts_of_a_search_add_up():
+    parts = [(Diagnostics(counts={"searched": n, "succeeded": 1}), n) for n in (3, 4)]
+    assert Diagnostics.total(parts).counts == {"searched": 7, "succeeded": 2}
+
+
+def test_nothing_said_is_nothing():
+    assert Diagnostics.total([]) == Diagnostics()
 
 
 @pytest.mark.parametrize("stored", [False, True])
