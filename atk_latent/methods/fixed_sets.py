@@ -1,4 +1,4 @@
-"""What a method says of a fixed set of adversarial images that others are to make for it."""
+"""A method's request for a fixed set of adversarial images."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ class FixedSetRequest:
     attack: str
     images_per_class: int | None = None
 
-    def rows(self, labels: np.ndarray, num_classes: int, seed: int) -> np.ndarray:
-        """Indices of the images to attack.
+    def rows(self, labels: np.ndarray, num_classes: int, seed: int) -> np.ndarray | slice:
+        """What picks the images to attack out of all training images.
 
         Args:
             labels: int64 (n,), of all training images. num_classes: K. seed: of the choice.
 
         Returns:
-            int64 (m,), m <= n.
+            int64 (m,), indices; or the slice of everything.
         """
         if self.images_per_class is None:
-            return np.arange(len(labels))
+            return slice(None)
         return rows_per_class(labels, self.images_per_class, num_classes, seed)
