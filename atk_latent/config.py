@@ -177,9 +177,15 @@ def check_range(name: str, value: float, low: float, high: float = float("inf"))
         raise InputError(f"setting '{name}' must be {wanted}. Received: {value!r}")
 
 
-def setting_names(kind: Any) -> tuple[str, ...]:
-    """The names under which a user can set the fields of the frozen dataclass `kind`."""
-    return tuple(field.name for field in dataclasses.fields(kind) if field.init)
+def setting_types(kind: Any) -> dict[str, Any]:
+    """The settings of the frozen dataclass `kind` that a user can name, and their types."""
+    hints = typing.get_type_hints(kind)
+    return {field.name: hints[field.name] for field in dataclasses.fields(kind) if field.init}
+
+
+def flat(settings: Any) -> dict[str, Any]:
+    """The values of frozen settings under the names that a user has for them."""
+    return dataclasses.asdict(settings)
 
 
 def changed(settings: S, **values: Any) -> S:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from atk_latent.config import assignments, setting_names
+from atk_latent.config import assignments, setting_types
 from atk_latent.errors import InputError
 from atk_latent.registry import METHODS
 from atk_latent.training.request import HardenRequest, RunOptions
@@ -130,7 +130,7 @@ def harden(
 
 def _check_shorthands(method: str, shorthands: Mapping[str, str | None]) -> None:
     """Refuses an option that is no setting of the method."""
-    known = setting_names(METHODS[method].settings_type)
+    known = setting_types(METHODS[method].settings_type)
     for name, value in shorthands.items():
         if value is not None and name not in known:
             option = "--" + name.replace("_", "-")
