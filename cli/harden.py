@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from atk_latent.config import setting_types
+from atk_latent.config import places
 from atk_latent.errors import InputError
 from atk_latent.registry import METHODS
 from atk_latent.training.request import HardenRequest
@@ -121,7 +121,7 @@ def harden(
 
 def _check_shorthands(method: str, shorthands: Mapping[str, str | None]) -> None:
     """Refuses an option that is no setting of the method."""
-    known = setting_types(METHODS[method].settings_type)
+    known = places(METHODS[method].settings_type)
     for name, value in shorthands.items():
         if value is not None and name not in known:
             option = "--" + name.replace("_", "-")

@@ -323,8 +323,8 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
             images, *labels = (a[start : start + size] for a in arrays)
             rows = len(images)
             chunk = [as_float32(a) for a in (self._before_graph(images), *labels)]
-            wanted = fixed or (rows if training and rows else _padded(rows, size))
-            chunk = [_pad(a, wanted - rows) for a in chunk] if wanted > rows else chunk
+            padded = fixed or (rows if training and rows else _padded(rows, size))
+            chunk = [_pad(a, padded - rows) for a in chunk] if padded > rows else chunk
             result = function(*chunk)
             parts.append(result[:rows] if tensors else result.numpy()[:rows])
         if len(parts) == 1:

@@ -67,9 +67,9 @@ class _TrainerSignature:
         defaults = {name: parameters[name].default for name in ("data", "preset")}
         method = METHODS[owner.method]
         settings = config.flat(method.settings_for(NO_MODEL, overrides={}, **defaults))
-        for name, hint in config.setting_types(method.settings_type).items():
+        for name, place in config.places(method.settings_type).items():
             setting = inspect.Parameter(
-                name, inspect.Parameter.KEYWORD_ONLY, default=settings[name], annotation=hint
+                name, inspect.Parameter.KEYWORD_ONLY, default=settings[name], annotation=place.kind
             )
             parameters.setdefault(name, setting)
         return inspect.Signature(sorted(parameters.values(), key=lambda one: one.kind))
@@ -151,7 +151,7 @@ class MethodTrainer(Trainer):
         root = Path(folder) if folder else None
         if root:
             root.mkdir(parents=True, exist_ok=True)
-        settings = config.changed(self.settings, **changes)
+        settings = config.updated(self.settings, changes)
         method = METHODS[self.method](self.view.model, settings, seed=self.seed)
         self._hand_over_fixed_set(method, data)
         method.prepare(data.images, data.labels, folder=root, progress=self.progress)
@@ -171,15 +171,15 @@ class MethodTrainer(Trainer):
         return TrainingImages(x, self.view.images(x), integer_labels(y, self.classifier.nb_classes))
 
     def _hand_over_fixed_set(self, method: Method, data: TrainingImages) -> None:
-        wanted = method.fixed_set_wanted()
-        if wanted is not None:
-            some = data[wanted.rows(data.labels, self.classifier.nb_classes, self.seed)]
-            method.use(some.images, self._adversarial_set(wanted, some), some.labels)
+        request = method.fixed_set_request()
+        if request is not None:
+            some = data[request.rows(data.labels, self.classifier.nb_classes, self.seed)]
+            method.use(some.images, self._adversarial_set(request, some), some.labels)
 
-    def _adversarial_set(self, wanted: FixedSetRequest, data: TrainingImages) -> np.ndarray:
+    def _adversarial_set(self, request: FixedSetRequest, data: TrainingImages) -> np.ndarray:
         """What the attack of a method's settings makes of images, float32 in [0, 1]."""
         estimator = estimator_for(self.view.model, image_shape=data.images.shape[1:])
-        attack = make_attack(wanted.attack, estimator, AttackContext(seed=self.seed))
+        attack = make_attack(request.attack, estimator, AttackContext(seed=self.seed))
         return attack.generate(data.images, data.labels)
 
     def fit_generator(

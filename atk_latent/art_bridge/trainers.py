@@ -168,10 +168,10 @@ class AugmentTrainer(MethodTrainer):
             )
         super().__init__(classifier, **options)
 
-    def _adversarial_set(self, wanted: FixedSetRequest, data: TrainingImages) -> np.ndarray:
+    def _adversarial_set(self, request: FixedSetRequest, data: TrainingImages) -> np.ndarray:
         """What the ART attack makes of images, float32 in [0, 1]; else `MethodTrainer`'s."""
         if self.art_attack is None:
-            return super()._adversarial_set(wanted, data)
+            return super()._adversarial_set(request, data)
         labels, classes = data.labels, self.classifier.nb_classes
         if getattr(self.art_attack, "targeted", False):
             shift = np.random.default_rng(self.seed).integers(1, classes, len(labels))

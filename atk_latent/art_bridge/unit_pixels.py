@@ -31,8 +31,8 @@ class UnitPixels:
         >>> layers = [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]
         >>> estimator = CompiledKerasClassifier(keras.Sequential(layers), clip_values=(0, 255))
         >>> view = UnitPixels(estimator)
-        >>> float(view.images(np.full((1, 4, 4, 1), 51.0)).max())
-        0.20000000298023224
+        >>> view.images(np.full((1, 4, 4, 1), 51.0))[0, 0, 0]
+        array([0.2], dtype=float32)
     """
 
     def __init__(self, classifier: TensorFlowV2Classifier) -> None:

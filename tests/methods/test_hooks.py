@@ -38,7 +38,7 @@ def test_a_vanilla_classifier_is_needed_to_start_from_or_as_teacher():
 @pytest.mark.parametrize("name", sorted(set(METHODS) - {"augment"}))
 def test_other_methods_want_no_fixed_set_and_take_none(name):
     plain = method(name)
-    assert plain.fixed_set_wanted() is None
+    assert plain.fixed_set_request() is None
     x = np.zeros((2, 4, 4, 1), np.float32)
     with pytest.raises(InputError, match=f"{type(plain).__name__} trains on no fixed set"):
         plain.use(x, x, np.zeros(2, np.int64))
@@ -46,7 +46,7 @@ def test_other_methods_want_no_fixed_set_and_take_none(name):
 
 def test_the_fixed_set_is_wanted_unless_a_file_has_it():
     def wanted(**settings):
-        return AugmentedTraining(network(), AugmentSettings(**settings)).fixed_set_wanted()
+        return AugmentedTraining(network(), AugmentSettings(**settings)).fixed_set_request()
 
     assert wanted(attack="pgd:eps=0.2") == FixedSetRequest("pgd:eps=0.2", 450)
     assert wanted(examples_per_class=None) == FixedSetRequest("fgsm", None)
