@@ -28,6 +28,7 @@ setup(
         "atk_latent.evaluation": ["suites/*.yaml"],
         "atk_latent.reproduction": ["published/*.yaml"],
         "atk_latent.reporting": ["schemas/*.json", "templates/*"],
+        "atk_latent.results": ["schemas/*.json"],
     },
     install_requires=[
         "tensorflow>=2.18",
@@ -36,7 +37,7 @@ setup(
         "multiprocess",  # ART's AutoAttack imports it even when it runs serially
         "numpy",
         "click>=8.1",
-        "pydantic>=2.7",
+        "pydantic>=2.12",
         "scikit-learn",
         "matplotlib",
         "rich",

@@ -10,12 +10,14 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from atk_latent.errors import InputError
 
 
-class Entry(NamedTuple):
+@dataclass(frozen=True)
+class Entry:
     """One registered object.
 
     Args:
@@ -29,7 +31,21 @@ class Entry(NamedTuple):
     needs: str = ""
 
 
-class Registry(Mapping[str, Any]):
+@dataclass(frozen=True)
+class Attack(Entry):
+    """A registered attack, whose target is an `AttackSpec`.
+
+    Args:
+        art_class: the name of its ART class in `atk_latent.attacks`, where it has its own.
+    """
+
+    art_class: str = ""
+
+
+E_co = TypeVar("E_co", bound=Entry, covariant=True)
+
+
+class Registry(Mapping[str, Any], Generic[E_co]):
     """Names to lazily imported objects.
 
     Args:
@@ -40,11 +56,11 @@ class Registry(Mapping[str, Any]):
         InputError: on a name that is not there, with the nearest name and all names.
     """
 
-    def __init__(self, kind: str, entries: dict[str, Entry]) -> None:
+    def __init__(self, kind: str, entries: dict[str, E_co]) -> None:
         self.kind = kind
         self._entries = entries
 
-    def entry(self, name: str) -> Entry:
+    def entry(self, name: str) -> E_co:
         """The entry of `name`, without importing what it points to."""
         if name not in self._entries:
             near = difflib.get_close_matches(name.lower(), self._entries, n=1)
@@ -188,96 +204,119 @@ METHODS = Registry(
 ATTACKS = Registry(
     "attack",
     {
-        "fgsm": Entry("atk_latent.art_bridge.our_recipes:fgsm", "one gradient step, Linf or L2"),
-        "rs-fgsm": Entry(
-            "atk_latent.art_bridge.our_recipes:rs_fgsm",
+        "fgsm": Attack(
+            "atk_latent.adversaries.gradient_ascent:FGSM",
+            "one gradient step, Linf or L2",
+        ),
+        "rs-fgsm": Attack(
+            "atk_latent.adversaries.gradient_ascent:RS_FGSM",
             "one gradient step from a random start, Linf or L2",
         ),
-        "pgd": Entry(
-            "atk_latent.art_bridge.our_recipes:pgd",
+        "pgd": Attack(
+            "atk_latent.adversaries.gradient_ascent:PGD",
             "40 gradient steps from a random start, Linf or L2",
+            art_class="FastPGD",
         ),
-        "bim": Entry(
-            "atk_latent.art_bridge.our_recipes:bim",
+        "bim": Attack(
+            "atk_latent.adversaries.gradient_ascent:BIM",
             "40 gradient steps from the image itself, Linf or L2",
         ),
-        "mim": Entry(
-            "atk_latent.art_bridge.our_recipes:mim",
+        "mim": Attack(
+            "atk_latent.adversaries.gradient_ascent:MIM",
             "10 gradient steps with momentum, Linf or L2",
         ),
-        "cw-pgd": Entry(
-            "atk_latent.art_bridge.our_recipes:cw_pgd",
+        "cw-pgd": Attack(
+            "atk_latent.adversaries.gradient_ascent:CW_PGD",
             "PGD on the margin loss, the papers' CW20/40/100, Linf or L2",
+            art_class="MarginPGD",
         ),
-        "apgd-ce": Entry(
-            "atk_latent.art_bridge.our_recipes:apgd_ce",
+        "apgd-ce": Attack(
+            "atk_latent.adversaries.apgd:APGD_CE",
             "gradient steps that adapt, on cross-entropy, Linf or L2",
+            art_class="APGD",
         ),
-        "apgd-dlr": Entry(
-            "atk_latent.art_bridge.our_recipes:apgd_dlr",
+        "apgd-dlr": Attack(
+            "atk_latent.adversaries.apgd:APGD_DLR",
             "the same on the logit ratio, Linf or L2; 3 classes or more",
         ),
-        "apgd-t": Entry(
-            "atk_latent.art_bridge.our_recipes:apgd_t",
+        "apgd-t": Attack(
+            "atk_latent.adversaries.apgd:APGD_T",
             "the same towards 9 classes in turn, Linf or L2; 4 classes or more",
+            art_class="APGDTargeted",
         ),
-        "fab": Entry(
-            "atk_latent.art_bridge.our_recipes:fab", "the nearest adversarial image, Linf or L2"
+        "fab": Attack(
+            "atk_latent.adversaries.fab:FAB",
+            "the nearest adversarial image, Linf or L2",
+            art_class="FAB",
         ),
-        "fab-t": Entry(
-            "atk_latent.art_bridge.our_recipes:fab_t",
+        "fab-t": Attack(
+            "atk_latent.adversaries.fab:FAB_T",
             "the nearest adversarial image of 9 classes in turn, Linf or L2",
+            art_class="FABTargeted",
         ),
-        "cw-l2": Entry(
-            "atk_latent.art_bridge.our_recipes:cw_l2",
+        "cw-l2": Attack(
+            "atk_latent.adversaries.carlini:CW_L2",
             "Carlini-Wagner, smallest L2; 6 constants of 100 steps (the papers' 9 of 1000)",
+            art_class="FastCarliniL2",
         ),
-        "cw-linf": Entry(
-            "atk_latent.art_bridge.art_recipes:cw_linf", "Carlini-Wagner, smallest Linf; slow"
+        "cw-linf": Attack(
+            "atk_latent.art_bridge.art_attacks:CW_LINF",
+            "Carlini-Wagner, smallest Linf; slow",
         ),
-        "jsma": Entry(
-            "atk_latent.art_bridge.our_recipes:jsma",
+        "jsma": Attack(
+            "atk_latent.adversaries.jsma:JSMA",
             "saliency map, few values, a random target class",
+            art_class="FastJSMA",
         ),
-        "deepfool": Entry("atk_latent.art_bridge.art_recipes:deepfool", "nearest boundary, L2"),
-        "square": Entry(
-            "atk_latent.art_bridge.our_recipes:square",
+        "deepfool": Attack(
+            "atk_latent.art_bridge.art_attacks:DEEPFOOL",
+            "nearest boundary, L2",
+        ),
+        "square": Attack(
+            "atk_latent.adversaries.square:SQUARE",
             "random squares, sees logits only, Linf or L2",
+            art_class="FastSquare",
         ),
-        "rays": Entry(
-            "atk_latent.art_bridge.our_recipes:rays",
+        "rays": Attack(
+            "atk_latent.adversaries.rays:RAYS",
             "nearest boundary along rays of signs, sees predicted classes only, Linf",
+            art_class="RayS",
         ),
-        "hopskipjump": Entry(
-            "atk_latent.art_bridge.art_recipes:hopskipjump", "sees predicted classes only; slow"
+        "hopskipjump": Attack(
+            "atk_latent.art_bridge.art_attacks:HOPSKIPJUMP",
+            "sees predicted classes only; slow",
         ),
-        "autoattack": Entry(
-            "atk_latent.art_bridge.our_recipes:autoattack",
+        "autoattack": Attack(
+            "atk_latent.adversaries.auto_attack:AUTOATTACK",
             "the official suite: APGD, targeted APGD and FAB, Square, Linf or L2; slow",
+            art_class="StandardAutoAttack",
         ),
-        "atld-joint": Entry(
-            "atk_latent.art_bridge.atld_attacks:joint",
+        "atld-joint": Attack(
+            "atk_latent.art_bridge.manifold_attack:JOINT",
             "gradients of classifier and discriminator at once, Linf; needs an ATLD run",
+            art_class="ManifoldAttack",
         ),
-        "atld-chain": Entry(
-            "atk_latent.art_bridge.atld_attacks:chain",
+        "atld-chain": Attack(
+            "atk_latent.art_bridge.manifold_attack:CHAIN",
             "steps on the classifier, then one on the discriminator, Linf; needs an ATLD run",
         ),
-        "atld-manifold": Entry(
-            "atk_latent.art_bridge.atld_attacks:manifold",
+        "atld-manifold": Attack(
+            "atk_latent.art_bridge.manifold_attack:MANIFOLD",
             "steps on the discriminator alone, Linf; needs an ATLD run",
         ),
-        "through-imt": Entry(
-            "atk_latent.art_bridge.imt:through_imt",
+        "through-imt": Attack(
+            "atk_latent.art_bridge.through_imt:THROUGH_IMT",
             "any attack through IMT: through-imt:attack=pgd,backward=identity",
         ),
-        "ladder": Entry(
-            "atk_latent.art_bridge.attacks:ladder",
+        "ladder": Attack(
+            "atk_latent.art_bridge.ladder_attack:LADDER_ATTACK",
             "latents moved across a boundary and decoded; unbounded in pixels",
+            art_class="LADDERAttack",
         ),
-        "song": Entry(
-            "atk_latent.art_bridge.unrestricted:song",
+        "song": Attack(
+            "atk_latent.art_bridge.unrestricted:SONG",
             "images of a GAN (atkl train-gan), searched in its latents; unrestricted",
+            art_class="UnrestrictedGAN",
         ),
     },
 )

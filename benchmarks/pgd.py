@@ -12,7 +12,7 @@ import tensorflow as tf
 from art.attacks.evasion import ProjectedGradientDescent
 from art.estimators.classification import TensorFlowV2Classifier
 
-from atk_latent.adversaries.names import make_adversary
+from atk_latent.adversaries.factory import make_adversary
 from atk_latent.registry import MODELS
 from benchmarks.peers import without_peer
 from benchmarks.timing import compare

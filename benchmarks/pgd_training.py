@@ -13,7 +13,7 @@ import numpy as np
 from art.defences.trainer import AdversarialTrainerMadryPGD
 from art.estimators.classification import TensorFlowV2Classifier
 
-from atk_latent.adversaries.names import make_adversary
+from atk_latent.adversaries.factory import make_adversary
 from atk_latent.art_bridge.trainers import PGDTrainer
 from atk_latent.data.loading import load_dataset
 from atk_latent.models.lenet import lenet

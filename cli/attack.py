@@ -91,9 +91,9 @@ def _attacked(
     common.setup_tensorflow(device)
     import numpy as np
 
-    from atk_latent.art_bridge.by_name import make_attack
     from atk_latent.art_bridge.context import AttackContext
     from atk_latent.art_bridge.estimator import estimator_for
+    from atk_latent.art_bridge.factory import make_attack
     from atk_latent.evaluation import runner
 
     x, y = getattr(dataset, f"x_{split}"), getattr(dataset, f"y_{split}")

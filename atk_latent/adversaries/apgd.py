@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Literal, NamedTuple
 
 import keras
@@ -14,7 +15,8 @@ from atk_latent.adversaries.base import Classifier
 from atk_latent.adversaries.expectation import expected_gradient, expected_logits
 from atk_latent.adversaries.gradients import GradientAdversary, wide
 from atk_latent.adversaries.noise import RowNoise
-from atk_latent.adversaries.settings import preset, read_settings
+from atk_latent.adversaries.settings import read_settings
+from atk_latent.adversaries.spec import BATCH_SIZE, NB_TARGETS, ArtClass, ArtParameter, AttackSpec
 from atk_latent.errors import InputError
 
 _START = 1  # fork of the noise for random starts
@@ -137,7 +139,7 @@ class _Problem(NamedTuple):
         return _Problem(self.classifier, *(tf.gather(part, row) for part in self[1:]))
 
 
-class APGD(GradientAdversary):
+class AdaptiveAscent(GradientAdversary):
     """Gradient ascent with momentum whose step size halves where the loss stops rising.
 
     Each run starts on the sphere with a step of 2 eps. At the `checkpoints` an image's step
@@ -255,8 +257,8 @@ class APGD(GradientAdversary):
 
         def step(index: tf.Tensor, run: _Run) -> tuple[tf.Tensor, _Run]:
             share = tf.where(index == 0, 1.0, _INERTIA)
-            ahead = run.x + wide(run.step, run.x) * self.ball.ascent(run.gradient, run.x)
-            ahead = self.ball.clip(problem.x, ahead)
+            direction = self.ball.steepest_direction(run.gradient, run.x)
+            ahead = self.ball.clip(problem.x, run.x + wide(run.step, run.x) * direction)
             x = run.x + share * (ahead - run.x) + (1.0 - share) * (run.x - run.previous)
             x = self.ball.clip(problem.x, x)
             gradient, loss, odds, fooled = self._seen(problem, x)
@@ -348,6 +350,56 @@ def _stored(result: _Result, run: _Run) -> _Result:
     return merged
 
 
-apgd_ce = preset(APGD, APGDSettings)
-apgd_dlr = preset(APGD, APGDSettings, loss="dlr")
-apgd_t = preset(APGD, APGDSettings, loss="dlr", targets=9)
+_LOSSES = {"cross_entropy": "cross-entropy", "difference_logits_ratio": "dlr"}  # ART's, ours
+_ART = ArtClass(
+    "Gradient ascent that picks its own step size, as in the official AutoAttack, compiled.",
+    (
+        ArtParameter("norm", math.inf),
+        ArtParameter("eps", 0.3),
+        ArtParameter("max_iter", 100, "steps"),
+        ArtParameter("nb_random_init", 1, "restarts"),
+        ArtParameter(BATCH_SIZE, 32),
+        ArtParameter(
+            "loss_type",
+            "cross_entropy",
+            "loss",
+            kind=Literal["cross_entropy", "difference_logits_ratio"],
+            text='"cross_entropy" or "difference_logits_ratio", which needs three classes.',
+            to_settings=lambda value: {"loss": _LOSSES.get(value, value)},
+            from_settings=lambda settings: {v: k for k, v in _LOSSES.items()}[settings.loss],
+        ),
+        ArtParameter("eot", 1, keyword_only=True),
+    ),
+    "From ART's `AutoProjectedGradientDescent`, whose parameters these are: the first step is "
+    "2 eps (no `eps_step`), one random start for ART's five, and nothing is targeted.",
+)
+APGD_CE = AttackSpec(
+    "apgd-ce",
+    APGDSettings,
+    ("eps", "norm", "steps", "restarts", "eot"),
+    AdaptiveAscent,
+    norms=("linf", "l2"),
+    art=_ART,
+)
+APGD_DLR = dataclasses.replace(
+    APGD_CE.variant("apgd-dlr", APGD_CE.options, loss="dlr"),
+    least_classes=3,
+    fewer_classes="apgd-ce",
+)
+APGD_T = dataclasses.replace(
+    APGD_CE,
+    name="apgd-t",
+    options=(*APGD_CE.options, "targets"),
+    defaults={"loss": "dlr", "targets": 9},
+    least_classes=4,
+    fewer_classes="apgd-ce",
+    art=ArtClass(
+        "APGD on the targeted logit ratio, towards one class after another: untargeted in effect. "
+        "It needs four classes.",
+        (
+            *(part for part in _ART.parameters if part.name not in ("loss_type", "eot")),
+            NB_TARGETS,
+            ArtParameter("eot", 1, keyword_only=True),
+        ),
+    ),
+)

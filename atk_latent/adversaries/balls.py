@@ -47,7 +47,7 @@ class Ball(abc.ABC):
             float32, the shape of `x`: `x_adv` clipped to the bounds, then pulled towards an
             `x` inside them, which leaves them by rounding at most.
         """
-        change = self.shrink(tf.clip_by_value(x_adv, *self.bounds) - x)
+        change = self.clip_perturbation(tf.clip_by_value(x_adv, *self.bounds) - x)
         return tf.clip_by_value(x + change, *self.bounds)
 
     def clip(self, x: tf.Tensor, x_adv: tf.Tensor) -> tf.Tensor:
@@ -55,7 +55,7 @@ class Ball(abc.ABC):
 
         For Linf the same point as `project`; in another norm it may end inside the sphere.
         """
-        return tf.clip_by_value(x + self.shrink(x_adv - x), *self.bounds)
+        return tf.clip_by_value(x + self.clip_perturbation(x_adv - x), *self.bounds)
 
     def random_start(self, x: tf.Tensor, noise: RowNoise) -> tf.Tensor:
         """A point drawn uniformly from the ball, then clipped to the bounds."""
@@ -66,7 +66,7 @@ class Ball(abc.ABC):
         return tf.clip_by_value(x + self.eps * self._direction(x, noise), *self.bounds)
 
     @abc.abstractmethod
-    def ascent(self, gradient: tf.Tensor, at: tf.Tensor | None = None) -> tf.Tensor:
+    def steepest_direction(self, gradient: tf.Tensor, at: tf.Tensor | None = None) -> tf.Tensor:
         """The direction of size 1 in this norm along which `gradient` climbs the most.
 
         0 where the gradient is 0; the gradient's own size does not matter.
@@ -78,7 +78,7 @@ class Ball(abc.ABC):
         """
 
     @abc.abstractmethod
-    def shrink(self, change: tf.Tensor) -> tf.Tensor:
+    def clip_perturbation(self, change: tf.Tensor) -> tf.Tensor:
         """The change of each image, no larger than `eps`."""
 
     @abc.abstractmethod
@@ -95,11 +95,11 @@ class Ball(abc.ABC):
 class LinfBall(Ball):
     """No value of an image changes by more than `eps`; see `Ball`."""
 
-    def ascent(self, gradient: tf.Tensor, at: tf.Tensor | None = None) -> tf.Tensor:
+    def steepest_direction(self, gradient: tf.Tensor, at: tf.Tensor | None = None) -> tf.Tensor:
         """The sign of each value."""
         return tf.sign(gradient)
 
-    def shrink(self, change: tf.Tensor) -> tf.Tensor:
+    def clip_perturbation(self, change: tf.Tensor) -> tf.Tensor:
         """Every value cut to -eps..eps."""
         return tf.clip_by_value(change, -self.eps, self.eps)
 
@@ -118,11 +118,11 @@ class L2Ball(Ball):
     which ends on the sphere and in the bounds but need not be the nearest such point.
     """
 
-    def ascent(self, gradient: tf.Tensor, at: tf.Tensor | None = None) -> tf.Tensor:
+    def steepest_direction(self, gradient: tf.Tensor, at: tf.Tensor | None = None) -> tf.Tensor:
         """The gradient of each image, scaled to length 1."""
         return unit(gradient)
 
-    def shrink(self, change: tf.Tensor) -> tf.Tensor:
+    def clip_perturbation(self, change: tf.Tensor) -> tf.Tensor:
         """Shortened to length eps where it is longer."""
         length = tf.sqrt(_over_rows(tf.reduce_sum, tf.square(change)))
         return change * (self.eps / tf.maximum(length, max(self.eps, 1e-30)))
@@ -153,10 +153,10 @@ class L1Ball(Ball):
         low, high = self.bounds
         change = x_adv - x
         room = tf.where(change > 0, high - x, x - low)
-        nearest = self.shrink(change, room)
+        nearest = self.clip_perturbation(change, room)
         return tf.clip_by_value(x + nearest, low, high)
 
-    def ascent(self, gradient: tf.Tensor, at: tf.Tensor | None = None) -> tf.Tensor:
+    def steepest_direction(self, gradient: tf.Tensor, at: tf.Tensor | None = None) -> tf.Tensor:
         """The signs of the largest values, equal shares that sum to 1."""
         size = tf.abs(gradient)
         if at is not None:
@@ -168,7 +168,7 @@ class L1Ball(Ball):
         least = tf.reshape(least, [-1, *([1] * (gradient.shape.rank - 1))])
         return unit_l1(tf.where((size >= least) & (size > 0), tf.sign(gradient), 0.0))
 
-    def shrink(self, change: tf.Tensor, room: tf.Tensor | float = math.inf) -> tf.Tensor:
+    def clip_perturbation(self, change: tf.Tensor, room: tf.Tensor | float = math.inf) -> tf.Tensor:
         """The nearest change of L1 size eps at most, no value of it larger than `room`."""
         size = tf.abs(change)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -14,6 +14,7 @@ from atk_latent.adversaries.noise import RowNoise
 from atk_latent.config import check_range
 from atk_latent.errors import InputError
 from atk_latent.labels import label_tensor
+from atk_latent.results.diagnostics import Diagnostics
 
 Classifier = Callable[[tf.Tensor], tf.Tensor]
 _CLASSIFIERS_KEPT = 4
@@ -110,24 +111,20 @@ class Adversary(abc.ABC):
         Raises:
             InputError: for a batch size below 1, or lengths that differ.
         """
-        check_range("batch_size", batch_size, 1)
-        if len(x) != len(y):
-            raise InputError(f"images and labels must be as many. Received: {len(x)} and {len(y)}")
-        pixels, labels = np.asarray(x, np.float32), label_tensor(y).numpy()
-        size = fixed_batch(classifier) or min(batch_size, max(len(x), 1))
+        pixels, labels = checked_arrays(x, y, batch_size)
         drawn = self.seeds.next() if seed is None else [seed, 0]
         seeds, function = tf.cast(drawn, tf.int64), self._function(classifier, pixels.shape[1:])
         result = np.empty_like(pixels)
-        for start in range(0, len(x), size):
-            rows = slice(start, min(start + size, len(x)))
-            count = rows.stop - start
-            images, targets = (_repeat_last(a[rows], size) for a in (pixels, labels))
-            first = tf.constant(start, tf.int64)
-            made = function(tf.constant(images), tf.constant(targets), seeds, first)
-            result[rows] = made.numpy()[:count]
+        for start, count, images, targets in padded_batches(classifier, pixels, labels, batch_size):
+            x_adv = function(images, targets, seeds, tf.constant(start, tf.int64))
+            result[start : start + count] = x_adv.numpy()[:count]
             if on_batch:
-                on_batch(rows.stop, len(x))
+                on_batch(start + count, len(x))
         return result
+
+    def diagnostics(self) -> Diagnostics | None:
+        """What there is to say of the last `craft_all` beside its images; mostly nothing."""
+        return None
 
     def _function(self, classifier: Classifier, image_shape: Any) -> Callable[..., tf.Tensor]:
         """The compiled `craft` for a classifier and an image shape."""
@@ -173,6 +170,37 @@ def fixed_batch(classifier: Any) -> int | None:
 
 def _is_graph(classifier: Any) -> bool:
     return isinstance(classifier, keras.Model) and bool(getattr(classifier, "inputs", None))
+
+
+def checked_arrays(x: np.ndarray, y: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images as float32 and labels as int32 (n,), as many of each.
+
+    Raises:
+        InputError: for a batch size below 1, or lengths that differ.
+    """
+    check_range("batch_size", batch_size, 1)
+    if len(x) != len(y):
+        raise InputError(f"images and labels must be as many. Received: {len(x)} and {len(y)}")
+    return np.asarray(x, np.float32), label_tensor(y).numpy()
+
+
+def padded_batches(
+    classifier: Classifier, x: np.ndarray, y: np.ndarray, batch_size: int
+) -> Iterator[tuple[int, int, tf.Tensor, tf.Tensor]]:
+    """Batches of one size, the last one filled up with its last row.
+
+    Args:
+        classifier: a model of a fixed batch size keeps to its own.
+        x: images (n, H, W, C). y: labels (n,). batch_size: int >= 1.
+
+    Yields:
+        The first row, how many rows count, the images and the labels.
+    """
+    size = fixed_batch(classifier) or min(batch_size, max(len(x), 1))
+    for start in range(0, len(x), size):
+        rows = slice(start, start + size)
+        images, labels = (tf.constant(_repeat_last(part[rows], size)) for part in (x, y))
+        yield start, min(size, len(x) - start), images, labels
 
 
 def _repeat_last(rows: np.ndarray, size: int) -> np.ndarray:

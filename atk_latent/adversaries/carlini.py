@@ -20,7 +20,8 @@ from atk_latent.adversaries.minimal import (
 )
 from atk_latent.adversaries.noise import RowNoise
 from atk_latent.adversaries.rows import choose
-from atk_latent.adversaries.settings import preset, read_settings
+from atk_latent.adversaries.settings import read_settings
+from atk_latent.adversaries.spec import BATCH_SIZE, ArtClass, ArtParameter, AttackSpec
 from atk_latent.errors import InputError
 
 _INSIDE = 0.999999  # keeps the arc tangent of a value at its bound finite
@@ -249,4 +250,39 @@ def _following(constant: _Constant, won: tf.Tensor) -> _Constant:
     return _Constant(tf.minimum(following, _LARGEST), low, high)
 
 
-carlini_l2 = preset(CarliniL2, CarliniSettings)
+CW_L2 = AttackSpec(
+    "cw-l2",
+    CarliniSettings,
+    (
+        "eps",
+        "steps",
+        "search_steps",
+        "learning_rate",
+        "initial_const",
+        "confidence",
+        "random_target",
+        "abort_early",
+    ),
+    CarliniL2,
+    option_defaults={"steps": 100, "search_steps": 6, "learning_rate": 0.05, "initial_const": 1.0},
+    norms=("l2",),
+    minimal=True,
+    art=ArtClass(
+        "Carlini and Wagner's attack: the smallest L2 change, by Adam in tanh space, compiled.",
+        (
+            ArtParameter("confidence", 0.0),
+            ArtParameter("targeted", False),
+            ArtParameter("learning_rate", 5e-3),
+            ArtParameter("binary_search_steps", 9, "search_steps"),
+            ArtParameter("max_iter", 1000, "steps"),
+            ArtParameter("initial_const", 1e-2),
+            ArtParameter(BATCH_SIZE, 128),
+            ArtParameter("random_target", False, keyword_only=True),
+            ArtParameter("abort_early", True, keyword_only=True),
+            ArtParameter("eps", None, keyword_only=True),
+        ),
+        "From ART's `CarliniL2Method`, whose parameters these are: defaults are CleverHans'; Adam "
+        "in place of a line search, so no `max_halving` and `max_doubling`; constants are "
+        "weighed against distances in [0, 1] pixel units.",
+    ),
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any, Literal, NamedTuple
 
 import keras
@@ -16,7 +17,8 @@ from atk_latent.adversaries.hyperplane import dual_size, shortest_change, size
 from atk_latent.adversaries.minimal import ActiveRows
 from atk_latent.adversaries.noise import RowNoise
 from atk_latent.adversaries.rows import choose
-from atk_latent.adversaries.settings import preset, read_settings
+from atk_latent.adversaries.settings import read_settings
+from atk_latent.adversaries.spec import BATCH_SIZE, NB_TARGETS, ArtClass, ArtParameter, AttackSpec
 
 START_RADIUS = {"linf": 0.3, "l2": 1.0}  # of random starts where no eps is given
 _TINY, _TINIEST = 1e-8, 1e-12  # of a distance, of a gradient: the published code's
@@ -88,7 +90,7 @@ class _Nearest(NamedTuple):
     distance: tf.Tensor
 
 
-class FAB(GradientAdversary):
+class FastAdaptiveBoundary(GradientAdversary):
     """Looks for the adversarial image nearest to each image.
 
     A step takes the boundary where another class draws level with the label, linearised at
@@ -235,5 +237,34 @@ class FAB(GradientAdversary):
         return wide(lead, point), normal
 
 
-fab = preset(FAB, FABSettings)
-fab_t = preset(FAB, FABSettings, targets=9)
+_PARAMETERS = (
+    ArtParameter("norm", math.inf),
+    ArtParameter("eps", 0.3),
+    ArtParameter("max_iter", 100, "steps"),
+    ArtParameter("nb_restarts", 1, "restarts"),
+    ArtParameter(BATCH_SIZE, 32),
+)
+FAB = AttackSpec(
+    "fab",
+    FABSettings,
+    ("eps", "norm", "steps", "restarts"),
+    FastAdaptiveBoundary,
+    norms=("linf", "l2"),
+    art=ArtClass(
+        "The nearest adversarial image, by steps onto linearised boundaries, compiled.",
+        _PARAMETERS,
+    ),
+)
+FAB_T = dataclasses.replace(
+    FAB,
+    name="fab-t",
+    options=(*FAB.options, "targets"),
+    defaults={"targets": 9},
+    art=ArtClass(
+        "FAB towards one class after another, a single backward pass a step, compiled.",
+        (
+            *_PARAMETERS,
+            NB_TARGETS,
+        ),
+    ),
+)

@@ -15,7 +15,6 @@ from atk_latent.adversaries.gradient_ascent import AscentSettings
 from atk_latent.adversaries.gradients import loss_gradient, repeat
 from atk_latent.adversaries.noise import RowNoise
 from atk_latent.adversaries.optimal_transport import SinkhornSettings, transport_cost
-from atk_latent.config import build
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,18 +99,9 @@ class FeatureScatter(Adversary):
 
         def step(index: tf.Tensor, x_adv: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             gradient = loss_gradient(classifier, distance, x_adv).direction
-            moved = self.ball.project(x, x_adv + length * self.ball.ascent(gradient, x_adv))
+            direction = self.ball.steepest_direction(gradient, x_adv)
+            moved = self.ball.project(x, x_adv + length * direction)
             return index + 1, tf.ensure_shape(moved, x.shape)
 
         start = self.everywhere.random_start(x, noise) if settings.random_start else x
         return repeat(step, settings.steps, start)
-
-
-def feature_scattering(
-    *,
-    bounds: tuple[float, float] = (0.0, 1.0),
-    seed: int | keras.random.SeedGenerator = 0,
-    **settings: object,
-) -> FeatureScatter:
-    """The adversary with `settings` (values or text, ``eps="8/255"``) on top of its defaults."""
-    return FeatureScatter(build(ScatteringSettings, settings), bounds=bounds, seed=seed)

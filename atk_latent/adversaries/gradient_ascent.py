@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any, Literal, NamedTuple
 
 import keras
@@ -15,7 +16,9 @@ from atk_latent.adversaries.expectation import expected_gradient, expected_logit
 from atk_latent.adversaries.gradients import GradientAdversary, repeat, wide
 from atk_latent.adversaries.minimal import ActiveRows
 from atk_latent.adversaries.noise import RowNoise
-from atk_latent.adversaries.settings import preset, read_settings
+from atk_latent.adversaries.settings import read_settings
+from atk_latent.adversaries.spec import BATCH_SIZE, ArtClass, ArtParameter, AttackSpec, Values
+from atk_latent.config import check_range, convert
 from atk_latent.errors import InputError
 
 _START = 1  # fork of the noise for random starts
@@ -216,7 +219,7 @@ class GradientAscent(GradientAdversary):
                 found = found.or_better(judged)
             if self.settings.decay:
                 gradient = velocity = self.settings.decay * velocity + unit_l1(gradient)
-            moved = x_adv + length * self.ball.ascent(gradient, x_adv)
+            moved = x_adv + length * self.ball.steepest_direction(gradient, x_adv)
             moved = self.ball.project(problem.x, moved)
             moved.set_shape(x_adv.shape)
             return index + 1, (moved, velocity, found)
@@ -255,9 +258,79 @@ class GradientAscent(GradientAdversary):
         return -loss if settings.targeted else loss
 
 
-fgsm = preset(GradientAscent, AscentSettings, steps=1, random_start=False, keep="last")
-rs_fgsm = preset(GradientAscent, AscentSettings, steps=1, random_start=True, keep="last")
-pgd = preset(GradientAscent, AscentSettings, random_start=True)
-bim = preset(GradientAscent, AscentSettings, random_start=False)
-mim = preset(GradientAscent, AscentSettings, random_start=False, decay=1.0, steps=10)
-cw_pgd = preset(GradientAscent, AscentSettings, random_start=True, loss="margin")
+def _starts(value: object) -> Values:
+    """ART's number of random starts as settings; 0 is one start at the image itself."""
+    starts = convert("restarts", value, int)
+    check_range("restarts", starts, 0)
+    return {"random_start": starts > 0, "restarts": max(1, starts)}
+
+
+_ART = ArtClass(
+    "Projected gradient ascent on the cross-entropy, compiled. Parameters are those of ART's "
+    "`ProjectedGradientDescent`, and so are their defaults.",
+    (
+        ArtParameter("norm", math.inf),
+        ArtParameter("eps", 0.3),
+        ArtParameter(
+            "eps_step",
+            0.1,
+            "step_size",
+            kind=float,
+            text="number > 0, length of a step.",
+            from_settings=lambda settings: settings.step_length,
+        ),
+        ArtParameter("max_iter", 100, "steps"),
+        ArtParameter("targeted", False),
+        ArtParameter(
+            "num_random_init",
+            0,
+            "restarts",
+            text="int >= 0, random starts; 0 starts once, at the image itself.",
+            to_settings=_starts,
+            from_settings=lambda settings: settings.restarts if settings.random_start else 0,
+        ),
+        ArtParameter(BATCH_SIZE, 32),
+        ArtParameter(
+            "decay",
+            None,
+            kind=float | None,
+            keyword_only=True,
+            text="number >= 0, of the momentum (MIM); None is none.",
+            to_settings=lambda value: {"decay": value or 0.0},
+        ),
+        ArtParameter("keep", "best", keyword_only=True),
+        ArtParameter("eot", 1, keyword_only=True),
+    ),
+    'ART hands back the last iterate of the best start, this one the best iterate (`keep="last"` '
+    "does as ART); a random start is uniform in the ball in every norm; `random_eps`, "
+    "`summary_writer` and masks are not supported.",
+)
+PGD = AttackSpec(
+    "pgd",
+    AscentSettings,
+    ("eps", "steps", "step_size", "random_start", "restarts", "norm", "keep", "eot"),
+    GradientAscent,
+    norms=("linf", "l2", "l1"),
+    art=_ART,
+)
+FGSM = PGD.variant("fgsm", ("eps", "norm"), steps=1, random_start=False, keep="last")
+RS_FGSM = PGD.variant("rs-fgsm", ("eps", "norm", "step_size"), steps=1, keep="last")
+BIM = PGD.variant("bim", ("eps", "steps", "step_size", "norm", "keep", "eot"), random_start=False)
+MIM = PGD.variant(
+    "mim",
+    ("eps", "steps", "step_size", "norm", "decay", "keep", "eot"),
+    random_start=False,
+    decay=1.0,
+    steps=10,
+)
+CW_PGD = dataclasses.replace(
+    PGD,
+    name="cw-pgd",
+    options=(*PGD.options, "margin"),
+    defaults={"loss": "margin"},
+    art=ArtClass(
+        'The papers\' "CW20/40/100": projected gradient ascent on the margin loss, compiled.',
+        (*_ART.parameters, ArtParameter("margin", 50.0, keyword_only=True)),
+        _ART.differs,
+    ),
+)

@@ -19,7 +19,8 @@ from atk_latent.adversaries.minimal import (
     where_rows,
 )
 from atk_latent.adversaries.noise import RowNoise
-from atk_latent.adversaries.settings import preset, read_settings
+from atk_latent.adversaries.settings import read_settings
+from atk_latent.adversaries.spec import BATCH_SIZE, ArtClass, ArtParameter, AttackSpec
 from atk_latent.errors import InputError
 
 _BLOCK = 32  # features that the search for the best pair takes at once
@@ -60,7 +61,7 @@ class _State(NamedTuple):
     active: tf.Tensor
 
 
-class JSMA(GradientAdversary):
+class SaliencyMap(GradientAdversary):
     """Changes, step by step, the two values that most raise the target and lower the rest.
 
     With alpha the sum of the two values' slopes of the target's logit and beta that of the
@@ -214,4 +215,23 @@ def _bounds(rise: tf.Tensor, fall: tf.Tensor) -> tf.Tensor:
     return lowest * (1 + 1e-5)
 
 
-jsma = preset(JSMA, JSMASettings)
+JSMA = AttackSpec(
+    "jsma",
+    JSMASettings,
+    ("theta", "gamma"),
+    SaliencyMap,
+    norms=("l0",),
+    minimal=True,
+    art=ArtClass(
+        "The saliency map attack: two values at a time, those that most favour a class, compiled.",
+        (
+            ArtParameter("theta", 1.0),
+            ArtParameter("gamma", 0.145),
+            ArtParameter(BATCH_SIZE, 128),
+            ArtParameter("targeted", False, keyword_only=True),
+        ),
+        "From ART's `SaliencyMapMethod`, whose parameters these are: that one takes the two "
+        "largest slopes of the target and leaves the other classes out, always takes labels for "
+        "targets, and hands back images that did not reach theirs.",
+    ),
+)

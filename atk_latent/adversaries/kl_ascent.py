@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal
+from typing import Literal
 
 import keras
 import tensorflow as tf
@@ -12,7 +12,7 @@ from atk_latent.adversaries.balls import BALLS, Ball
 from atk_latent.adversaries.base import Classifier
 from atk_latent.adversaries.gradients import GradientAdversary, loss_gradient, repeat
 from atk_latent.adversaries.noise import RowNoise
-from atk_latent.config import build, check_range
+from atk_latent.config import check_range
 
 
 def kl_divergence(logits: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
@@ -97,14 +97,9 @@ class KLAscent(GradientAdversary):
 
         def step(index: tf.Tensor, x_adv: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             found = loss_gradient(classifier, lambda logits: kl_divergence(clean, logits), x_adv)
-            moved = x_adv + length * self.ball.ascent(found.direction, x_adv)
+            moved = x_adv + length * self.ball.steepest_direction(found.direction, x_adv)
             moved = self.ball.project(x, moved)
             moved.set_shape(x_adv.shape)
             return index + 1, moved
 
         return repeat(step, self.settings.steps, x + self.settings.start * noise.normal(x))
-
-
-def kl_pgd(*, seed: int | keras.random.SeedGenerator = 0, **settings: Any) -> KLAscent:
-    """`KLAscent` with its settings by name; they may be text ("8/255")."""
-    return KLAscent(build(KLSettings, settings), seed=seed)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
@@ -16,17 +13,20 @@ import tensorflow as tf
 
 from atk_latent.adversaries import losses
 from atk_latent.adversaries.balls import BALLS
-from atk_latent.adversaries.base import Adversary, Classifier, fixed_batch, inference
+from atk_latent.adversaries.base import (
+    Adversary,
+    Classifier,
+    checked_arrays,
+    fixed_batch,
+    inference,
+    padded_batches,
+)
 from atk_latent.adversaries.gradients import wide
 from atk_latent.adversaries.minimal import ActiveRows
 from atk_latent.adversaries.noise import RowNoise
 from atk_latent.adversaries.rows import choose
-from atk_latent.adversaries.settings import preset, read_settings
-from atk_latent.atomic import atomic_file, check_parent, write_json
-from atk_latent.config import check_range
-from atk_latent.errors import InputError
-from atk_latent.labels import label_tensor
-from atk_latent.models.fingerprint import fingerprint
+from atk_latent.adversaries.settings import read_settings
+from atk_latent.adversaries.spec import BATCH_SIZE, ArtClass, ArtParameter, AttackSpec
 
 SEGMENT = 100  # queries between two looks at which images are finished
 
@@ -66,7 +66,9 @@ class RaySResult(NamedTuple):
     Args:
         x_adv: float32 (n, H, W, C), the adversarial image; the image itself for none.
         distance: float32 (n,), the nearest adversarial image's in Linf, infinite for none.
-        queries: int32 (n,), labels asked until the image was within `eps`, or at all.
+        queries: int32 (n,), labels that the search needs for an image within `eps`, up to the
+            end of the bisection that reaches it, as the published code counts (`early_stop`
+            spares the rest of that bisection); for no such image all of the budget.
         success: bool (n,), the distance is within `eps`; without it, finite.
     """
 
@@ -87,7 +89,7 @@ class _State(NamedTuple):
         block: int32 (B,), the candidate's number.
         flipped: bool (B,), the candidate is `signs` with its block flipped, else `signs`.
         searching: bool (B,), the candidate has passed the fast check.
-        spent, needed: int32 (B,), queries in all, and while the image was not within `eps`.
+        spent, needed: int32 (B,), queries in all, and those of `RaySResult.queries`.
     """
 
     signs: tf.Tensor
@@ -102,7 +104,7 @@ class _State(NamedTuple):
     needed: tf.Tensor
 
 
-class RayS(Adversary):
+class RaySearch(Adversary):
     """Searches rays x + r s / |s| with s in {-1, +1}^n for the one that meets a boundary first.
 
     A candidate flips a block of s: the whole, halves, quarters and so on down to single
@@ -128,102 +130,72 @@ class RayS(Adversary):
     ) -> None:
         super().__init__(seed=seed)
         self.settings = settings or RaySSettings()
+        self.result: RaySResult | None = None
+        self._compiled_search: tuple[Classifier, Callable[..., Any]] | None = None
 
     def craft(
         self, classifier: Classifier, x: tf.Tensor, y: tf.Tensor, noise: RowNoise
     ) -> tf.Tensor:
         """Adversarial images; see `Adversary.craft`."""
         del noise
+        return self._images(x, self._end(classifier, x, y))
+
+    def _end(self, classifier: Classifier, x: tf.Tensor, y: tf.Tensor) -> _State:
+        """Where the search of each image ends; runs inside a graph."""
         (state,) = tf.while_loop(
             lambda state: tf.reduce_any(self._is_open(state)),
             lambda state: (self._segment(classifier, x, y, state),),
             (self._begin(classifier, x, y),),
             parallel_iterations=1,
         )
-        return self._images(x, state)
+        return state
 
-    def run(
+    def craft_all(
         self,
         classifier: Classifier,
         x: np.ndarray,
         y: np.ndarray,
         *,
-        folder: str | Path | None = None,
-        on_progress: Callable[[int, int], None] | None = None,
         batch_size: int = 256,
-    ) -> RaySResult:
-        """Searches whole arrays and can be stopped at any moment and called again.
+        seed: int | None = None,
+        on_batch: Callable[[int, int], None] | None = None,
+    ) -> np.ndarray:
+        """Adversarial images of whole arrays; see `Adversary.craft_all`.
 
-        Args:
-            classifier, x, y: as for `craft_all`.
-            folder: where each batch's state is kept, whole or not at all, every `SEGMENT`
-                queries; the same call goes on from it and gives the same result as one that
-                was never stopped. None keeps nothing.
-            on_progress: called after each segment with (queries, queries in all); an image
-                that is finished early counts its whole budget.
-            batch_size: images at once, int >= 1; a model of a fixed batch size keeps to its own.
-
-        Raises:
-            InputError: for a batch size below 1, lengths that differ, or a folder that holds
-                the state of another search.
+        `result` holds the distance and the queries of each image afterwards.
         """
-        check_range("batch_size", batch_size, 1)
-        if len(x) != len(y):
-            raise InputError(f"images and labels must be as many. Received: {len(x)} and {len(y)}")
-        pixels, labels = np.asarray(x, np.float32), label_tensor(y).numpy()
-        size = fixed_batch(classifier) or batch_size
-        keeper = _Keeper(folder, self._fingerprint(classifier, pixels, labels, size))
-        begin, segment = self._compile(classifier, pixels.shape[1:])
-        total, parts = len(x) * self.settings.queries, []
-        for start in range(0, len(x), size):
-            count = min(size, len(x) - start)
-            images, targets = (
-                _padded(a[start : start + count], classifier) for a in (pixels, labels)
-            )
-            state = keeper.load(start) or begin(images, targets)
-            while self._is_open(state).numpy()[:count].any():
-                state = segment(images, targets, state)
-                keeper.save(start, state)
-                if on_progress:
-                    left = tf.where(self._is_open(state), self.settings.queries - state.spent, 0)
-                    ahead = (len(x) - start - count) * self.settings.queries
-                    on_progress(total - ahead - int(np.sum(left[:count])), total)
-            part = self._images(images, state), state.distance, state.needed
-            parts.append([values.numpy()[:count] for values in part])
-        if not parts:
-            return RaySResult(pixels, *(np.empty(0, kind) for kind in ("float32", "int32", "bool")))
-        made, distance, queries = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return RaySResult(made, distance, queries, self._within(tf.constant(distance)).numpy())
+        del seed
+        pixels, labels = checked_arrays(x, y, batch_size)
+        search, parts = self._search(classifier, pixels.shape[1:]), []
+        for start, count, images, targets in padded_batches(classifier, pixels, labels, batch_size):
+            parts.append([values.numpy()[:count] for values in search(images, targets)])
+            if on_batch:
+                on_batch(start + count, len(x))
+        none = np.empty(0, np.float32), np.empty(0, np.int32)
+        columns = zip(*parts, strict=True) if parts else ([pixels], *([part] for part in none))
+        x_adv, distance, queries = (np.concatenate(list(column)) for column in columns)
+        success = self._within(tf.constant(distance)).numpy()
+        self.result = RaySResult(x_adv, distance, queries, success)
+        return x_adv
 
-    def _compile(self, classifier: Classifier, shape: tuple[int, ...]) -> tuple[Callable, Callable]:
-        """`_begin` and `_segment` for a classifier and an image shape."""
-        call = inference(classifier)
-        batch = fixed_batch(classifier)
-        image = tf.TensorSpec([batch, *shape], tf.float32)
-        label = tf.TensorSpec([batch], tf.int32)
-        real, yes = tf.TensorSpec([batch], tf.float32), tf.TensorSpec([batch], tf.bool)
-        state = _State(image, real, real, real, real, label, yes, yes, label, label)
+    def _search(self, classifier: Classifier, shape: tuple[int, ...]) -> Callable[..., Any]:
+        """The compiled search: images, labels to images, distances and queries."""
+        if self._compiled_search is None or self._compiled_search[0] is not classifier:
+            call, batch = inference(classifier), fixed_batch(classifier)
+            image = tf.TensorSpec([batch, *shape], tf.float32)
+            label = tf.TensorSpec([batch], tf.int32)
 
-        @tf.function(autograph=False, input_signature=[image, label])
-        def begin(x: tf.Tensor, y: tf.Tensor) -> _State:
-            return self._begin(call, x, y)
+            @tf.function(autograph=False, input_signature=[image, label])
+            def search(x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+                state = self._end(call, x, y)
+                return self._images(x, state), state.distance, state.needed
 
-        @tf.function(autograph=False, input_signature=[image, label, state])
-        def segment(x: tf.Tensor, y: tf.Tensor, state: _State) -> _State:
-            return self._segment(call, x, y, state)
+            self._compiled_search = (classifier, search)
+        return self._compiled_search[1]
 
-        return begin, segment
-
-    def _fingerprint(
-        self, classifier: Classifier, x: np.ndarray, y: np.ndarray, size: int
-    ) -> dict[str, Any]:
-        """What a kept state belongs to."""
-        known = fingerprint(classifier) if isinstance(classifier, keras.Layer) else ""
-        digest = hashlib.sha256(known.encode())
-        for array in (x, y):
-            digest.update(str(array.shape).encode() + np.ascontiguousarray(array).tobytes())
-        settings = json.loads(json.dumps(dataclasses.asdict(self.settings)))
-        return {"settings": settings, "batch_size": size, "data_and_model": digest.hexdigest()}
+    def __getstate__(self) -> dict[str, Any]:
+        """The state without what was compiled."""
+        return {**super().__getstate__(), "_compiled_search": None}
 
     def _within(self, distance: tf.Tensor) -> tf.Tensor:
         eps = self.settings.eps
@@ -289,10 +261,24 @@ class RayS(Adversary):
             flipped=~searching | (state.flipped & ~nearer),
             searching=searching,
             spent=state.spent + one,
-            needed=state.needed + tf.where(state.distance > (settings.eps or 0.0), one, 0),
+            needed=self._needed(state, nearer & (distance <= (settings.eps or 0.0)), high - low),
         )
         rest = choose(is_open, following[1:], state[1:])
         return _State(following.signs, *rest)
+
+    def _needed(self, state: _State, reached: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
+        """The count of queries after this one.
+
+        Args:
+            state: before the query. reached: bool (B,), it found an image within `eps`.
+            length: float32 (B,), of the interval that is left: the query that reaches `eps`
+                brings the halvings with it that end its bisection.
+        """
+        settings = self.settings
+        halvings = tf.math.ceil(tf.math.log(length / settings.tolerance) / math.log(2.0))
+        rest = tf.where(reached, tf.cast(tf.maximum(halvings, 0.0), tf.int32), 0)
+        counted = tf.minimum(state.needed + 1 + rest, settings.queries)
+        return tf.where(state.distance > (settings.eps or 0.0), counted, state.needed)
 
     def _candidate(self, state: _State) -> tf.Tensor:
         """The signs of the ray each image asks about."""
@@ -304,42 +290,6 @@ class RayS(Adversary):
         start, end = (wide(block[:, i], state.signs) for i in (0, 1))
         inside = (start <= order) & (order < end) & wide(state.flipped, state.signs)
         return tf.where(inside, -state.signs, state.signs)
-
-
-class _Keeper:
-    """The states of batches in a folder, each file whole or absent; without a folder nowhere."""
-
-    def __init__(self, folder: str | Path | None, belongs_to: dict[str, Any]) -> None:
-        self.folder = None if folder is None else check_parent(folder, "folder")
-        if self.folder is None:
-            return
-        self.folder.mkdir(exist_ok=True)
-        card = self.folder / "search.json"
-        if not card.exists():
-            write_json(card, belongs_to)
-        elif json.loads(card.read_text(encoding="utf-8")) != belongs_to:
-            raise InputError(
-                f"folder {self.folder} holds a search with other settings, images, labels or "
-                "weights. Choose another folder or remove it."
-            )
-
-    def load(self, start: int) -> _State | None:
-        """The state of the batch that begins at image `start`, None where none is kept."""
-        if self.folder is None or not (self.folder / _file(start)).exists():
-            return None
-        with np.load(self.folder / _file(start)) as kept:
-            return _State(*(tf.constant(kept[name]) for name in _State._fields))
-
-    def save(self, start: int, state: _State) -> None:
-        """Keeps the state in place of an older one."""
-        if self.folder is not None:
-            with atomic_file(self.folder / _file(start)) as path:
-                arrays = {name: value.numpy() for name, value in state._asdict().items()}
-                np.savez_compressed(path, **arrays)
-
-
-def _file(start: int) -> str:
-    return f"images-{start:08d}.npz"
 
 
 def blocks(width: int, count: int) -> list[tuple[int, int]]:
@@ -358,10 +308,21 @@ def blocks(width: int, count: int) -> list[tuple[int, int]]:
     return found[:count]
 
 
-def _padded(rows: np.ndarray, classifier: Classifier) -> tf.Tensor:
-    """The rows, the last one repeated up to the batch size of a model that has a fixed one."""
-    missing = (fixed_batch(classifier) or len(rows)) - len(rows)
-    return tf.constant(np.pad(rows, [(0, missing)] + [(0, 0)] * (rows.ndim - 1), mode="edge"))
-
-
-rays = preset(RayS, RaySSettings)
+RAYS = AttackSpec(
+    "rays",
+    RaySSettings,
+    ("eps", "queries"),
+    RaySearch,
+    access="decision-based",
+    art=ArtClass(
+        "The nearest boundary along a ray of signs, in Linf; asks for predicted classes only. "
+        "Nothing is random. `result` holds the distance and the queries of each image after "
+        "`generate`, distances in [0, 1] pixel units.",
+        (
+            ArtParameter("eps", 0.3),
+            ArtParameter("max_iter", 10_000, "queries"),
+            ArtParameter(BATCH_SIZE, 128),
+            ArtParameter("early_stop", True, keyword_only=True),
+        ),
+    ),
+)

@@ -1,16 +1,13 @@
-"""How the settings of adversaries are read and checked, and how a name gets its defaults."""
+"""How the settings of adversaries are read and checked."""
 
 from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Any
 
-import keras
-
-from atk_latent.adversaries.base import Adversary
-from atk_latent.config import build, check_range, convert
+from atk_latent.config import check_range, convert
 from atk_latent.errors import InputError
 
 
@@ -33,17 +30,26 @@ def read_settings(
         object.__setattr__(settings, field.name, value)
         if value is not None and field.name in ranges:
             check_range(field.name, value, *ranges[field.name])
-        if value is not None and field.name in positive and not value > 0:
-            raise InputError(f"setting '{field.name}' must be greater than 0. Received: {value!r}")
+        if value is not None and field.name in positive:
+            check_positive(field.name, value)
 
 
-def preset(adversary: Callable[..., Any], kind: type, **defaults: Any) -> Callable[..., Any]:
-    """A factory of `adversary` with settings `kind` and other defaults.
+def check_positive(name: str, value: float | None) -> None:
+    """Refuses a number that is not above 0; None passes.
 
-    The factory takes ``seed`` and any settings, as values or as text.
+    Raises:
+        InputError: naming the setting and the value.
     """
+    if value is not None and not value > 0:
+        raise InputError(f"setting '{name}' must be greater than 0. Received: {value!r}")
 
-    def make(*, seed: int | keras.random.SeedGenerator = 0, **settings: Any) -> Adversary:
-        return adversary(build(kind, {**defaults, **settings}), seed=seed)
 
-    return make
+def check_radius(eps: float | None, norm: str) -> None:
+    """Refuses a radius that is not above 0 or, in Linf, more than all of [0, 1]; None passes.
+
+    Raises:
+        InputError: naming the range and the value.
+    """
+    check_positive("eps", eps)
+    if eps is not None and norm == "linf":
+        check_range("eps", eps, 0, 1)

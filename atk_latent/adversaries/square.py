@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
@@ -17,7 +18,8 @@ from atk_latent.adversaries.base import Adversary, Classifier
 from atk_latent.adversaries.minimal import ActiveRows
 from atk_latent.adversaries.noise import RowNoise
 from atk_latent.adversaries.rows import choose
-from atk_latent.adversaries.settings import preset, read_settings
+from atk_latent.adversaries.settings import read_settings
+from atk_latent.adversaries.spec import BATCH_SIZE, ArtClass, ArtParameter, AttackSpec
 
 SEGMENT = 50  # queries between two looks at which images are finished
 _HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
@@ -338,4 +340,25 @@ def _length(values: tf.Tensor, axes: tuple[int, ...]) -> tf.Tensor:
 
 _PROPOSALS: dict[str, type[_Proposals]] = {"linf": _LinfProposals, "l2": _L2Proposals}
 
-square = preset(Square, SquareSettings)
+SQUARE = AttackSpec(
+    "square",
+    SquareSettings,
+    ("eps", "norm", "queries", "restarts", "share"),
+    Square,
+    access="score-based",
+    norms=("linf", "l2"),
+    art=ArtClass(
+        "Random squares, kept where they help; asks for logits only. Parameters are those of "
+        "ART's `SquareAttack`, and so are their defaults.",
+        (
+            ArtParameter("norm", math.inf),
+            ArtParameter("max_iter", 100, "queries"),
+            ArtParameter("eps", 0.3),
+            ArtParameter("p_init", 0.8, "share"),
+            ArtParameter("nb_restarts", 1, "restarts"),
+            ArtParameter(BATCH_SIZE, 128),
+        ),
+        "The share of pixels shrinks by the count of queries, as in the official code, not by the "
+        "share of `max_iter`; no `adv_criterion` and no `loss` of one's own.",
+    ),
+)

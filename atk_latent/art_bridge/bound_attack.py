@@ -7,15 +7,14 @@ import logging
 import math
 import random
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from atk_latent.config import check_range
-from atk_latent.errors import InputError
+from atk_latent.adversaries.spec import Values
 from atk_latent.results.diagnostics import Diagnostics
 from atk_latent.results.threat import ThreatModel
 
@@ -53,18 +52,6 @@ def default_eps(image_shape: tuple[int, ...], norm: str = "linf") -> float:
     return radii[norm][0 if digits else 1]
 
 
-def check_radius(eps: float | None, norm: str) -> None:
-    """Refuses a radius that is not above 0 or, in Linf, more than all of [0, 1]; None passes.
-
-    Raises:
-        InputError: naming the range and the value.
-    """
-    if eps is not None and not eps > 0:
-        raise InputError(f"setting 'eps' must be greater than 0. Received: {eps!r}")
-    if eps is not None and norm == "linf":
-        check_range("eps", eps, 0, 1)
-
-
 @dataclass(frozen=True)
 class BoundAttack:
     """An attack with its settings, bound to the estimator it is crafted on.
@@ -76,7 +63,7 @@ class BoundAttack:
             another model's helpers.
         attack: anything with ``generate(x, y)``: an ART EvasionAttack or an adapter. One with
             ``diagnostics()`` says how its last `generate` went.
-        label: how results call it; default `name`.
+        label: what results call it; default `name`.
         minimal: the attack looks for a small change, not for one inside a ball: with `eps`
             an image changed by more counts as not attacked and is handed back as it was.
         settings: every setting it ran with, for the record.
@@ -87,7 +74,7 @@ class BoundAttack:
     attack: Any
     label: str = ""
     minimal: bool = False
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Values = field(default_factory=dict)
 
     @property
     def norm(self) -> str:
@@ -106,8 +93,8 @@ class BoundAttack:
 
     def diagnostics(self) -> Diagnostics | None:
         """What the attack says of its last `generate`; None of most attacks."""
-        said = getattr(self.attack, "diagnostics", None)
-        return said() if said else None
+        diagnostics = getattr(self.attack, "diagnostics", None)
+        return diagnostics() if diagnostics else None
 
     def generate(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Attacks `x`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from atk_latent.adversaries.manifold import Manifold
+from atk_latent.adversaries.latent_discriminator import LatentDiscriminator
 from atk_latent.data.dataset import Dataset
 from atk_latent.inference.imt import IMTClassifier
 from atk_latent.progress import Progress
@@ -30,6 +30,6 @@ class AttackContext:
     progress: Progress | None = None
 
     @property
-    def manifold(self) -> Manifold | None:
-        """The discriminator's view of latents, of the IMT that is deployed."""
+    def manifold(self) -> LatentDiscriminator | None:
+        """Classifier and discriminator of the IMT that is deployed."""
         return None if self.imt is None else self.imt.transform.manifold

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 import tensorflow as tf
 from art.defences.preprocessor.preprocessor import PreprocessorTensorFlowV2
 
-from atk_latent import config
-from atk_latent.adversaries.manifold import Manifold
-from atk_latent.art_bridge.bound_attack import BoundAttack
-from atk_latent.art_bridge.context import AttackContext
+from atk_latent.adversaries.latent_discriminator import LatentDiscriminator
 from atk_latent.art_bridge.estimator import CompiledKerasClassifier, estimator_for
-from atk_latent.errors import InputError
 from atk_latent.inference.imt import (
     IMT,
     Backward,
@@ -22,7 +16,6 @@ from atk_latent.inference.imt import (
     IMTSettings,
     Variant,
 )
-from atk_latent.registry import ATTACKS
 
 
 class IMTPreprocessor(PreprocessorTensorFlowV2):
@@ -45,7 +38,7 @@ class IMTPreprocessor(PreprocessorTensorFlowV2):
 
     def __init__(
         self,
-        manifold: Manifold,
+        manifold: LatentDiscriminator,
         settings: IMTSettings | None = None,
         *,
         variant: Variant = "imt",
@@ -94,56 +87,3 @@ def pipeline_estimator(
     )
     shape, classes = deployed.input_shape[1:], deployed.output_shape[-1]
     return estimator_for(IMTClassifier(transform), classes, tuple(shape), batch_size=batch_size)
-
-
-@dataclass(frozen=True)
-class ThroughIMT:
-    """What ``through-imt:key=value`` may say; all other settings are the inner attack's.
-
-    Args:
-        attack: registered name of the attack that is run on the whole pipeline.
-        backward, sharpness: see `IMT`.
-    """
-
-    attack: str = "pgd"
-    backward: Backward = "identity"
-    sharpness: float = 10.0
-
-
-def through_imt(estimator: Any, settings: Mapping[str, Any], context: AttackContext) -> BoundAttack:
-    """Any registered attack, on the classifier with IMT before it.
-
-    With "smooth" the images are made on the surrogate; like all others they are scored on
-    the true pipeline. Nothing in the pipeline is random, so no expectation over it is taken.
-
-    Args:
-        estimator: the bare classifier's. settings: text or typed, see `ThroughIMT`.
-        context: `imt`, the `IMTClassifier` that is deployed, and what the inner attack needs.
-
-    Raises:
-        InputError: without IMT, or on a setting that will not do.
-    """
-    deployed = context.imt
-    if deployed is None:
-        raise InputError("there is no IMT to attack through; evaluate with --inference imt or imt+")
-    own = {name: settings[name] for name in ("attack", "backward", "sharpness") if name in settings}
-    chosen = config.build(ThroughIMT, own)
-    if chosen.attack == "through-imt":
-        raise InputError("setting 'attack' must be another attack. Received: 'through-imt'")
-    inner = ATTACKS[chosen.attack](
-        pipeline_estimator(
-            deployed,
-            backward=chosen.backward,
-            sharpness=chosen.sharpness,
-            batch_size=estimator.batch_size,
-        ),
-        {name: value for name, value in settings.items() if name not in own},
-        context,
-    )
-    return replace(
-        inner,
-        name="through-imt",
-        label=f"{inner.shown} through IMT ({chosen.backward})",
-        threat=inner.threat.model_copy(update={"knows_defence": chosen.backward}),
-        settings={**own, "attack": chosen.attack, "backward": chosen.backward, **inner.settings},
-    )

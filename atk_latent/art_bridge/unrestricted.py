@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,13 @@ from art.attacks.attack import EvasionAttack
 from art.estimators.classification import TensorFlowV2Classifier
 
 from atk_latent.adversaries.latent_search import LatentSearch, LatentSearchSettings
+from atk_latent.adversaries.spec import AttackSpec, Values
 from atk_latent.art_bridge.bound_attack import BoundAttack
 from atk_latent.art_bridge.context import AttackContext
+from atk_latent.art_bridge.inputs import drawn_seed, labels_for
 from atk_latent.art_bridge.unit_pixels import UnitPixels
 from atk_latent.config import build, check_range
 from atk_latent.errors import InputError
-from atk_latent.labels import integer_labels
 from atk_latent.models.song_gan import GAN, load_gan
 from atk_latent.results.diagnostics import Diagnostics
 from atk_latent.results.threat import ThreatModel
@@ -41,7 +41,7 @@ class UnrestrictedGAN(EvasionAttack):
         **settings: fields of `LatentSearchSettings` (steps, targeted, noise, ...).
 
     Attributes:
-        last: what the latest `generate` found: the fields of `Searched`.
+        last: the fields of `Searched`, of the latest `generate`.
         counts: over all calls, `searched` images, `succeeded` among them, and
             `wrong_at_start`, those that needed no search.
 
@@ -49,6 +49,10 @@ class UnrestrictedGAN(EvasionAttack):
         InputError: on settings that will not do, or a GAN that does not fit the estimator.
 
     Reference: Song et al., NeurIPS 2018.
+
+    Example:
+        >>> attack = UnrestrictedGAN(estimator, "runs/song-digits", steps=100)
+        >>> x_adv = attack.generate(None, y)
     """
 
     attack_params = [*EvasionAttack.attack_params, "batch_size", "seed"]
@@ -101,25 +105,33 @@ class UnrestrictedGAN(EvasionAttack):
         x = None if x is None or np.ndim(x) == 0 else x  # ART makes an array of None
         if y is None and x is None:
             raise InputError("UnrestrictedGAN needs y, the classes to draw")
-        if y is None:
-            y = np.argmax(self.estimator.predict(x, batch_size=self.batch_size), axis=1)
-        labels = integer_labels(y, self.estimator.nb_classes)
+        labels = labels_for(self.estimator, x, y, self.batch_size)
         if x is not None and len(x) != len(labels):
             raise InputError(
                 f"images and labels must be as many. Received: {len(x)} and {len(labels)}"
             )
-        seed = np.random.randint(2**31) if self.seed is None else self.seed
-        target = kwargs.get("target")
-        self.last = self.search.craft_all(self.view.model, labels, target=target, seed=int(seed))
-        step = self.last["step"]
-        self.counts["searched"] += len(step)
-        self.counts["succeeded"] += int((step >= 0).sum())
-        self.counts["wrong_at_start"] += int((step == 0).sum())
+        self.last = self.search.craft_all(
+            self.view.model, labels, target=kwargs.get("target"), seed=drawn_seed(self.seed)
+        )
+        for name, count in self._last_counts().items():
+            self.counts[name] += count
         return self.view.pixels(self.last["x_adv"]).astype(np.float32, copy=False)
+
+    def _last_counts(self) -> dict[str, int]:
+        step = self.last["step"]
+        return {
+            "searched": len(step),
+            "succeeded": int((step >= 0).sum()),
+            "wrong_at_start": int((step == 0).sum()),
+        }
+
+    def diagnostics(self) -> Diagnostics:
+        """How many searches there were in the last `generate`, and how they ended."""
+        return Diagnostics(counts=self._last_counts())
 
 
 @dataclasses.dataclass(frozen=True)
-class SongSpec(LatentSearchSettings):
+class SongOptions(LatentSearchSettings):
     """What ``song:key=value`` may say on the command line.
 
     Args:
@@ -130,54 +142,44 @@ class SongSpec(LatentSearchSettings):
     batch_size: int = 64
 
 
-class _Counted:
-    """The attack, which can say what became of its last searches."""
-
-    def __init__(self, attack: UnrestrictedGAN) -> None:
-        self.attack = attack
-
-    def generate(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Images of the classes `y`."""
-        self.before = dict(self.attack.counts)
-        return self.attack.generate(x=x, y=y)
-
-    def diagnostics(self) -> Diagnostics:
-        """How many searches there were in the last call, and how they ended."""
-        now = self.attack.counts
-        return Diagnostics(counts={name: now[name] - self.before[name] for name in now})
-
-
-def song(
-    estimator: TensorFlowV2Classifier, settings: Mapping[str, Any], context: AttackContext
+def _bind(
+    spec: AttackSpec, estimator: TensorFlowV2Classifier, values: Values, context: AttackContext
 ) -> BoundAttack:
-    """Builds the attack that ``song:...`` names.
+    """The attack on `estimator`; the data set of `context` names the GAN that is missing.
 
-    The result's `counts` say what was found: `searched`, `succeeded` among them, and
+    The result's `counts` are those of the searches: `searched`, `succeeded` among them, and
     `wrong_at_start`, which needed no step.
-
-    Args:
-        estimator: what is attacked. settings: text, see `SongSpec`.
-        context: `data`, the data set, named in the message where the GAN is missing.
 
     Raises:
         InputError: on a setting that will not do, or a GAN that is not there or does not fit.
     """
-    spec = build(SongSpec, settings)
-    if not spec.gan:
+    options = build(SongOptions, values)
+    if not options.gan:
         data = "DATA" if context.data is None else context.data.name
         raise InputError(
             f"it draws its images with a GAN: song:gan=RUN. Train one: atkl train-gan "
             f"--data {data} --out runs/song-{data}"
         )
-    chosen = {name: getattr(spec, name) for name in SEARCH_FIELDS}
-    attack = UnrestrictedGAN(estimator, spec.gan, batch_size=spec.batch_size, seed=None, **chosen)
-    record: dict[str, Any] = dataclasses.asdict(spec)
-    kind = "targeted" if spec.targeted else "untargeted"
-    noise = f", noise {spec.noise_eps:g}" if spec.noise else ""
-    return BoundAttack(
-        name="song",
-        threat=ThreatModel(access="white-box", norm="unrestricted"),
-        attack=_Counted(attack),
-        label=f"song {kind}{noise}",
-        settings=record,
+    settings = {name: getattr(options, name) for name in SEARCH_FIELDS}
+    attack = UnrestrictedGAN(
+        estimator, options.gan, batch_size=options.batch_size, seed=None, **settings
     )
+    kind = "targeted" if options.targeted else "untargeted"
+    noise = f", noise {options.noise_eps:g}" if options.noise else ""
+    return BoundAttack(
+        name=spec.name,
+        threat=ThreatModel(access=spec.access, norm="unrestricted"),
+        attack=attack,
+        label=f"song {kind}{noise}",
+        settings=dataclasses.asdict(options),
+    )
+
+
+SONG = AttackSpec(
+    "song",
+    SongOptions,
+    norms=("unrestricted",),
+    needs=("gan",),
+    attack_class=UnrestrictedGAN,
+    bind=_bind,
+)

@@ -21,9 +21,9 @@ from atk_latent.art_bridge.bound_attack import (
     change_size,
     seeded,
 )
-from atk_latent.art_bridge.by_name import make_attack
 from atk_latent.art_bridge.context import AttackContext
 from atk_latent.art_bridge.estimator import CompiledKerasClassifier, estimator_for
+from atk_latent.art_bridge.factory import make_attack
 from atk_latent.errors import InputError
 from atk_latent.evaluation.chunks import Chunk
 from atk_latent.evaluation.result import AttackResult

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import keras
 import tensorflow as tf
 
-from atk_latent.adversaries.manifold import Manifold, as_verdict
+from atk_latent.adversaries.latent_discriminator import LatentDiscriminator, as_verdict
 from atk_latent.config import check_range
 from atk_latent.errors import InputError
 from atk_latent.results.threat import BACKWARD_WORDS
@@ -88,7 +88,7 @@ class IMT:
 
     def __init__(
         self,
-        manifold: Manifold,
+        manifold: LatentDiscriminator,
         settings: IMTSettings | None = None,
         *,
         variant: Variant = "imt",

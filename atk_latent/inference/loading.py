@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import keras
 
-from atk_latent.adversaries.manifold import Manifold
+from atk_latent.adversaries.latent_discriminator import LatentDiscriminator
 from atk_latent.config import build, spec
 from atk_latent.errors import InputError
 from atk_latent.inference.imt import IMT, VARIANTS, IMTClassifier, IMTSettings, Variant
@@ -21,7 +21,9 @@ def has_manifold(run: Path | None) -> bool:
     return run is not None and (run / "helpers" / DISCRIMINATOR).is_file()
 
 
-def load_manifold(run: Path | None, classifier: keras.Model) -> tuple[Manifold, dict[str, Any]]:
+def load_manifold(
+    run: Path | None, classifier: keras.Model
+) -> tuple[LatentDiscriminator, dict[str, Any]]:
     """The manifold of a finished ATLD run around its classifier.
 
     Args:
@@ -40,7 +42,7 @@ def load_manifold(run: Path | None, classifier: keras.Model) -> tuple[Manifold, 
         )
     discriminator = keras.models.load_model(run / "helpers" / DISCRIMINATOR, compile=False)
     stored = load_settings(run / "helpers")
-    manifold = Manifold(
+    manifold = LatentDiscriminator(
         classifier, discriminator, latent=stored["latent"], layer=stored["latent_layer"]
     )
     return manifold, stored["imt"]

@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from atk_latent.adversaries.base import Adversary
+from atk_latent.adversaries.factory import make_adversary
 from atk_latent.adversaries.gradient_ascent import AscentSettings, GradientAscent
-from atk_latent.adversaries.names import make_adversary
 from atk_latent.config import build, check_linf_eps, check_range, number
 from atk_latent.errors import InputError
 from atk_latent.methods.base import Method
@@ -291,6 +291,7 @@ class FreeTraining(BallTraining):
             self.optimizer.apply_gradients(zip(found[:-1], weights, strict=True))
             logs = self.compute_metrics(members, y, y_pred, weight)
             slope = tf.where(tf.math.is_finite(found[-1]), found[-1], 0.0)  # float16 may overflow
-            delta = self.ball.shrink(delta + step * self.ball.ascent(slope, x_adv))
+            direction = self.ball.steepest_direction(slope, x_adv)
+            delta = self.ball.clip_perturbation(delta + step * direction)
         self.delta.assign(tf.concat([delta, self.delta[rows:]], axis=0))
         return logs

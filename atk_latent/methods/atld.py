@@ -13,12 +13,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from atk_latent.adversaries.manifold import (
-    LatentManifold,
-    Manifold,
-    encoder,
-    flat,
-)
+from atk_latent.adversaries.latent_discriminator import LatentDiscriminator, encoder, flat
+from atk_latent.adversaries.latent_manifold import LatentManifold
 from atk_latent.adversaries.noise import RowNoise
 from atk_latent.atomic import atomic_file, write_json
 from atk_latent.errors import InputError
@@ -88,7 +84,7 @@ class ATLD(Method):
             width = latent_width(encoder(classifier, latent, layer)[0])
             discriminator = manifold_discriminator(width, classes, settings.discriminator, seed)
         self.discriminator = discriminator
-        self.manifold = Manifold(classifier, discriminator, latent=latent, layer=layer)
+        self.manifold = LatentDiscriminator(classifier, discriminator, latent=latent, layer=layer)
         self.adversary = LatentManifold(
             self.manifold,
             settings.ascent(),

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any, Literal
 
 from atk_latent.adversaries.gradient_ascent import AscentSettings
-from atk_latent.adversaries.manifold import Latent
+from atk_latent.adversaries.latent_discriminator import Latent
 from atk_latent.config import check_linf_eps, check_range
 from atk_latent.methods.optimizers import SGDSettings
 

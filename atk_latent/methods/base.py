@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from atk_latent.adversaries.names import make_adversary
+from atk_latent.adversaries.factory import make_adversary
 from atk_latent.config import build
 from atk_latent.data.streams import Stream, batches
 from atk_latent.errors import InputError

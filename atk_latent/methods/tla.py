@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import keras
 import tensorflow as tf
 
-from atk_latent.adversaries.manifold import flat
+from atk_latent.adversaries.latent_discriminator import flat
 from atk_latent.config import check_range
 from atk_latent.labels import label_tensor
 from atk_latent.methods.adversarial import CIFAR, DIGITS, QUICK, PGDSettings, PGDTraining

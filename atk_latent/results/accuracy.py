@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Annotated, Any
+
+import pydantic
 
 from atk_latent.errors import InputError
-from atk_latent.results.record import Record
+from atk_latent.results.record import Fraction, Record
 
 _Z95 = 1.959963984540054  # the 97.5% point of the normal distribution
 
@@ -36,21 +38,21 @@ def wilson_interval(correct: int, n: int) -> tuple[float, float]:
     return low, high
 
 
-def images_needed(share: float, wanted: float) -> int | None:
-    """How many images bring the lower end of the Wilson interval up to `wanted`.
+def images_needed(share: float, least: float) -> int | None:
+    """How many images bring the lower end of the Wilson interval up to `least`.
 
     The interval holds every fraction p with (share - p)^2 <= z^2 p (1 - p) / n, so its lower
-    end is `wanted` at n = z^2 wanted (1 - wanted) / (share - wanted)^2.
+    end is `least` at n = z^2 least (1 - least) / (share - least)^2.
 
     Args:
-        share: the measured fraction, taken to stay as it is. wanted: fraction in [0, 1].
+        share: the measured fraction, taken to stay as it is. least: fraction in [0, 1].
 
     Returns:
-        int >= 1, or None where `share` is not above `wanted`.
+        int >= 1, or None where `share` is not above `least`.
     """
-    if share <= wanted:
+    if share <= least:
         return None
-    return max(1, math.ceil(_Z95**2 * wanted * (1 - wanted) / (share - wanted) ** 2))
+    return max(1, math.ceil(_Z95**2 * least * (1 - least) / (share - least) ** 2))
 
 
 class Accuracy(Record):
@@ -63,10 +65,10 @@ class Accuracy(Record):
         n: images it was measured on.
     """
 
-    value: float
-    low: float
-    high: float
-    n: int
+    value: Fraction
+    low: Fraction
+    high: Fraction
+    n: Annotated[int, pydantic.Field(ge=1)]
 
     @classmethod
     def of(cls, correct: Any) -> Accuracy:
@@ -75,6 +77,6 @@ class Accuracy(Record):
         Raises:
             InputError: if there is none.
         """
-        right, n = int(sum(bool(c) for c in correct)), len(correct)
-        low, high = wilson_interval(right, n)
-        return cls(value=right / n, low=low, high=high, n=n)
+        hits, n = int(sum(bool(c) for c in correct)), len(correct)
+        low, high = wilson_interval(hits, n)
+        return cls(value=hits / n, low=low, high=high, n=n)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from atk_latent.results.record import Record
+from atk_latent.results.record import Count, Fraction, JsonField, Length, Record
 
 
 class Component(Record):
@@ -20,12 +19,12 @@ class Component(Record):
     """
 
     name: str
-    settings: dict[str, Any]
-    robust_accuracy: float
-    n_in: int
-    seconds: float
-    forward: int
-    backward: int
+    settings: JsonField
+    robust_accuracy: Fraction
+    n_in: Count
+    seconds: Length
+    forward: Count
+    backward: Count
 
 
 class Diagnostics(Record):
@@ -37,7 +36,7 @@ class Diagnostics(Record):
         warnings: where it could not do what its name says, and reasons to doubt the number.
     """
 
-    counts: dict[str, int] = {}
+    counts: dict[str, Count] = {}
     components: tuple[Component, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -48,7 +47,7 @@ class Diagnostics(Record):
         Args:
             parts: the diagnostics of each chunk with its number of images.
         """
-        counts: dict[str, int] = {}
+        counts: dict[str, Count] = {}
         for diagnostics, _ in parts:
             for name, count in diagnostics.counts.items():
                 counts[name] = counts.get(name, 0) + count
@@ -56,17 +55,17 @@ class Diagnostics(Record):
         rows = zip(*(diagnostics.components for diagnostics, _ in parts), strict=True)
         sizes = [n for _, n in parts]
         components = tuple(_added(list(row), sizes, images) for row in rows)
-        said = [line for diagnostics, _ in parts for line in diagnostics.warnings]
-        return cls(counts=counts, components=components, warnings=tuple(dict.fromkeys(said)))
+        warnings = [line for diagnostics, _ in parts for line in diagnostics.warnings]
+        return cls(counts=counts, components=components, warnings=tuple(dict.fromkeys(warnings)))
 
 
 def _added(row: Sequence[Component], sizes: Sequence[int], images: int) -> Component:
     """One part of a cascade over all chunks."""
-    left = sum(part.robust_accuracy * n for part, n in zip(row, sizes, strict=True))
+    robust = sum(part.robust_accuracy * n for part, n in zip(row, sizes, strict=True))
     return Component(
         name=row[0].name,
         settings=row[0].settings,
-        robust_accuracy=round(left) / images,
+        robust_accuracy=round(robust) / images,
         n_in=sum(part.n_in for part in row),
         seconds=sum(part.seconds for part in row),
         forward=sum(part.forward for part in row),

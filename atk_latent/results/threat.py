@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
-from atk_latent.results.record import Record
+from atk_latent.results.record import Record, optional
 
-Access = Literal["none", "white-box", "score-based", "decision-based"]
+Access = Literal["none", "white-box", "score-based", "decision-based", "unknown"]
 Norm = Literal["linf", "l2", "l1", "l0", "latent", "unrestricted"]
 # What the attack knows of a defence at prediction time, IMT: nothing is deployed; it is, and
 # the attack is unaware of it; the attack sees its discriminator; it goes through the step,
@@ -34,6 +35,32 @@ BACKWARD_WORDS: dict[str, str] = {
     "straight-through": "BPDA, straight-through sign",
     "smooth": "smooth surrogate, tanh for sign",
 }
+_ACCESS_MEANINGS: dict[str, str] = {
+    "white-box": "The attacker has the whole model and its gradients.",
+    "score-based": "The attacker sees the model's scores (logits), no gradients.",
+    "decision-based": "The attacker sees only which class the model predicts.",
+}
+_TRANSFER = "The images are made on another model and only scored here."
+_ADAPTIVE = "The attacker knows the defence that works at prediction time."
+_STATIC = (
+    "The images are made on the bare classifier and scored behind its defence: "
+    "the attacker does not know of it."
+)
+
+
+@dataclass(frozen=True)
+class ThreatGroup:
+    """Threat models whose numbers may stand in one table; of two groups they never do.
+
+    Args:
+        name: heads the table: "White-box", "Transfer from runs/a".
+        meaning: what such a number says, sentences; "" where the name says all.
+        is_direct: whether the images are made on the very thing that is deployed.
+    """
+
+    name: str
+    meaning: str
+    is_direct: bool = True
 
 
 class ThreatModel(Record):
@@ -44,7 +71,7 @@ class ThreatModel(Record):
 
     Args:
         access: to the model the images are made on: all of it, its scores, its decisions;
-            "none" is no attack.
+            "none" is no attack, "unknown" an access that an older file does not say.
         norm: what the change is measured in; "latent" bounds the latents and not the pixels,
             "unrestricted" nothing.
         eps: float > 0, radius in [0, 1] pixel units; None where there is none.
@@ -52,6 +79,7 @@ class ThreatModel(Record):
         knows_defence: what the attack knows of the defence at prediction time; "no defence"
             where none is deployed.
         defence: what is deployed at prediction time, "imt" or "imt+"; "" for nothing.
+        words: of an older file that says none of the above; shown as they are.
 
     Example:
         >>> str(ThreatModel(access="white-box", norm="linf", eps=0.3))
@@ -64,6 +92,7 @@ class ThreatModel(Record):
     crafted_on: str | None = None
     knows_defence: Knowledge = "no defence"
     defence: str = ""
+    words: str = optional("")
 
     @property
     def is_adaptive(self) -> bool:
@@ -80,16 +109,43 @@ class ThreatModel(Record):
         """Whether the images are made on the very thing that is deployed."""
         return self.crafted_on is None and not self.is_static
 
+    @property
+    def attacker(self) -> ThreatModel:
+        """The threat model whichever defence it meets: what all cells of a column share.
+
+        A table's rows may stand behind different defences; the attacker of a column is one.
+        """
+        return self.model_copy(update={"defence": ""})
+
+    @property
+    def group(self) -> ThreatGroup:
+        """The group whose table or figure a number under this threat model belongs in."""
+        names, meanings = [], []
+        if self.is_static:
+            names.append("static")
+        if self.is_adaptive:
+            names.append("adaptive")
+            meanings.append(_ADAPTIVE)
+        if self.crafted_on is not None:
+            names.append(f"transfer from {self.crafted_on}")
+            meanings.append(_TRANSFER)
+        elif not self.is_adaptive:
+            names.append(self.words or self.access)
+            meanings.append(_ACCESS_MEANINGS.get(self.access, ""))
+        name = ", ".join(names)
+        meanings += [_STATIC] if self.is_static else []
+        return ThreatGroup(name[:1].upper() + name[1:], " ".join(meanings).strip(), self.is_direct)
+
     def __str__(self) -> str:
         """The threat model in words; the only place that writes them."""
-        if self.access == "none":
-            return "none"
-        text = ", ".join(
-            part for part in (self._reach(), NORM_WORDS[self.norm] if self.norm else "") if part
-        )
+        if self.access == "none" or self.words:
+            return self.words or "none"
+        norm = [NORM_WORDS[self.norm]] if self.norm else []
+        reach = [] if self.access == "unknown" else [self._reach()]
+        text = ", ".join([*reach, *norm])
         if self.crafted_on is not None:
-            access, comma, rest = text.partition(", ")
-            text = f"transfer from {self.crafted_on} ({access} there{comma}{rest})"
+            there = ", ".join([*(f"{words} there" for words in reach), *norm])
+            text = f"transfer from {self.crafted_on}" + (f" ({there})" if there else "")
         if self.is_adaptive:
             return f"adaptive: {text}"
         if self.is_static:

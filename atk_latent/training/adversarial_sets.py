@@ -7,9 +7,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from atk_latent.art_bridge.by_name import make_attack
 from atk_latent.art_bridge.context import AttackContext
 from atk_latent.art_bridge.estimator import estimator_for
+from atk_latent.art_bridge.factory import make_attack
 from atk_latent.atomic import atomic_file
 from atk_latent.evaluation import runner
 from atk_latent.progress import Progress

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from atk_latent.adversaries.names import make_adversary
+from atk_latent.adversaries.factory import make_adversary
 
 SHAPE, EPS = (4, 4, 1), {"linf": 0.1, "l2": 0.5}
 SEED = 3

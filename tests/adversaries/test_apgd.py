@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from atk_latent.adversaries import losses
 from atk_latent.adversaries.apgd import APGD, APGDSettings, checkpoints
-from atk_latent.adversaries.names import make_adversary
+from atk_latent.adversaries.factory import make_adversary
 from atk_latent.adversaries.noise import RowNoise
 from atk_latent.errors import InputError
 from tests.adversaries.contract import EPS, network, right

@@ -78,12 +78,12 @@ def test_l1_projection_is_the_nearest_point():
 
 def test_l1_ascent_moves_the_largest_values_that_can_move():
     gradient = tf.reshape(tf.constant([[*range(150), 150.0, -150.0]]), (1, 8, 19, 1))
-    found = np.ravel(L1Ball(1.0).ascent(gradient))  # 1% of 152 is 2
+    found = np.ravel(L1Ball(1.0).steepest_direction(gradient))  # 1% of 152 is 2
     assert set(np.flatnonzero(found)) == {150, 151}
     np.testing.assert_allclose(found[150:], [0.5, -0.5])
     at = np.full((1, 8, 19, 1), 0.5, np.float32)
     at[0, -1, -2:] = [[1.0], [0.0]]  # neither can go further
-    found = np.ravel(L1Ball(1.0).ascent(gradient, tf.constant(at)))
+    found = np.ravel(L1Ball(1.0).steepest_direction(gradient, tf.constant(at)))
     np.testing.assert_allclose(found[148:], [0.5, 0.5, 0, 0])
 
 
@@ -115,13 +115,13 @@ def test_radius_zero_is_the_image(norm):
 
 def test_ascent_directions_have_size_one_and_survive_tiny_and_zero_gradients():
     gradient = tf.concat([rows(3), rows(3, scale=1e-30), tf.zeros((1, 3, 3, 1))], axis=0)
-    found = L2Ball(1.0).ascent(gradient).numpy()
+    found = L2Ball(1.0).steepest_direction(gradient).numpy()
     np.testing.assert_allclose(size(found[:6], "l2"), 1, rtol=1e-5)
     np.testing.assert_array_equal(found[6], 0)
-    sparse = L1Ball(1.0).ascent(gradient).numpy()
+    sparse = L1Ball(1.0).steepest_direction(gradient).numpy()
     np.testing.assert_allclose(size(sparse[:6], "l1"), 1, rtol=1e-5)
     np.testing.assert_array_equal(sparse[6], 0)
-    np.testing.assert_array_equal(LinfBall(1.0).ascent(gradient), np.sign(gradient))
+    np.testing.assert_array_equal(LinfBall(1.0).steepest_direction(gradient), np.sign(gradient))
     np.testing.assert_allclose(np.abs(unit_l1(rows(3))).sum((1, 2, 3)), 1, rtol=1e-5)
     np.testing.assert_allclose(unit(tf.constant([[3.0, 4.0]])), [[0.6, 0.8]], rtol=1e-6)
 

@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from atk_latent.adversaries.factory import make_adversary
 from atk_latent.adversaries.minimal import ActiveRows
-from atk_latent.adversaries.names import make_adversary
 from atk_latent.errors import InputError
 
 QUICK = {

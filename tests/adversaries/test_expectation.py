@@ -7,7 +7,7 @@ import tensorflow as tf
 from atk_latent.adversaries import losses
 from atk_latent.adversaries.apgd import APGD, APGDSettings
 from atk_latent.adversaries.expectation import expected_gradient, expected_logits
-from atk_latent.adversaries.names import make_adversary
+from atk_latent.adversaries.factory import make_adversary
 
 WEIGHTS = np.array([[3.0, -1.0], [-2.0, -3.0], [0.5, 1.0]], np.float32)
 X = np.array([[0.2, 0.4], [0.9, 0.5]], np.float32).reshape(2, 1, 2, 1)

@@ -6,8 +6,8 @@ import tensorflow as tf
 from scipy import optimize
 
 from atk_latent.adversaries.fab import FAB, FABSettings, _Nearest, _Problem
+from atk_latent.adversaries.factory import make_adversary
 from atk_latent.adversaries.hyperplane import shortest_change, size
-from atk_latent.adversaries.names import make_adversary
 from atk_latent.errors import InputError
 
 WEIGHT = np.array([3.0, -1.0, 0.5, 2.0], np.float32)

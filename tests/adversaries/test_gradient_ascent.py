@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from atk_latent.adversaries.factory import make_adversary
 from atk_latent.adversaries.gradient_ascent import AscentSettings, GradientAscent
-from atk_latent.adversaries.names import make_adversary
 from atk_latent.errors import InputError
 from atk_latent.labels import label_tensor
 from tests.adversaries.contract import EPS, SHAPE, entropy, network, right

@@ -10,13 +10,13 @@ from keras import layers
 
 from atk_latent.adversaries import losses
 from atk_latent.adversaries.base import inference
+from atk_latent.adversaries.factory import make_adversary
 from atk_latent.adversaries.gradients import (
     ZeroGradientWarning,
     loss_gradient,
     repeat,
     zero_gradients,
 )
-from atk_latent.adversaries.names import make_adversary
 from tests.adversaries.contract import network
 
 

@@ -10,8 +10,8 @@ from art.attacks.evasion import SaliencyMapMethod
 from art.estimators.classification import TensorFlowV2Classifier
 from keras import layers
 
+from atk_latent.adversaries.factory import make_adversary
 from atk_latent.adversaries.jsma import JSMA, JSMASettings, best_pair
-from atk_latent.adversaries.names import make_adversary
 from atk_latent.errors import InputError
 
 find = tf.function(best_pair, autograph=False)

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from atk_latent.adversaries.names import make_adversary
+from atk_latent.adversaries.factory import make_adversary
 from atk_latent.adversaries.rays import RaySSettings, blocks
 from atk_latent.errors import InputError
 from tests.adversaries.test_fab import linear

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from atk_latent.adversaries.names import make_adversary
+from atk_latent.adversaries.factory import make_adversary
 from atk_latent.adversaries.noise import RowNoise
 from atk_latent.adversaries.square import SEGMENT, SquareSettings, _L2Proposals, _length, bump
 from atk_latent.errors import InputError

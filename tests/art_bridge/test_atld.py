@@ -8,7 +8,7 @@ from art.attacks.evasion import ProjectedGradientDescent
 from art.estimators.classification import TensorFlowV2Classifier
 from keras import layers
 
-from atk_latent.adversaries.manifold import Manifold
+from atk_latent.adversaries.latent_discriminator import LatentDiscriminator
 from atk_latent.art_bridge.atld_attacks import GROUPS, ManifoldAttack
 from atk_latent.art_bridge.by_name import make_attack
 from atk_latent.art_bridge.context import AttackContext
@@ -37,7 +37,7 @@ def game(three):
     judge = keras.Model(
         latent, [layers.Reshape(())(layers.Dense(1)(hidden)), layers.Dense(3)(hidden)]
     )
-    return Manifold(model, judge), x, y
+    return LatentDiscriminator(model, judge), x, y
 
 
 @pytest.fixture(scope="module")

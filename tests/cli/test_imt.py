@@ -135,9 +135,9 @@ def specs_of(name, shape):
 
 @pytest.mark.parametrize("name", ["atld-static", "atld-adaptive"])
 def test_every_attack_of_a_suite_can_be_bound(place, name):
-    from atk_latent.art_bridge.by_name import make_attack
     from atk_latent.art_bridge.context import AttackContext
     from atk_latent.art_bridge.estimator import estimator_for
+    from atk_latent.art_bridge.factory import make_attack
     from atk_latent.inference.loading import imt_for
 
     model = keras.models.load_model(place / "model.keras")

@@ -5,10 +5,10 @@ import tensorflow as tf
 from keras import layers
 
 from atk_latent import exporting
-from atk_latent.adversaries.manifold import Manifold
+from atk_latent.adversaries.latent_discriminator import LatentDiscriminator
 from atk_latent.errors import InputError
 from atk_latent.inference.imt import BACKWARDS, IMT, IMTClassifier, IMTSettings
-from tests.adversaries.test_manifold import EPS, image, linear_discriminator, network
+from tests.adversaries.test_latent_discriminator import EPS, image, linear_discriminator, network
 
 TOY = IMTSettings(step_size=EPS, radius=EPS, bounds=(-1.0, 1.0))
 
@@ -17,7 +17,7 @@ TOY = IMTSettings(step_size=EPS, radius=EPS, bounds=(-1.0, 1.0))
 def toy():
     """Golden toy: logits = x, p = sigmoid(x1 - 2 x2)."""
     classifier = keras.Sequential([keras.Input((1, 2, 1)), layers.Flatten()])
-    return Manifold(classifier, linear_discriminator([1.0, -2.0]), latent="logits")
+    return LatentDiscriminator(classifier, linear_discriminator([1.0, -2.0]), latent="logits")
 
 
 def probability(toy, x):
@@ -62,13 +62,14 @@ def test_the_published_variants_are_settings(toy, changes, length):
 def test_nothing_leaves_the_bounds_and_a_zero_gradient_moves_nothing(toy):
     moved = IMT(toy, TOY)(image(0.99, -0.99))
     np.testing.assert_allclose(np.ravel(moved), [1.0, -1.0], atol=1e-6)
-    flat = Manifold(toy.classifier, linear_discriminator([0.0, 0.0]), latent="logits")
+    flat = LatentDiscriminator(toy.classifier, linear_discriminator([0.0, 0.0]), latent="logits")
     np.testing.assert_array_equal(IMT(flat, TOY)(image(0.2, -0.4)), image(0.2, -0.4))
 
 
 def test_a_saturated_discriminator_still_moves(toy):
     """p is exactly 1 in float32 here, where a gradient of p would be 0."""
-    steep = Manifold(toy.classifier, linear_discriminator([100.0, -200.0]), latent="logits")
+    discriminator = linear_discriminator([100.0, -200.0])
+    steep = LatentDiscriminator(toy.classifier, discriminator, latent="logits")
     x = image(0.5, -0.4)
     assert probability(steep, x) == 1.0
     np.testing.assert_allclose(np.ravel(IMT(steep, TOY)(x) - x), [EPS, -EPS], atol=1e-6)
@@ -76,7 +77,7 @@ def test_a_saturated_discriminator_still_moves(toy):
 
 @pytest.fixture(scope="module")
 def manifold():
-    return Manifold(*network())
+    return LatentDiscriminator(*network())
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +129,7 @@ def test_in_a_network_of_relus_the_identity_is_the_exact_gradient(images):
         ]
     )
     judge = linear_discriminator(np.linspace(-1, 1, 6).astype(np.float32))
-    gradient = through(Manifold(classifier, judge), images, "straight-through")[1]
+    gradient = through(LatentDiscriminator(classifier, judge), images, "straight-through")[1]
     np.testing.assert_allclose(gradient, 1.0, atol=1e-6)
 
 

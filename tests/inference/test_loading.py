@@ -6,7 +6,7 @@ from atk_latent.errors import InputError
 from atk_latent.inference.loading import has_manifold, imt_for, load_manifold
 from atk_latent.methods.atld import ATLD
 from atk_latent.methods.atld_settings import ATLDSettings
-from tests.adversaries.test_manifold import network
+from tests.adversaries.test_latent_discriminator import network
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,10 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from atk_latent.adversaries.names import make_adversary
+from atk_latent.adversaries.base import Adversary
+from atk_latent.adversaries.factory import make_adversary
+from atk_latent.adversaries.feature_scattering import FeatureScatter, ScatteringSettings
+from atk_latent.adversaries.kl_ascent import KLAscent, KLSettings
 from atk_latent.atomic import atomic_file, write_json
 from atk_latent.inference.imt import IMT, IMTSettings
 from atk_latent.methods.atld import ATLD
@@ -26,6 +30,11 @@ EPS, POINTS, GRID = 0.07, 600, 160
 EPOCHS = {"quick": 40, "paper": 400}
 _BALL = {"eps": EPS, "steps": 10, "step_size": EPS / 4}
 _SGD = {"learning_rate": 0.05, "momentum": 0.9, "weight_decay": 0.0, "batch_size": 50}
+ADVERSARIES: dict[str, Callable[..., Adversary]] = {
+    "pgd": functools.partial(make_adversary, "pgd"),
+    "kl-pgd": lambda **settings: KLAscent(KLSettings(**settings)),
+    "feature-scattering": lambda **settings: FeatureScatter(ScatteringSettings(**settings)),
+}
 # Method, its own settings, and the adversary that shows what it trains on.
 ROWS: dict[str, tuple[str, dict[str, Any], str | None]] = {
     "standard": ("natural", {}, None),
@@ -99,7 +108,7 @@ def perturbed(
     for name, (_, own, adversary) in ROWS.items():
         if adversary:
             chosen = {key: own[key] for key in ("eps", "steps", "step_size") if key in own}
-            made = make_adversary(adversary, **chosen)
+            made = ADVERSARIES[adversary](**chosen)
             found[name] = made.craft_all(vanilla, x, y, batch_size=len(x), seed=seed)
     game = watcher(vanilla, x, y, preset, seed)
     lmae = game.adversary.craft_all(game.manifold.verdict, x, y, batch_size=len(x), seed=seed)

@@ -1,20 +1,20 @@
-"""Our adversaries as ART attacks."""
+"""LADDER's adversary as an ART attack."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import keras
 import numpy as np
 from art.attacks.attack import EvasionAttack
 from art.estimators.classification import TensorFlowV2Classifier
 
 from atk_latent.adversaries.latent_boundary import PerturbationSettings
+from atk_latent.adversaries.spec import AttackSpec, Values
 from atk_latent.art_bridge.bound_attack import BoundAttack
 from atk_latent.art_bridge.context import AttackContext
+from atk_latent.art_bridge.inputs import drawn_seed, labels_for
 from atk_latent.art_bridge.unit_pixels import UnitPixels
 from atk_latent.config import build
 from atk_latent.errors import InputError
@@ -47,6 +47,10 @@ class LADDERAttack(EvasionAttack):
         InputError: on settings that will not do.
 
     Reference: LADDER, Eqs 2 to 5 and appendix 2.
+
+    Example:
+        >>> attack = LADDERAttack(estimator, eps=5.0).fit(x_train, y_train)
+        >>> x_adv = attack.generate(x, y)
     """
 
     attack_params = [*EvasionAttack.attack_params, "eps", "batch_size", "seed"]
@@ -110,17 +114,14 @@ class LADDERAttack(EvasionAttack):
 
         Args:
             x: (n, H, W, C). y: true labels, integers or one-hot; None takes the
-                estimator's predictions. What else was found (targets, eps, Eq 5) is in
-                `last` afterwards.
+                estimator's predictions. Targets, eps and Eq 5 are in `last` afterwards.
 
         Raises:
-            InputError: before helpers are given or fitted, or where image shapes differ.
+            InputError: without helpers, or where image shapes differ.
         """
         if self.ladder is None:
             raise InputError("LADDERAttack needs helpers: pass ladder=, or call fit(x, y) first")
-        if y is None:
-            y = np.argmax(self.estimator.predict(x, batch_size=self.batch_size), axis=1)
-        labels = integer_labels(y, self.estimator.nb_classes)
+        labels = labels_for(self.estimator, x, y, self.batch_size)
         images = self.view.images(x)
         if images.shape[1:] != self.ladder.image_shape:
             raise InputError(
@@ -128,14 +129,13 @@ class LADDERAttack(EvasionAttack):
                 f"Received: {images.shape[1:]}"
             )
         changes = {name: getattr(self.perturbation, name) for name in PERTURBATION_FIELDS}
-        seed = np.random.randint(2**31) if self.seed is None else self.seed
-        adversary = self.ladder.adversary(seed=int(seed), **changes)
+        adversary = self.ladder.adversary(seed=drawn_seed(self.seed), **changes)
         self.last = adversary.craft_all(images, labels, batch_size=self.batch_size)
         return self.view.pixels(self.last["x_adv"]).astype(x.dtype, copy=False)
 
 
 @dataclasses.dataclass(frozen=True)
-class LADDERSpec(PerturbationSettings):
+class LADDEROptions(PerturbationSettings):
     """What ``ladder:key=value`` may say on the command line.
 
     Args:
@@ -149,52 +149,57 @@ class LADDERSpec(PerturbationSettings):
     generator_epochs: int = 1000
 
 
-def ladder(
-    estimator: TensorFlowV2Classifier, settings: Mapping[str, Any], context: AttackContext
+def _bind(
+    spec: AttackSpec, estimator: TensorFlowV2Classifier, values: Values, context: AttackContext
 ) -> BoundAttack:
-    """Builds the attack that ``ladder:...`` names.
-
-    Args:
-        estimator: what is attacked. settings: text, see `LADDERSpec`.
-        context: `run` (the target's folder or None), `data` (its data set), `seed`,
-            `progress`.
+    """The attack on `estimator`; helpers come from the target's run or from its data set.
 
     Raises:
         InputError: on a setting that will not do, or helpers that are not there.
     """
-    spec = build(LADDERSpec, settings)
-    run: Path | None = context.run
-    chosen = {name: getattr(spec, name) for name in PERTURBATION_FIELDS}
-    if spec.helpers == "run" and run is None:
+    options = build(LADDEROptions, values)
+    run = context.run
+    chosen = {name: getattr(options, name) for name in PERTURBATION_FIELDS}
+    if options.helpers == "run" and run is None:
         raise InputError("ladder:helpers=run needs a run folder as target; use helpers=own")
-    reused = spec.helpers != "own" and (spec.helpers == "run" or has_helpers(run))
+    reused = options.helpers != "own" and (options.helpers == "run" or has_helpers(run))
     prepared = load_ladder(run) if run is not None and reused else None
     attack = LADDERAttack(estimator, prepared, seed=None, **chosen)
     if prepared is None:
-        _fit_on_own_latents(attack, spec, context)
+        _fit_on_own_latents(attack, options, context)
     return BoundAttack(
-        name="ladder",
+        name=spec.name,
         threat=ThreatModel(
-            access="white-box",
+            access=spec.access,
             norm="latent",
             crafted_on=None if prepared is None else f"{run}/helpers/vanilla.keras",
         ),
         attack=attack,
-        label=f"ladder eps {','.join(f'{eps:g}' for eps in spec.eps)}",
-        settings=dataclasses.asdict(spec),
+        label=f"ladder eps {','.join(f'{eps:g}' for eps in options.eps)}",
+        settings=dataclasses.asdict(options),
     )
 
 
-def _fit_on_own_latents(attack: LADDERAttack, spec: LADDERSpec, context: AttackContext) -> None:
-    data, seed = context.data, context.seed
-    run: Path | None = context.run
+def _fit_on_own_latents(
+    attack: LADDERAttack, options: LADDEROptions, context: AttackContext
+) -> None:
+    data, run = context.data, context.run
     if data is None:
         raise InputError("ladder:helpers=own needs the data set to train its helpers on")
-    keras.utils.set_random_seed(seed)
     attack.fit(
         data.x_train,
         data.y_train,
         folder=run / "helpers" / "own" if run is not None and has_helpers(run) else None,
         progress=context.progress,
-        generator_epochs=spec.generator_epochs,
+        generator_epochs=options.generator_epochs,
     )
+
+
+LADDER_ATTACK = AttackSpec(
+    "ladder",
+    LADDEROptions,
+    norms=("latent",),
+    needs=("ladder",),
+    attack_class=LADDERAttack,
+    bind=_bind,
+)

@@ -5,15 +5,15 @@ import tensorflow as tf
 from keras import layers
 
 from atk_latent.adversaries.balls import LinfBall
+from atk_latent.adversaries.discriminator_attacks import JointAscent
 from atk_latent.adversaries.gradient_ascent import AscentSettings
-from atk_latent.adversaries.manifold import (
+from atk_latent.adversaries.latent_discriminator import (
     CLEAN,
-    JointAscent,
-    LatentManifold,
-    Manifold,
+    LatentDiscriminator,
     as_verdict,
     with_score,
 )
+from atk_latent.adversaries.latent_manifold import LatentManifold
 from atk_latent.adversaries.noise import RowNoise
 from atk_latent.errors import InputError
 from tests.adversaries.contract import Case, check_place
@@ -37,7 +37,7 @@ def linear_discriminator(weights, classes=2):
 def toy():
     """Golden toy: logits = x, p = sigmoid(x1 - 2 x2)."""
     classifier = keras.Sequential([keras.Input((1, 2, 1)), layers.Flatten()])
-    return Manifold(classifier, linear_discriminator([1.0, -2.0]), latent="logits")
+    return LatentDiscriminator(classifier, linear_discriminator([1.0, -2.0]), latent="logits")
 
 
 def image(*values):
@@ -107,7 +107,7 @@ def network(classes=3):
 
 @pytest.fixture(scope="module")
 def manifold():
-    return Manifold(*network())
+    return LatentDiscriminator(*network())
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +175,7 @@ def test_score_is_the_logit_of_being_clean(toy):
 def test_any_layer_can_be_the_latent(latent, layer, width, images):
     classifier, _ = network()
     judge = linear_discriminator(np.arange(width, dtype=np.float32))
-    manifold = Manifold(classifier, judge, latent=latent, layer=layer)
+    manifold = LatentDiscriminator(classifier, judge, latent=latent, layer=layer)
     x = tf.constant(images)
     np.testing.assert_allclose(
         manifold.logits(manifold.latents(x)), classifier(x, training=False), atol=1e-6
@@ -189,7 +189,7 @@ def test_any_layer_can_be_the_latent(latent, layer, width, images):
 def test_a_discriminator_of_another_width_is_refused():
     classifier, _ = network()
     with pytest.raises(InputError, match=r"reads latents of 4 numbers.*have 6"):
-        Manifold(classifier, linear_discriminator([1.0] * 4))
+        LatentDiscriminator(classifier, linear_discriminator([1.0] * 4))
 
 
 @pytest.mark.parametrize("loss", ["cross-entropy", "margin"])

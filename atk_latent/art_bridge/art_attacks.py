@@ -1,0 +1,192 @@
+"""ART's evasion attacks by name: a table of specs, with our words and typed settings.
+
+``art:name`` finds every one of them; those that we have none of our own for are registered.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from atk_latent import config
+from atk_latent.adversaries.spec import AttackSpec, Values
+from atk_latent.art_bridge import art_settings as settings_of
+from atk_latent.art_bridge.art_adapters import FromOtherClass, WithoutLabels, art_autoattack
+from atk_latent.art_bridge.bound_attack import NORMS, BoundAttack
+from atk_latent.art_bridge.context import AttackContext
+from atk_latent.results.threat import ThreatModel
+
+_QUIET: Values = {"verbose": False}
+
+
+@dataclasses.dataclass(frozen=True)
+class ArtBinding:
+    """How settings become an attack of ART's; called as an `AttackSpec`'s `bind`.
+
+    Args:
+        art_class: in `art.attacks.evasion`.
+        parameters: our settings that its constructor takes, with ART's names for them.
+        fixed: what the constructor is always handed.
+        adapt: what is put around the attack, ``adapt(attack, settings)``.
+        label: what results call it; default the name.
+    """
+
+    art_class: str
+    parameters: Mapping[str, str]
+    fixed: Values = dataclasses.field(default_factory=lambda: _QUIET)
+    adapt: Callable[[Any, Any], Any] | None = None
+    label: str = ""
+
+    def __call__(
+        self, spec: AttackSpec, estimator: Any, values: Values, context: AttackContext
+    ) -> BoundAttack:
+        """The attack on `estimator`, from text or typed settings.
+
+        Raises:
+            InputError: on an unknown setting or a value that cannot be.
+        """
+        del context
+        settings: Any = config.build(spec.settings, values).completed(estimator.input_shape)
+        threat = ThreatModel(
+            access=spec.access,
+            norm=getattr(settings, "norm", spec.norms[0]),
+            eps=getattr(settings, "eps", None),
+        )
+        return BoundAttack(
+            name=spec.name,
+            threat=threat,
+            attack=self.create(settings, estimator),
+            label=self.label,
+            minimal=spec.minimal,
+            settings=dataclasses.asdict(settings),
+        )
+
+    def create(self, settings: Any, estimator: Any) -> Any:
+        """The ART attack, or an adapter with the same ``generate(x, y)``."""
+        import art.attacks.evasion as evasion
+
+        arguments = {theirs: getattr(settings, ours) for ours, theirs in self.parameters.items()}
+        if "norm" in arguments:
+            arguments["norm"] = NORMS[arguments["norm"]][1]
+        arguments |= self.fixed
+        arguments.setdefault("batch_size", getattr(estimator, "batch_size", 128))
+        attack = getattr(evasion, self.art_class)(estimator, **arguments)
+        return self.adapt(attack, settings) if self.adapt else attack
+
+
+class _AutoAttackBinding(ArtBinding):
+    """ART's suite, whose parts are attacks themselves."""
+
+    def create(self, settings: Any, estimator: Any) -> Any:
+        """ART's suite with its parts on the compiled estimator."""
+        square = settings_of.SquareSettings(
+            eps=settings.eps, queries=settings.queries, restarts=settings.restarts
+        )
+        last = _SQUARE.create(square.completed(estimator.input_shape), estimator)
+        return art_autoattack(settings, estimator, last)
+
+
+_SQUARE = ArtBinding(
+    "SquareAttack",
+    {"eps": "eps", "queries": "max_iter", "restarts": "nb_restarts", "p_init": "p_init"},
+)
+FGSM = AttackSpec(
+    "fgsm",
+    settings_of.FGSMSettings,
+    norms=("linf", "l2"),
+    bind=ArtBinding("FastGradientMethod", {"eps": "eps", "norm": "norm"}, fixed={}),
+)
+PGD = AttackSpec(
+    "pgd",
+    settings_of.PGDSettings,
+    norms=("linf", "l2"),
+    bind=ArtBinding(
+        "ProjectedGradientDescent",
+        {
+            "eps": "eps",
+            "steps": "max_iter",
+            "step_size": "eps_step",
+            "restarts": "num_random_init",
+            "norm": "norm",
+        },
+    ),
+)
+CW_L2 = AttackSpec(
+    "cw-l2",
+    settings_of.CarliniL2Settings,
+    norms=("l2",),
+    minimal=True,
+    bind=ArtBinding(
+        "CarliniL2Method",
+        {
+            "steps": "max_iter",
+            "search_steps": "binary_search_steps",
+            "learning_rate": "learning_rate",
+            "initial_const": "initial_const",
+            "confidence": "confidence",
+        },
+    ),
+)
+CW_LINF = AttackSpec(
+    "cw-linf",
+    settings_of.CarliniLinfSettings,
+    minimal=True,
+    bind=ArtBinding(
+        "CarliniLInfMethod",
+        {
+            "steps": "max_iter",
+            "learning_rate": "learning_rate",
+            "decrease_factor": "decrease_factor",
+            "confidence": "confidence",
+        },
+        fixed={**_QUIET, "initial_const": 10.0, "largest_const": 20.0, "const_factor": 5.0},
+    ),
+)
+JSMA = AttackSpec(
+    "jsma",
+    settings_of.JSMASettings,
+    norms=("l0",),
+    minimal=True,
+    bind=ArtBinding(
+        "SaliencyMapMethod",
+        {"theta": "theta", "gamma": "gamma"},
+        adapt=lambda attack, settings: WithoutLabels(attack),
+    ),
+)
+DEEPFOOL = AttackSpec(
+    "deepfool",
+    settings_of.DeepFoolSettings,
+    norms=("l2",),
+    minimal=True,
+    bind=ArtBinding(
+        "DeepFool", {"steps": "max_iter", "overshoot": "epsilon", "classes": "nb_grads"}
+    ),
+)
+SQUARE = AttackSpec("square", settings_of.SquareSettings, access="score-based", bind=_SQUARE)
+HOPSKIPJUMP = AttackSpec(
+    "hopskipjump",
+    settings_of.HopSkipJumpSettings,
+    access="decision-based",
+    norms=("l2", "linf"),
+    minimal=True,
+    bind=ArtBinding(
+        "HopSkipJump",
+        {
+            "norm": "norm",
+            "steps": "max_iter",
+            "first_queries": "init_eval",
+            "most_queries": "max_eval",
+        },
+        adapt=lambda attack, settings: FromOtherClass(attack, settings.draws),
+    ),
+)
+AUTOATTACK = AttackSpec(
+    "autoattack",
+    settings_of.AutoAttackSettings,
+    bind=_AutoAttackBinding("AutoAttack", {}, label="autoattack (ART variant)"),
+)
+ART_ATTACKS = {
+    spec.name: spec
+    for spec in (FGSM, PGD, CW_L2, CW_LINF, JSMA, DEEPFOOL, SQUARE, HOPSKIPJUMP, AUTOATTACK)
+}

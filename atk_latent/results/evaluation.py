@@ -1,0 +1,81 @@
+"""What `atkl evaluate` writes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import pydantic
+from typing_extensions import Self
+
+from atk_latent.results.accuracy import Accuracy
+from atk_latent.results.attack_result import AttackResult, ClassIndex, Published
+from atk_latent.results.provenance import Measured
+from atk_latent.results.record import Fraction, optional
+
+
+class Evaluation(Measured):
+    """What attacks leave of one classifier's accuracy. Accuracies are fractions.
+
+    Args:
+        target: the classifier, as the user named it.
+        data: the data set's name.
+        inference: what happens at prediction time; None where an older file does not say.
+        n: images.
+        clean_accuracy: without attack. clean_low, clean_high: its 95% Wilson interval.
+        clean_published: what a paper prints for the accuracy without attack.
+        attacks: one result an attack.
+        suite: the named list of attacks that was run.
+        skipped: a line for each attack of the suite that was left out, and why.
+        labels: the true class of each of the `n` images, in order; None where single images
+            are left out, as with the next two.
+        clean_predictions: the class given to each image as it is.
+        class_names: one name a class.
+    """
+
+    schema_name: Literal["atk_latent/evaluation/2"] = pydantic.Field(
+        "atk_latent/evaluation/2", alias="schema"
+    )
+    target: str
+    data: str
+    inference: str | None = optional()
+    n: Annotated[int, pydantic.Field(ge=1)]
+    clean_accuracy: Fraction
+    clean_low: Fraction
+    clean_high: Fraction
+    clean_published: Published | None = optional()
+    attacks: tuple[AttackResult, ...]
+    suite: str | None = None
+    skipped: tuple[str, ...] = ()
+    labels: tuple[ClassIndex, ...] | None = optional()
+    clean_predictions: tuple[ClassIndex, ...] | None = optional()
+    class_names: tuple[str, ...] = optional(())
+
+    @pydantic.model_validator(mode="after")
+    def _one_class_an_image(self) -> Self:
+        """Refuses lists that do not hold one class for each image."""
+        lists = {"labels": self.labels, "clean_predictions": self.clean_predictions}
+        for i, result in enumerate(self.attacks):
+            lists[f"attacks[{i}]: predictions"] = result.predictions
+        for name, classes in lists.items():
+            if classes is not None and len(classes) != self.n:
+                raise ValueError(
+                    f"{name} must hold one class for each of the {self.n} images, "
+                    f"not {len(classes)}"
+                )
+        return self
+
+    @property
+    def title(self) -> str:
+        """What it is about: "runs/ladder on mnist"."""
+        return f"{self.target} on {self.data}"
+
+    @property
+    def clean(self) -> Accuracy:
+        """The accuracy without attack, with its interval."""
+        return Accuracy(
+            value=self.clean_accuracy, low=self.clean_low, high=self.clean_high, n=self.n
+        )
+
+    def class_name(self, number: int) -> str:
+        """The name of a class, or its number where it has none."""
+        return self.class_names[number] if number < len(self.class_names) else str(number)
