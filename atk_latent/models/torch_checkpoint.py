@@ -95,9 +95,11 @@ class Checkpoint:
         )
 
     def _array(self, place: TensorPlace) -> np.ndarray:
-        block = self.blocks[place.storage.key][place.offset :]
-        strides = [step * block.itemsize for step in place.strides]
-        return np.lib.stride_tricks.as_strided(block, place.shape, strides, writeable=False)
+        block = self.blocks[place.storage.key]
+        width = block.itemsize
+        strides = [step * width for step in place.strides]
+        # Unlike `as_strided`, this looks itself whether the tensor lies inside the block.
+        return np.ndarray(place.shape, block.dtype, block, place.offset * width, strides)
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
@@ -120,11 +122,9 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     if not file.is_file():
         raise InputError(f"there is no checkpoint at '{file}'. Give a file that torch.save wrote")
     try:
-        with file.open("rb") as stream:
-            is_zip = stream.read(4) == b"PK\x03\x04"
-            stream.seek(0)
-            read = _read_zip if is_zip else _read_stream
-            content, blocks = read(stream, file.stat().st_size)
+        stored = file.read_bytes()  # in memory no length in the file can ask for more than there is
+        read = _read_zip if stored.startswith(b"PK\x03\x04") else _read_stream
+        content, blocks = read(io.BytesIO(stored), len(stored))
     except DamagedError as problem:
         raise InputError(
             f"'{file}' cannot be read as a PyTorch checkpoint: {problem}. It is damaged, cut "
@@ -138,7 +138,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
 _Content = tuple[object, dict[str, np.ndarray]]
 
 
-def _read_zip(stream: io.BufferedReader, size: int) -> _Content:
+def _read_zip(stream: io.BytesIO, size: int) -> _Content:
     """The format since PyTorch 1.6: a pickle and one member for each storage, uncompressed."""
     try:
         with zipfile.ZipFile(stream) as archive:
@@ -167,7 +167,7 @@ def _read_zip(stream: io.BufferedReader, size: int) -> _Content:
         raise DamagedError(str(problem)) from None
 
 
-def _read_stream(stream: io.BufferedReader, size: int) -> _Content:
+def _read_stream(stream: io.BytesIO, size: int) -> _Content:
     """The format before PyTorch 1.6: pickles, then the storages one after the other."""
     if stream.read(2) != b"\x80\x02":
         raise DamagedError("it does not start as torch.save starts a file")
@@ -216,7 +216,9 @@ def _block(content: bytes, storage: Storage, order: str) -> np.ndarray:
     block = np.frombuffer(content, number, count=storage.length)
     if storage.dtype != "bfloat16":
         return block
-    return (block.astype(np.uint32) << 16).view(np.float32)
+    wide = (block.astype(np.uint32) << 16).view(np.float32)
+    wide.flags.writeable = False
+    return wide
 
 
 def _networks(value: object, place: _Place, seen: set[int]) -> Iterator[_Network]:

@@ -65,7 +65,8 @@ class TensorPlace:
 
     Args:
         storage: the block. offset: of the first number in it.
-        shape, strides: in numbers, as PyTorch has them. All of it lies inside the block.
+        shape, strides: in numbers, as PyTorch has them. All of it lies inside the block; a
+            tensor without numbers has the shape (0,).
     """
 
     storage: Storage
@@ -300,6 +301,9 @@ def _tensor(view: object, offset: object, shape: object, strides: object) -> Ten
         raise DamagedError(
             f"a tensor of shape {sizes} that does not lie inside its storage of {view.length}"
         )
+    if not count:
+        return TensorPlace(view.storage, 0, (0,), (0,))
+    steps = tuple(step if n > 1 else 0 for n, step in zip(sizes, steps, strict=True))
     return TensorPlace(view.storage, view.offset + start, sizes, steps)
 
 
