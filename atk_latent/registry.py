@@ -114,11 +114,32 @@ MODELS = Registry(
         "preactresnet18": Entry(
             "atk_latent.models.resnet:preactresnet18", "PreActResNet-18 for 32x32, 11.2 M"
         ),
+        "preactresnet18-silu": Entry(
+            "atk_latent.models.resnet:preactresnet18_silu", "the same with SiLU"
+        ),
+        "resnet20": Entry(
+            "atk_latent.models.cifar_resnet:resnet20", "He et al.'s ResNet-20 for CIFAR, 0.27 M"
+        ),
+        "resnet32": Entry("atk_latent.models.cifar_resnet:resnet32", "ResNet-32, 0.46 M"),
+        "resnet44": Entry("atk_latent.models.cifar_resnet:resnet44", "ResNet-44, 0.66 M"),
+        "resnet56": Entry("atk_latent.models.cifar_resnet:resnet56", "ResNet-56, 0.85 M"),
         "wrn-28-10": Entry("atk_latent.models.wide_resnet:wrn_28_10", "WideResNet-28-10, 36.5 M"),
         "wrn-34-10": Entry("atk_latent.models.wide_resnet:wrn_34_10", "WideResNet-34-10, 46.2 M"),
+        "wrn-34-20": Entry("atk_latent.models.wide_resnet:wrn_34_20", "WideResNet-34-20, 184.5 M"),
+        "wrn-70-16": Entry("atk_latent.models.wide_resnet:wrn_70_16", "WideResNet-70-16, 266.8 M"),
         "wrn-16-4": Entry("atk_latent.models.wide_resnet:wrn_16_4", "WideResNet-16-4, 2.7 M"),
         "wrn-10-4": Entry("atk_latent.models.wide_resnet:wrn_10_4", "WideResNet-10-4, 1.2 M"),
         "wrn-10-2": Entry("atk_latent.models.wide_resnet:wrn_10_2", "WideResNet-10-2, 0.3 M"),
+        "gowal-wrn-28-10": Entry(
+            "atk_latent.models.wide_resnet:gowal_28_10",
+            "WideResNet-28-10 of Gowal et al.: SiLU, TensorFlow's padding, CIFAR-10's mean",
+        ),
+        "gowal-wrn-34-20": Entry(
+            "atk_latent.models.wide_resnet:gowal_34_20", "the same as WideResNet-34-20"
+        ),
+        "gowal-wrn-70-16": Entry(
+            "atk_latent.models.wide_resnet:gowal_70_16", "the same as WideResNet-70-16"
+        ),
     },
 )
 

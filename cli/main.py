@@ -18,6 +18,7 @@ COMMANDS = {
     "audit": "look for gradient masking: does a robustness figure deserve belief?",
     "report": "result files to one HTML page, Markdown, CSV and LaTeX tables, figures",
     "export": "write a SavedModel and check it in a fresh process",
+    "import-torch": "a PyTorch checkpoint to a Keras model, without PyTorch",
     "reproduce": "a table or figure of the papers, or all methods side by side",
     "list": "names of methods, attacks, data sets and models",
     "doctor": "what this machine can do: versions, devices, data found",

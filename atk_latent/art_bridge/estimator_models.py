@@ -64,7 +64,7 @@ def up_to(model: Any, layer: int | str, shape: tuple[int, ...]) -> Callable[...,
         InputError: if there is no such layer, or the model cannot be read.
     """
     for deep in (False, True):
-        trace = latent._read_any(model, shape, deep=deep)
+        trace = latent.trace_model(model, shape, deep=deep)
         if isinstance(layer, str):
             path, known = latent._named(trace, layer), latent._listed(trace)
         else:

@@ -26,23 +26,23 @@ _PASSING_OPERATIONS = {"Cast", "Squeeze", "Reshape", "ExpandDims", "ConvertToTen
 _NAMES_SHOWN = 20
 
 
-class _Call(NamedTuple):
+class Call(NamedTuple):
     """One layer or operation at work: what went in, what came out, what is inside."""
 
     operation: Any
     inputs: tuple[Any, ...]
     output: Any
-    inside: _Trace | None
+    inside: Trace | None
 
 
-class _Trace(NamedTuple):
+class Trace(NamedTuple):
     """A model run once on a symbolic image. Models inside it have a trace of their own."""
 
     image: Any
     logits: Any
-    calls: list[_Call]
+    calls: list[Call]
 
-    def producer(self, tensor: Any) -> _Call | None:
+    def producer(self, tensor: Any) -> Call | None:
         """The call that made `tensor`; None for the image."""
         return next((call for call in self.calls if call.output is tensor), None)
 
@@ -55,7 +55,7 @@ class _Trace(NamedTuple):
             yield (call,)
 
 
-_Path = tuple[_Call, ...]
+_Path = tuple[Call, ...]
 
 
 def split(
@@ -190,7 +190,7 @@ def _from_graph(model: keras.Model) -> keras.Model | None:
 
 def _from_opened_graph(model: keras.Model) -> keras.Model | None:
     """As `_from_graph`, with subclassed models opened: their configuration is not needed."""
-    trace = _read_any(model, None, deep=True)
+    trace = trace_model(model, None, deep=True)
     return _from_graph(keras.Model(trace.image, trace.logits, name=model.name))
 
 
@@ -266,7 +266,7 @@ def _call_symbolically(model: keras.Model, x: Any) -> Any:
     return model.call(x, training=None) if takes_training else model.call(x)
 
 
-def _read_any(model: keras.Model, shape: tuple[int | None, ...] | None, *, deep: bool) -> _Trace:
+def trace_model(model: keras.Model, shape: tuple[int | None, ...] | None, *, deep: bool) -> Trace:
     """Reads a model of any kind; see `_read`.
 
     Raises:
@@ -299,28 +299,28 @@ def _opened(model: keras.Model, image: Any) -> keras.Model:
     return keras.Model(image, outputs, name=model.name)
 
 
-def _read(graph: keras.Model, deep: bool) -> _Trace:
+def _read(graph: keras.Model, deep: bool) -> Trace:
     """Runs `graph` on a symbolic image and notes every call.
 
     Args:
         graph: a model for which `_is_graph` holds.
         deep: whether subclassed models inside are opened, too, and replaced by their graphs.
     """
-    calls: list[_Call] = []
+    calls: list[Call] = []
 
     def call(operation: Any, *inputs: Any, **settings: Any) -> Any:
         inside = _inside(operation, inputs, deep)
         if inside is not None and deep:
             operation = keras.Model(inside.image, inside.logits, name=operation.name)
         output = operation(*inputs, **settings)
-        calls.append(_Call(operation, inputs, output, inside))
+        calls.append(Call(operation, inputs, output, inside))
         return output
 
-    image, logits = _rerun(graph, call)
-    return _Trace(image, logits, calls)
+    image, logits = rerun(graph, call)
+    return Trace(image, logits, calls)
 
 
-def _rerun(graph: keras.Model, call: Callable[..., Any]) -> tuple[Any, Any]:
+def rerun(graph: keras.Model, call: Callable[..., Any]) -> tuple[Any, Any]:
     """Runs `graph` on a new symbolic image with the same layers, each through `call`."""
     first = graph.inputs[0]
     image = keras.Input(batch_shape=first.shape, dtype=first.dtype, name=first.name)
@@ -333,7 +333,7 @@ def _rerun(graph: keras.Model, call: Callable[..., Any]) -> tuple[Any, Any]:
     return image, again.outputs[0]
 
 
-def _inside(operation: Any, inputs: tuple[Any, ...], deep: bool) -> _Trace | None:
+def _inside(operation: Any, inputs: tuple[Any, ...], deep: bool) -> Trace | None:
     """The trace of a nested model; None for a layer, and for a model that stays closed."""
     if not isinstance(operation, keras.Model) or len(inputs) != 1:
         return None
@@ -348,7 +348,7 @@ def _inside(operation: Any, inputs: tuple[Any, ...], deep: bool) -> _Trace | Non
         return None
 
 
-def _cut(trace: _Trace, path: _Path, known: str) -> tuple[keras.Model, keras.Model]:
+def _cut(trace: Trace, path: _Path, known: str) -> tuple[keras.Model, keras.Model]:
     """The models before and after the last call of `path`.
 
     Nested models on the way are cut themselves and stay nested: layers of one name may sit in
@@ -366,12 +366,12 @@ def _cut(trace: _Trace, path: _Path, known: str) -> tuple[keras.Model, keras.Mod
         latents.append(first(*inputs, **settings))
         return second(latents[-1], **settings)
 
-    image, logits = _rerun(keras.Model(trace.image, trace.logits), through)
+    image, logits = rerun(keras.Model(trace.image, trace.logits), through)
     return _halves(image, latents[-1], logits, path[-1], known)
 
 
 def _halves(
-    image: Any, latent: Any, logits: Any, call: _Call, known: str
+    image: Any, latent: Any, logits: Any, call: Call, known: str
 ) -> tuple[keras.Model, keras.Model]:
     name = call.operation.name
     if not isinstance(latent, keras.KerasTensor):
@@ -390,10 +390,10 @@ def _halves(
 
 def _located(
     model: keras.Model, layer: str | None, input_shape: tuple[int | None, ...] | None
-) -> tuple[_Trace, _Path]:
+) -> tuple[Trace, _Path]:
     """The model as read, and the way to its latent layer."""
     for deep in (False, True):
-        trace = _read_any(model, input_shape, deep=deep)
+        trace = trace_model(model, input_shape, deep=deep)
         path = _default(trace) if layer is None else _named(trace, layer)
         if path is not None:
             break
@@ -409,7 +409,7 @@ def _located(
     return trace, path
 
 
-def _not_found(model: keras.Model, layer: str | None, trace: _Trace) -> InputError:
+def _not_found(model: keras.Model, layer: str | None, trace: Trace) -> InputError:
     if layer is None:
         return InputError(
             f"model '{model.name}' has no layer named '{DEFAULT_LAYER}' and no Dense layer after "
@@ -425,14 +425,14 @@ def _text(path: _Path) -> str:
     return "/".join(call.operation.name for call in path)
 
 
-def _listed(trace: _Trace) -> str:
+def _listed(trace: Trace) -> str:
     """The layers of the model, the last ones where there are many."""
     names = list(dict.fromkeys(_text(path) for path in trace.walk()))
     start = "..., " if len(names) > _NAMES_SHOWN else ""
     return start + ", ".join(names[-_NAMES_SHOWN:])
 
 
-def _named(trace: _Trace, layer: str) -> _Path | None:
+def _named(trace: Trace, layer: str) -> _Path | None:
     """The way to `layer`: by its full path, else by its own name where that is the only one."""
     paths = list(trace.walk())
     matches = [p for p in paths if _text(p) == layer] or [
@@ -444,7 +444,7 @@ def _named(trace: _Trace, layer: str) -> _Path | None:
     return matches[-1] if matches else None
 
 
-def _default(trace: _Trace) -> _Path | None:
+def _default(trace: Trace) -> _Path | None:
     """The way to the layer named "latent", else to what feeds the last Dense layer."""
     found = _named(trace, DEFAULT_LAYER)
     if found is not None:
@@ -453,7 +453,7 @@ def _default(trace: _Trace) -> _Path | None:
     return _before(trace, dense[-1]) if dense else None
 
 
-def _before(trace: _Trace, path: _Path) -> _Path | None:
+def _before(trace: Trace, path: _Path) -> _Path | None:
     """The way to the call that feeds the last one of `path`, in its model or one around it."""
     for depth in range(len(path) - 1, -1, -1):
         around = path[depth - 1].inside if depth else trace
@@ -466,7 +466,7 @@ def _before(trace: _Trace, path: _Path) -> _Path | None:
 def _squashing_end(model: keras.Model) -> tuple[str, Any, str] | None:
     """Path, layer and name of the softmax or sigmoid that `model` ends in, if it is seen."""
     try:
-        trace = _read_any(model, None, deep=True)
+        trace = trace_model(model, None, deep=True)
     except InputError:
         _checked_model(model)
         return None

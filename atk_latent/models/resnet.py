@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 
 import keras
 from keras import layers
 
 from atk_latent.models import initialising as init
 from atk_latent.models.preactivation import residual_groups
+
+# (input, output channels, stride, seeds, name of the block) to what is added to a block.
+Shortcut = Callable[[keras.KerasTensor, int, int, init.Seeds, str], keras.KerasTensor]
 
 
 def cifarnet(
@@ -92,48 +96,7 @@ def preactresnet18(
     return keras.Model(inputs, x, name="preactresnet18")
 
 
-def resnet_body(
-    x: keras.KerasTensor,
-    seeds: init.Seeds,
-    *,
-    stem: int = 64,
-    widths: Sequence[int] = (64, 128, 256, 512),
-    depths: Sequence[int] = (2, 2, 2, 2),
-) -> keras.KerasTensor:
-    """Applies a 3x3 stem, then groups of basic residual blocks.
-
-    Args:
-        x: symbolic (batch, height, width, channels).
-        seeds: where the seeds come from.
-        stem: channels of the stem.
-        widths: channels of each group; all but the first halve the size.
-        depths: blocks of each group.
-
-    Returns:
-        Symbolic (batch, rows, columns, widths[-1]).
-    """
-    x = padded_conv(x, stem, seeds, name="stem")
-    x = layers.ReLU(name="stem_relu")(init.batch_norm(name="stem_norm")(x))
-    for group, (width, depth) in enumerate(zip(widths, depths, strict=True), start=1):
-        for block in range(depth):
-            strides = 2 if group > 1 and block == 0 else 1
-            x = basic_block(x, width, strides, seeds, f"group{group}_block{block + 1}")
-    return x
-
-
-def basic_block(
-    x: keras.KerasTensor, filters: int, strides: int, seeds: init.Seeds, name: str
-) -> keras.KerasTensor:
-    """Applies conv3x3, norm, ReLU, conv3x3, norm, adds the shortcut, ReLU.
-
-    The shortcut is `x`, or a 1x1 convolution with norm where the shape changes.
-    """
-    y = padded_conv(x, filters, seeds, strides=strides, name=f"{name}_conv1")
-    y = layers.ReLU(name=f"{name}_relu1")(init.batch_norm(name=f"{name}_norm1")(y))
-    y = padded_conv(y, filters, seeds, name=f"{name}_conv2")
-    y = init.batch_norm(name=f"{name}_norm2")(y)
-    y = layers.Add(name=f"{name}_add")([y, shortcut(x, filters, strides, seeds, name)])
-    return layers.ReLU(name=f"{name}_relu2")(y)
+preactresnet18_silu = functools.partial(preactresnet18, activation="silu")
 
 
 def shortcut(
@@ -144,6 +107,55 @@ def shortcut(
         return x
     x = init.conv(filters, 1, None, seeds, strides=strides, name=f"{name}_shortcut")(x)
     return init.batch_norm(name=f"{name}_shortcut_norm")(x)
+
+
+def resnet_body(
+    x: keras.KerasTensor,
+    seeds: init.Seeds,
+    *,
+    stem: int = 64,
+    widths: Sequence[int] = (64, 128, 256, 512),
+    depths: Sequence[int] = (2, 2, 2, 2),
+    join: Shortcut = shortcut,
+) -> keras.KerasTensor:
+    """Applies a 3x3 stem, then groups of basic residual blocks.
+
+    Args:
+        x: symbolic (batch, height, width, channels).
+        seeds: where the seeds come from.
+        stem: channels of the stem.
+        widths: channels of each group; all but the first halve the size.
+        depths: blocks of each group.
+        join: makes what is added to each block of its input.
+
+    Returns:
+        Symbolic (batch, rows, columns, widths[-1]).
+    """
+    x = padded_conv(x, stem, seeds, name="stem")
+    x = layers.ReLU(name="stem_relu")(init.batch_norm(name="stem_norm")(x))
+    for group, (width, depth) in enumerate(zip(widths, depths, strict=True), start=1):
+        for block in range(depth):
+            strides = 2 if group > 1 and block == 0 else 1
+            name = f"group{group}_block{block + 1}"
+            x = basic_block(x, width, strides, seeds, name, join)
+    return x
+
+
+def basic_block(  # noqa: PLR0913
+    x: keras.KerasTensor,
+    filters: int,
+    strides: int,
+    seeds: init.Seeds,
+    name: str,
+    join: Shortcut,
+) -> keras.KerasTensor:
+    """Applies conv3x3, norm, ReLU, conv3x3, norm, adds what `join` makes of `x`, ReLU."""
+    y = padded_conv(x, filters, seeds, strides=strides, name=f"{name}_conv1")
+    y = layers.ReLU(name=f"{name}_relu1")(init.batch_norm(name=f"{name}_norm1")(y))
+    y = padded_conv(y, filters, seeds, name=f"{name}_conv2")
+    y = init.batch_norm(name=f"{name}_norm2")(y)
+    y = layers.Add(name=f"{name}_add")([y, join(x, filters, strides, seeds, name)])
+    return layers.ReLU(name=f"{name}_relu2")(y)
 
 
 def padded_conv(

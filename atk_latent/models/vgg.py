@@ -9,6 +9,7 @@ import keras
 from keras import layers
 
 from atk_latent.models import initialising as init
+from atk_latent.models.input_scale import IMAGENET
 
 # A number is conv3x3 to that many channels, batch norm, ReLU; "pool" halves the size.
 SVHN_BODY: tuple[int | Literal["pool"], ...] = (
@@ -19,8 +20,6 @@ VGG11_BODY: tuple[int | Literal["pool"], ...] = (
     *(64, "pool", 128, "pool", 256, 256, "pool"),
     *(512, 512, "pool", 512, 512, "pool"),
 )
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 def svhnnet(
@@ -89,7 +88,7 @@ def celebanet(
     classes = init.checked_count("num_classes", num_classes, 2)
     seeds = init.Seeds(seed)
     inputs = keras.Input(shape, name="image")
-    x = _imagenet_scale(shape[-1])(inputs)
+    x = IMAGENET.layer(shape[-1])(inputs)
     x = layers.Flatten(name="flat")(vgg_body(x, VGG11_BODY, seeds))
     x = _hidden(x, 4096, seeds, "fc1", relu="latent")
     x = layers.Dropout(0.5, seed=seeds.next(), name="dropout1")(x)
@@ -135,10 +134,3 @@ def _hidden(
 ) -> keras.KerasTensor:
     x = init.dense(units, x.shape[-1], seeds, name=name)(x)
     return layers.ReLU(name=relu)(x)
-
-
-def _imagenet_scale(channels: int) -> keras.layers.Layer:
-    mean, std = list(IMAGENET_MEAN), list(IMAGENET_STD)
-    if channels != 3:
-        mean, std = [sum(mean) / 3] * channels, [sum(std) / 3] * channels
-    return layers.Normalization(mean=mean, variance=[s * s for s in std], name="scale")

@@ -10,6 +10,7 @@ from keras import layers
 
 from atk_latent.errors import InputError
 from atk_latent.models import initialising as init
+from atk_latent.models.input_scale import CIFAR10
 from atk_latent.models.preactivation import LinearMap, residual_groups
 from atk_latent.models.resnet import padded_conv
 
@@ -24,6 +25,7 @@ def wide_resnet(
     depth: int = 28,
     width: int = 10,
     activation: str = "relu",
+    tensorflow_habits: bool = False,
 ) -> keras.Model:
     """Builds WRN-depth-width: 36,479,194 trainable weights as WRN-28-10 with 10 classes.
 
@@ -39,6 +41,9 @@ def wide_resnet(
         depth: 10, 16, 22, 28, 34, ...: 4 more than a multiple of 6.
         width: int >= 1, factor on the channels.
         activation: "relu", or "silu" as Gowal et al. found better for adversarial training.
+        tensorflow_habits: pads convolutions of stride 2 at the bottom and right only and scales
+            images with CIFAR-10's mean and deviation, as Gowal et al. and those who went on
+            from their code do.
 
     Returns:
         An uncompiled functional model of Keras layers: float32 (batch, height, width, channels)
@@ -55,17 +60,24 @@ def wide_resnet(
     classes = init.checked_count("num_classes", num_classes, 2)
     seeds = init.Seeds(seed)
     inputs = keras.Input(shape, name="image")
-    x = layers.Rescaling(2.0, -1.0, name="scale")(inputs)
-    x = wide_body(x, depth, width, convolution(seeds), activation)
+    centred = layers.Rescaling(2.0, -1.0, name="scale")
+    x = (CIFAR10.layer(shape[-1]) if tensorflow_habits else centred)(inputs)
+    x = wide_body(x, depth, width, convolution(seeds, same=tensorflow_habits), activation)
     x = layers.GlobalAveragePooling2D(name="latent")(x)
     return keras.Model(inputs, head(x, classes, seeds, "logits"), name=f"wrn_{depth}_{width}")
 
 
 wrn_28_10 = functools.partial(wide_resnet, depth=28, width=10)
 wrn_34_10 = functools.partial(wide_resnet, depth=34, width=10)
+wrn_34_20 = functools.partial(wide_resnet, depth=34, width=20)
+wrn_70_16 = functools.partial(wide_resnet, depth=70, width=16)
 wrn_16_4 = functools.partial(wide_resnet, depth=16, width=4)
 wrn_10_4 = functools.partial(wide_resnet, depth=10, width=4)
 wrn_10_2 = functools.partial(wide_resnet, depth=10, width=2)
+gowal_resnet = functools.partial(wide_resnet, activation="silu", tensorflow_habits=True)
+gowal_28_10 = functools.partial(gowal_resnet, depth=28, width=10)
+gowal_34_20 = functools.partial(gowal_resnet, depth=34, width=20)
+gowal_70_16 = functools.partial(gowal_resnet, depth=70, width=16)
 
 
 def wide_body(
@@ -94,16 +106,27 @@ def normal_kernel(filters: int, size: int, seeds: init.Seeds) -> keras.initializ
     )
 
 
-def convolution(seeds: init.Seeds) -> LinearMap:
-    """Maker of convolutions without bias, 3x3 ones padded by 1 on every side."""
+def convolution(seeds: init.Seeds, *, same: bool = False) -> LinearMap:
+    """Maker of convolutions without bias, 3x3 ones padded by 1 on every side.
+
+    With `same`, those of stride 2 are padded as TensorFlow pads: an even size at the bottom and
+    right only.
+    """
 
     def linear(
         x: keras.KerasTensor, filters: int, size: int, strides: int, name: str
     ) -> keras.KerasTensor:
         kernel = normal_kernel(filters, size, seeds)
-        if size == 3:
+        if size == 3 and not same:
             return padded_conv(x, filters, seeds, strides=strides, kernel=kernel, name=name)
-        return init.conv(filters, size, None, seeds, strides=strides, kernel=kernel, name=name)(x)
+        layer = init.conv(
+            *(filters, size, None, seeds),
+            strides=strides,
+            padding="same" if size == 3 else "valid",
+            kernel=kernel,
+            name=name,
+        )
+        return layer(x)
 
     return linear
 
