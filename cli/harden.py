@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from functools import partial
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import click
 
-from atk_latent.config import assignments
+from atk_latent.config import assignments, places
 from atk_latent.errors import InputError
 from atk_latent.registry import METHODS
 
@@ -126,7 +125,7 @@ def _train(method: str, shorthands: dict[str, Any]) -> common.Train:
     """`hardening.harden`, once every option is one that the method knows."""
     from atk_latent.training.pipeline import harden
 
-    known = {field.name for field in dataclasses.fields(METHODS[method].settings_type)}
+    known = places(METHODS[method].settings_type)
     for name, value in shorthands.items():
         if value is not None and name not in known:
             option = "--" + name.replace("_", "-")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,10 +18,10 @@ from atk_latent.art_bridge.context import AttackContext
 from atk_latent.art_bridge.data_generators import drained
 from atk_latent.art_bridge.estimator import estimator_for
 from atk_latent.art_bridge.unit_pixels import UnitPixels
+from atk_latent.config import updated
 from atk_latent.errors import InputError
 from atk_latent.labels import integer_labels
 from atk_latent.methods.base import Method
-from atk_latent.methods.ladder import rows_per_class
 from atk_latent.progress import Progress
 from atk_latent.registry import METHODS
 
@@ -83,8 +82,9 @@ class MethodTrainer(Trainer):
                 goes on from there.
         """
         changes = {"batch_size": batch_size, "epochs": nb_epochs}
-        given = {name: value for name, value in changes.items() if value is not None}
-        settings = dataclasses.replace(self.settings, **given)
+        settings = updated(
+            self.settings, {name: value for name, value in changes.items() if value is not None}
+        )
         images, labels = self.view.images(x), integer_labels(y, self.classifier.nb_classes)
         if validation_data is not None:
             held_out = validation_data
@@ -212,11 +212,8 @@ class AugmentTrainer(MethodTrainer):
         settings: Any = method.settings
         if settings.examples_from is not None:
             return
-        if settings.examples_per_class is not None:
-            rows = rows_per_class(
-                labels, settings.examples_per_class, self.classifier.nb_classes, self.seed
-            )
-            x, images, labels = x[rows], images[rows], labels[rows]
+        rows = settings.fixed_set.rows(labels, self.classifier.nb_classes, self.seed)
+        x, images, labels = x[rows], images[rows], labels[rows]
         if self.attack is not None:
             wanted = self._targets(labels) if getattr(self.attack, "targeted", False) else labels
             x_adv = self.attack.generate(x, np.eye(self.classifier.nb_classes)[wanted])

@@ -13,8 +13,7 @@ from atk_latent.adversaries.gradient_ascent import AscentSettings
 from atk_latent.config import check_range
 from atk_latent.errors import InputError
 from atk_latent.labels import label_tensor
-from atk_latent.methods.adversarial import CIFAR, DIGITS, PGDSettings, PGDTraining
-from atk_latent.methods.recipes import Recipes
+from atk_latent.methods.adversarial import PGDSettings, PGDTraining
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,10 +35,10 @@ class BilateralSettings(PGDSettings):
     def __post_init__(self) -> None:
         """Refuses numbers out of range."""
         super().__post_init__()
-        if self.label_smoothing:
+        if self.optimizer.label_smoothing:
             raise InputError(
                 "setting 'label_smoothing' must be 0: bilateral training makes its own labels, "
-                f"see 'label_ratio'. Received: {self.label_smoothing!r}"
+                f"see 'label_ratio'. Received: {self.optimizer.label_smoothing!r}"
             )
         check_range("label_ratio", self.label_ratio, 1)
         check_range("label_offset", self.label_offset, 1e-12)
@@ -109,18 +108,6 @@ class Bilateral(PGDTraining):
     """
 
     settings_type: ClassVar[type[BilateralSettings]] = BilateralSettings
-    recipes: ClassVar[Recipes] = {
-        "paper": {
-            "cifar10": CIFAR | {"epochs": 200, "decay_epochs": (100, 150)},
-            "mnist": {"eps": 0.3, "learning_rate": 0.01, "momentum": 0.9, "batch_size": 128}
-            | {"epochs": 40, "decay_epochs": (30,)},
-            "digits": DIGITS | {"step_size": None},
-        },
-        "quick": {
-            "any": {"epochs": 5, "decay_epochs": (4,)},
-            "digits": {"epochs": 30, "decay_epochs": (22,)},
-        },
-    }
     settings: BilateralSettings
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:

@@ -11,8 +11,7 @@ from atk_latent.adversaries.gradient_ascent import AscentSettings
 from atk_latent.adversaries.kl_ascent import kl_divergence
 from atk_latent.adversaries.losses import log_odds
 from atk_latent.config import check_range
-from atk_latent.methods.adversarial import CIFAR, DIGITS, QUICK, BallSettings, BallTraining
-from atk_latent.methods.recipes import Recipes
+from atk_latent.methods.adversarial import BallSettings, BallTraining
 
 
 def log_of_others(logits: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
@@ -64,20 +63,6 @@ class MART(BallTraining):
     """
 
     settings_type: ClassVar[type[MARTSettings]] = MARTSettings
-    recipes: ClassVar[Recipes] = {
-        "paper": {
-            "mnist": {"eps": 0.3, "steps": 40, "step_size": 0.01, "epochs": 50, "momentum": 0.9}
-            | {"learning_rate": 0.01, "batch_size": 128, "decay_epochs": (20, 40)},
-            "cifar10": CIFAR
-            | {"steps": 10, "step_size": 2 / 255, "epochs": 120, "decay_epochs": (75, 90)}
-            | {"learning_rate": 0.01, "weight_decay": 3.5e-3},
-            "digits": DIGITS | {"step_size": 0.01, "steps": 20},
-        },
-        "official": {
-            "cifar10": {"eps": 0.031, "step_size": 0.007, "decay_epochs": (74, 89, 99)},
-        },
-        "quick": QUICK,
-    }
     settings: MARTSettings
 
     def method_loss(self, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> tf.Tensor:

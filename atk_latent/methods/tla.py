@@ -11,8 +11,7 @@ import tensorflow as tf
 from atk_latent.adversaries.manifold import flat
 from atk_latent.config import check_range
 from atk_latent.labels import label_tensor
-from atk_latent.methods.adversarial import CIFAR, DIGITS, QUICK, PGDSettings, PGDTraining
-from atk_latent.methods.recipes import Recipes
+from atk_latent.methods.adversarial import PGDSettings, PGDTraining
 from atk_latent.models.latent import split
 
 Positives = Literal["class", "own", "both"]
@@ -108,18 +107,6 @@ class TLA(PGDTraining):
     """
 
     settings_type: ClassVar[type[TLASettings]] = TLASettings
-    recipes: ClassVar[Recipes] = {
-        "paper": {
-            "mnist": {"eps": 0.3, "steps": 40, "step_size": 0.01, "epochs": 50, "batch_size": 50}
-            | {"algorithm": "adam", "learning_rate": 1e-4, "label_smoothing": 0.1},
-            "cifar10": CIFAR
-            | {"steps": 7, "step_size": 2 / 255, "epochs": 80, "decay_epochs": (50, 60)}
-            | {"batch_size": 50, "triplet_weight": 2.0, "margin": 0.03, "norm_weight": 1e-3}
-            | {"positives": "both"},
-            "digits": DIGITS,
-        },
-        "quick": QUICK,
-    }
     settings: TLASettings
 
     def __init__(

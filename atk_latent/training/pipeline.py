@@ -18,13 +18,16 @@ from typing import Any
 import keras
 
 from atk_latent.atomic import atomic_file, json_text, write_json
+from atk_latent.config import flat, updated
+from atk_latent.data.aliases import known
 from atk_latent.data.dataset import Dataset
 from atk_latent.errors import InputError
 from atk_latent.evaluation.result import provenance, versions
 from atk_latent.methods.augment import AugmentSettings
 from atk_latent.methods.base import Method
-from atk_latent.methods.ladder import GENERATOR_STATES, rows_per_class
+from atk_latent.methods.ladder import GENERATOR_STATES
 from atk_latent.methods.natural import Natural, natural_settings
+from atk_latent.methods.presets import Resolved, resolve
 from atk_latent.models.latent import require_logits
 from atk_latent.models.loading import load_classifier
 from atk_latent.models.scoring import clean_accuracy
@@ -33,8 +36,6 @@ from atk_latent.registry import METHODS, MODELS
 from atk_latent.reporting import figures
 from atk_latent.reporting.model_card import model_card
 from atk_latent.training.adversarial_sets import crafted_set
-
-DEFAULT_MODELS = {"svhn": "svhnnet", "celeba": "celebanet"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,8 +60,8 @@ class Request:
 
 def default_model(dataset: Dataset) -> str:
     """The registered classifier for a data set: its own in the paper, or one by image size."""
-    if dataset.name in DEFAULT_MODELS:
-        return DEFAULT_MODELS[dataset.name]
+    if known(dataset.name).model:
+        return known(dataset.name).model
     height, width, channels = dataset.image_shape
     if channels == 1 and max(height, width) <= 32:
         return "lenet"
@@ -195,11 +196,11 @@ def train_vanilla(
     )
 
 
-def check_request(request: Request, dataset: Dataset) -> Any:
+def check_request(request: Request, dataset: Dataset) -> Resolved:
     """Builds the settings, so that a wrong argument costs nothing.
 
     Returns:
-        The method's settings.
+        The method's settings, and the preset that they come from.
 
     Raises:
         InputError: on anything in the request that cannot be done.
@@ -209,10 +210,9 @@ def check_request(request: Request, dataset: Dataset) -> Any:
         MODELS.entry(model)
     elif not Path(model).exists():
         raise InputError(f"--model {model}: no such file or folder")
-    method = METHODS[request.method]
-    settings = method.settings_for(model, dataset.name, request.preset, request.overrides)
-    settings.check_files()
-    return settings
+    resolved = resolve(request.method, dataset.name, request.preset, model, request.overrides)
+    resolved.settings.check_files()
+    return resolved
 
 
 def harden(
@@ -243,7 +243,7 @@ def harden(
         InputError: if anything asked for is wrong; nothing is written then.
     """
     started = time.monotonic()
-    settings = check_request(request, dataset)
+    settings, preset = check_request(request, dataset)
     run = Run(folder, request, resume=resume)
     if run.finished:
         return json.loads((folder / "card.json").read_text())
@@ -260,6 +260,7 @@ def harden(
     after = clean_accuracy(method.classifier, dataset.x_test, dataset.y_test)
     card = {
         **base_card(request, dataset, run, settings, metrics),
+        "preset": preset,
         "model": request.model or default_model(dataset),
         "clean_accuracy": after,
         "vanilla_clean_accuracy": after if isinstance(method, Natural) else before,
@@ -302,7 +303,7 @@ def base_card(
         "data_fingerprint": dataset.fingerprint(),
         "class_names": dataset.class_names,
         "seed": request.seed,
-        "settings": dataclasses.asdict(settings),
+        "settings": flat(settings),
         "versions": versions(),
     }
 
@@ -319,7 +320,8 @@ def _method(
     start, untrained = starting_classifier(request, dataset)
     method = kind(start, settings, seed=request.seed)  # refuses before anything is written
     run.open()
-    wants_teacher = settings.extra_data is not None and settings.teacher is None
+    extra = settings.extra_data
+    wants_teacher = extra.path is not None and extra.teacher is None
     if untrained and kind.starts_from == "scratch" and not wants_teacher:
         return method, None
     vanilla = _vanilla(request, dataset, run, progress)
@@ -329,7 +331,7 @@ def _method(
             examples_from=str(_examples(settings, vanilla, request, dataset, run, progress)),
         )
     if untrained and kind.starts_from == "scratch":  # the vanilla model only labels extra images
-        settings = dataclasses.replace(settings, teacher=str(run.helpers / "vanilla.keras"))
+        settings = updated(settings, {"teacher": str(run.helpers / "vanilla.keras")})
         return kind(start, settings, seed=request.seed), vanilla
     return kind(vanilla, settings, seed=request.seed), vanilla
 
@@ -357,10 +359,8 @@ def _examples(
 ) -> Path:
     """The file of the fixed set that `attack` makes on the vanilla classifier."""
     path = run.helpers / "examples.npz"
-    x, y, count = dataset.x_train, dataset.y_train, settings.examples_per_class
-    if count is not None:
-        rows = rows_per_class(y, count, dataset.num_classes, request.seed)
-        x, y = x[rows], y[rows]
+    rows = settings.fixed_set.rows(dataset.y_train, dataset.num_classes, request.seed)
+    x, y = dataset.x_train[rows], dataset.y_train[rows]
     crafted_set(path, settings.attack, vanilla, x, y, dataset, seed=request.seed, progress=progress)
     return path
 
