@@ -49,7 +49,7 @@ def places(kind: type) -> Mapping[str, Place]:
     Raises:
         TypeError: if two fields go by the same flat name.
     """
-    hints, result = typing.get_type_hints(kind), {}
+    hints, result = typing.get_type_hints(kind), dict[str, Place]()
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]
         hint = hints[field.name]
         if dataclasses.is_dataclass(hint):
@@ -238,9 +238,10 @@ def updated(settings: S, values: Flat) -> S:
 
 def flat(settings: object) -> dict[str, object]:
     """Every value of composed settings by its flat name, as cards and JSON have them."""
+    kind: type = type(settings)
     return {
         name: getattr(getattr(settings, place.part) if place.part else settings, place.field)
-        for name, place in places(type(settings)).items()
+        for name, place in places(kind).items()
     }
 
 

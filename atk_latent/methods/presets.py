@@ -61,7 +61,7 @@ class Resolved(NamedTuple):
 @functools.cache
 def _tables() -> dict[str, tuple[Row, ...]]:
     """The rows of every method, in the order in which they are written."""
-    tables = {}
+    tables = dict[str, tuple[Row, ...]]()
     for file in resources.files(__package__).joinpath("presets").iterdir():
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
         methods = (name for name in content if not name.startswith("."))
@@ -148,7 +148,7 @@ def resolve(
     kind, overrides = METHODS[method].settings_type, overrides or {}
     values, preset = preset_values(method, data, preset, model, overrides)
     if "eps" in overrides and values.get("step_size"):
-        usual = values.get("eps", flat(kind())["eps"])
-        asked = number(overrides["eps"], "setting 'eps'")
-        values["step_size"] = number(values["step_size"]) * (asked / number(usual))
+        usual = number(values.get("eps", flat(kind())["eps"]))
+        eps = number(str(overrides["eps"]), "setting 'eps'")
+        values["step_size"] = number(values["step_size"]) * (eps / usual)
     return Resolved(build(kind, {**values, **overrides}), preset)

@@ -135,7 +135,7 @@ def test_words_of_art_change_the_recipe():
     trainer.fit(x, y, validation_data=(x, y), nb_epochs=3, batch_size=16, callbacks=[count])
     assert len(epochs) == 3
     assert "val_accuracy" in epochs[-1]
-    assert trainer.trained.settings.batch_size == 16
+    assert trainer.trained.settings.optimizer.batch_size == 16
 
 
 def test_fit_generator_drains_the_generator():
