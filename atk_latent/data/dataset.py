@@ -32,6 +32,15 @@ class Dataset:
 
     Raises:
         InputError: if an array has another dtype, rank or length than the above.
+
+    Example:
+        >>> import numpy as np
+        >>> from atk_latent import Dataset
+        >>> x, y = np.zeros((4, 8, 8), np.uint8), [0, 1, 0, 1]
+        >>> x[1::2] = 255
+        >>> data = Dataset.from_arrays("stripes", x, y, x, y)
+        >>> data.image_shape, data.num_classes, data.x_train.dtype.name
+        ((8, 8, 1), 2, 'float32')
     """
 
     name: str

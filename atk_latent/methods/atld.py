@@ -67,6 +67,21 @@ class ATLD(Method):
         the published code bounds logarithms of probabilities; `manifold_loss` is cut at
         the floor of the supremum it stands for; crafting leaves the discriminator's batch
         statistics alone, and so does judging for the classifier's term.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> from atk_latent.methods import ATLD, ATLDSettings, DiscriminatorSettings, Optimizer
+        >>> layers = [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]
+        >>> x = np.random.default_rng(0).random((32, 4, 4, 1), np.float32)
+        >>> y = (x.mean(axis=(1, 2, 3)) > 0.5).astype(int)
+        >>> settings = ATLDSettings(
+        ...     optimizer=Optimizer(epochs=2, label_smoothing=0.1),
+        ...     discriminator=DiscriminatorSettings("small"),
+        ... )
+        >>> method = ATLD(keras.Sequential(layers), settings)
+        >>> logs = method.harden(x, y)
+        >>> len(logs), 0 <= logs[-1]["adversarial_accuracy"] <= 1
+        (2, True)
     """
 
     settings_type = ATLDSettings

@@ -90,6 +90,18 @@ class AugmentedTraining(Method):
         settings: see `AugmentSettings`. seed: of the order of the data.
 
     Reference: LADDER section 4.1.2, Eq 6 and Table 6: "FGSM adv." and the like.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> from atk_latent.methods import AugmentedTraining, AugmentSettings, Optimizer
+        >>> layers = [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]
+        >>> x = np.random.default_rng(0).random((32, 4, 4, 1), np.float32)
+        >>> y = (x.mean(axis=(1, 2, 3)) > 0.5).astype(int)
+        >>> settings = AugmentSettings(optimizer=Optimizer(epochs=2))
+        >>> method = AugmentedTraining(keras.Sequential(layers), settings)
+        >>> method.use(x, np.clip(x + 0.1, 0, 1), y)
+        >>> len(method.harden(x, y))
+        2
     """
 
     settings_type: ClassVar[type[AugmentSettings]] = AugmentSettings

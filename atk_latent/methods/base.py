@@ -58,6 +58,19 @@ class Method(keras.Model):
         alpha: float in [0, 1], weight of the clean loss; 1 - alpha is the adversarial one.
 
     Metrics: `loss`, `accuracy` (when compiled with it), `adversarial_accuracy`.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> from atk_latent.methods import Method, MethodSettings, Optimizer
+        >>> class Noisy(Method):
+        ...     def perturb(self, x, y):
+        ...         return x + keras.random.uniform(keras.ops.shape(x), -0.1, 0.1, seed=self.seeds)
+        >>> layers = [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]
+        >>> x = np.random.default_rng(0).random((32, 4, 4, 1), np.float32)
+        >>> y = (x.mean(axis=(1, 2, 3)) > 0.5).astype(int)
+        >>> method = Noisy(keras.Sequential(layers), MethodSettings(Optimizer(epochs=2)))
+        >>> len(method.harden(x, y))
+        2
     """
 
     settings_type: ClassVar[type[MethodSettings]] = MethodSettings

@@ -26,6 +26,11 @@ class BilateralSettings(PGDSettings):
             the true class than any other.
         label_offset: float > 0 (gamma), keeps the most confusing class above 0.
         label_smoothing: 0; labels are perturbed instead.
+
+    Example:
+        >>> from atk_latent.methods import BilateralSettings
+        >>> BilateralSettings(eps=0.3, label_ratio=5.0).steps
+        1
     """
 
     steps: int = 1
@@ -105,6 +110,18 @@ class Bilateral(PGDTraining):
         MNIST: those rows are ours.
     Differs: random starts are clipped to the pixel range. The code trains SVHN with crops and
         flips, too.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> from atk_latent.methods import Bilateral, BilateralSettings, Optimizer
+        >>> layers = [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]
+        >>> x = np.random.default_rng(0).random((32, 4, 4, 1), np.float32)
+        >>> y = (x.mean(axis=(1, 2, 3)) > 0.5).astype(int)
+        >>> settings = BilateralSettings(optimizer=Optimizer(epochs=2))
+        >>> method = Bilateral(keras.Sequential(layers), settings)
+        >>> logs = method.harden(x, y)
+        >>> len(logs), 0 <= logs[-1]["adversarial_accuracy"] <= 1
+        (2, True)
     """
 
     settings_type: ClassVar[type[BilateralSettings]] = BilateralSettings

@@ -108,6 +108,15 @@ class LADDER(Method):
     Reference: LADDER section 3, Eqs 2 to 6, Tables 6 and 10 to 13.
     Differs: see `AttentionSVM` for the scale of eps. Latents are taken in inference mode
         from the vanilla weights throughout, as in the published code.
+
+    Example:
+        >>> import keras
+        >>> from atk_latent.methods import LADDER, LADDERSettings, Optimizer
+        >>> layers = [keras.layers.Flatten(), keras.layers.Dense(8), keras.layers.Dense(2)]
+        >>> classifier = keras.Sequential([keras.Input((28, 28, 1)), *layers])
+        >>> method = LADDER(classifier, LADDERSettings(optimizer=Optimizer(epochs=5)))
+        >>> method.latent_width, method.num_classes  # then prepare(x, y) and harden(x, y)
+        (8, 2)
     """
 
     settings_type: ClassVar[type[LADDERSettings]] = LADDERSettings
@@ -372,7 +381,13 @@ class LADDERCavRandomSettings(LADDERSettings):
 
 
 class LADDERCavRandom(LADDER):
-    """LADDER with Gaussian noise added to the normals (section 4.1.2, ablation)."""
+    """LADDER with Gaussian noise added to the normals (section 4.1.2, ablation).
+
+    Example:
+        >>> from atk_latent.methods import LADDERCavRandom
+        >>> LADDERCavRandom.settings_for("lenet", "mnist", "paper", {}).perturbation.noise
+        'cavrandom'
+    """
 
     settings_type: ClassVar[type[LADDERSettings]] = LADDERCavRandomSettings
 
@@ -394,6 +409,11 @@ class LADDERRandom(LADDER):
     """LADDER along Gaussian directions instead of normals (section 4.1.2, ablation).
 
     The attention of the pair still weights the direction, as Eq 3 has it.
+
+    Example:
+        >>> from atk_latent.methods import LADDERRandom
+        >>> LADDERRandom.settings_for("lenet", "mnist", "paper", {}).perturbation.noise
+        'random'
     """
 
     settings_type: ClassVar[type[LADDERSettings]] = LADDERRandomSettings
@@ -416,6 +436,11 @@ class LADDERGAN(LADDER):
     """LADDER whose generator is trained against a discriminator (section 4.3).
 
     The paper replaces the reconstruction loss; `gan=add` adds to it, as the published code.
+
+    Example:
+        >>> from atk_latent.methods import LADDERGAN
+        >>> LADDERGAN.settings_for("lenet", "mnist", "official", {}).generator.gan
+        'add'
     """
 
     settings_type: ClassVar[type[LADDERSettings]] = LADDERGANSettings

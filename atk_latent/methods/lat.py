@@ -169,6 +169,18 @@ class LAT(PGDTraining):
     Differs: one step on the sum of both losses, where the code takes two steps in turn, of
         rates 2.5e-4 (latents) and 1e-3 (images), hence the weight 0.25; latents are attacked
         in inference mode. LeNet's layer and all settings for MNIST are ours.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> from atk_latent.methods import LAT, LATSettings, Optimizer
+        >>> layers = [keras.layers.Flatten(), keras.layers.Dense(8), keras.layers.Dense(2)]
+        >>> x = np.random.default_rng(0).random((32, 4, 4, 1), np.float32)
+        >>> y = (x.mean(axis=(1, 2, 3)) > 0.5).astype(int)
+        >>> settings = LATSettings(optimizer=Optimizer(epochs=2), steps=2)
+        >>> method = LAT(keras.Sequential([keras.Input((4, 4, 1)), *layers]), settings)
+        >>> method.prepare(x, y)  # plain adversarial training first, where the settings say so
+        >>> len(method.harden(x, y))
+        2
     """
 
     settings_type: ClassVar[type[LATSettings]] = LATSettings

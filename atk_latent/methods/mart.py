@@ -34,6 +34,11 @@ class MARTSettings(BallSettings):
         steps: int >= 1; `step_size` None is 2.5 * eps / steps, at most eps.
         random_start: whether the ascent starts at a random point of the ball.
         beta: float >= 0, weight of the divergence (the paper's lambda).
+
+    Example:
+        >>> from atk_latent.methods import MARTSettings
+        >>> MARTSettings(eps=0.3, steps=40).beta
+        5.0
     """
 
     steps: int = 10
@@ -60,6 +65,18 @@ class MART(BallTraining):
         misclassified examples", Eqs 8, 9 and 11.
     Differs: log(1 - p) is exact; the published code adds small numbers to keep it finite, and
         starts the ascent at x + 0.001 N(0, 1), ours anywhere in the ball.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> from atk_latent.methods import MART, MARTSettings, Optimizer
+        >>> layers = [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]
+        >>> x = np.random.default_rng(0).random((32, 4, 4, 1), np.float32)
+        >>> y = (x.mean(axis=(1, 2, 3)) > 0.5).astype(int)
+        >>> settings = MARTSettings(optimizer=Optimizer(epochs=2), steps=2)
+        >>> method = MART(keras.Sequential(layers), settings)
+        >>> logs = method.harden(x, y)
+        >>> len(logs), 0 <= logs[-1]["adversarial_accuracy"] <= 1
+        (2, True)
     """
 
     settings_type: ClassVar[type[MARTSettings]] = MARTSettings

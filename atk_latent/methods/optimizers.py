@@ -85,8 +85,9 @@ class Optimizer:
 
     Example:
         >>> from atk_latent.methods import Optimizer
-        >>> Optimizer(epochs=5, learning_rate=0.1, decay_epochs=(3,)).make(steps_per_epoch=100).name
-        'SGDL2'
+        >>> sgd = Optimizer(weight_decay=5e-4, decay_epochs=(3,)).make(steps_per_epoch=100)
+        >>> sgd.l2
+        0.0005
     """
 
     epochs: int = 10

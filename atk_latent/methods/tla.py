@@ -29,6 +29,11 @@ class TLASettings(PGDSettings):
             image of its class; "own", that of the clean image it was made from; "both", in
             two triplets.
         latent_layer: where latents are taken; None is the input of the last Dense layer.
+
+    Example:
+        >>> from atk_latent.methods import TLASettings
+        >>> TLASettings(positives="both", triplet_weight=2.0).margin
+        0.05
     """
 
     triplet_weight: float = 0.5
@@ -104,6 +109,18 @@ class TLA(PGDTraining):
         CIFAR-10) by latents in inference mode. That code fine-tunes an adversarially trained
         model on CIFAR-10; here training starts from scratch, or from the model that is given.
         On MNIST it adds 2e-4 times half the squared weights to the loss, here nothing.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> from atk_latent.methods import Optimizer, TLA, TLASettings
+        >>> layers = [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]
+        >>> x = np.random.default_rng(0).random((32, 4, 4, 1), np.float32)
+        >>> y = (x.mean(axis=(1, 2, 3)) > 0.5).astype(int)
+        >>> settings = TLASettings(optimizer=Optimizer(epochs=2), steps=2)
+        >>> method = TLA(keras.Sequential(layers), settings)
+        >>> logs = method.harden(x, y)
+        >>> len(logs), 0 <= logs[-1]["adversarial_accuracy"] <= 1
+        (2, True)
     """
 
     settings_type: ClassVar[type[TLASettings]] = TLASettings

@@ -45,6 +45,11 @@ class TRADESSettings(BallSettings):
     Args:
         steps: int >= 1; `step_size` None is 2.5 * eps / steps, at most eps.
         beta: float >= 0, weight of the divergence (the paper's 1 / lambda).
+
+    Example:
+        >>> from atk_latent.methods import TRADESSettings
+        >>> TRADESSettings(eps=0.3, steps=40, beta=1.0).divergence_ascent().steps
+        40
     """
 
     steps: int = 10
@@ -71,6 +76,18 @@ class TRADES(BallTraining):
 
     Reference: Zhang et al. 2019, "Theoretically principled trade-off between robustness and
         accuracy", Eq 5, Algorithm 1; settings of the published code.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> from atk_latent.methods import Optimizer, TRADES, TRADESSettings
+        >>> layers = [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]
+        >>> x = np.random.default_rng(0).random((32, 4, 4, 1), np.float32)
+        >>> y = (x.mean(axis=(1, 2, 3)) > 0.5).astype(int)
+        >>> settings = TRADESSettings(optimizer=Optimizer(epochs=2), steps=2)
+        >>> method = TRADES(keras.Sequential(layers), settings)
+        >>> logs = method.harden(x, y)
+        >>> len(logs), 0 <= logs[-1]["adversarial_accuracy"] <= 1
+        (2, True)
     """
 
     settings_type: ClassVar[type[TRADESSettings]] = TRADESSettings
@@ -123,6 +140,11 @@ class TRADESLADDER(LADDER):
     Reference: LADDER section 4.5, Table 5. There is no published code; that the example
         takes the place of TRADES' own is how the text reads. `beta` is not stated: 1, as
         TRADES takes on MNIST.
+
+    Example:
+        >>> from atk_latent.methods import TRADESLADDER
+        >>> TRADESLADDER.settings_for("lenet", "mnist", "paper", {"beta": 6}).beta
+        6.0
     """
 
     settings_type: ClassVar[type[TRADESLADDERSettings]] = TRADESLADDERSettings

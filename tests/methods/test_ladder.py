@@ -7,6 +7,7 @@ from keras import layers
 
 from atk_latent.config import build
 from atk_latent.errors import InputError
+from atk_latent.methods.fixed_set import rows_per_class
 from atk_latent.methods.generator_training import (
     GeneratorSettings,
     GeneratorTraining,
@@ -19,7 +20,6 @@ from atk_latent.methods.ladder import (
     LADDERRandom,
     LADDERSettings,
     label_rule_counts,
-    rows_per_class,
 )
 from atk_latent.methods.natural import Natural
 from atk_latent.methods.settings import MethodSettings
