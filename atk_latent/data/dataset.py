@@ -363,11 +363,11 @@ def _check_count(source: str, part: str, images: np.ndarray, labels: np.ndarray)
 
 
 def _class_names(names: Sequence[str] | None, source: str) -> tuple[str, ...]:
-    found = () if names is None else tuple(str(name) for name in names)
-    if len(set(found)) < len(found):
-        twice = next(name for name in found if found.count(name) > 1)
+    result = () if names is None else tuple(str(name) for name in names)
+    if len(set(result)) < len(result):
+        twice = next(name for name in result if result.count(name) > 1)
         raise InputError(f"{source}: class names must differ. Received: {twice!r} twice")
-    return found
+    return result
 
 
 def _check_classes(train: np.ndarray, test: np.ndarray, count: int, source: str) -> None:

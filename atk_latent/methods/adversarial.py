@@ -145,7 +145,7 @@ class BallTraining(Method):
 
 
 class PGDTraining(BallTraining):
-    """Trains on PGD examples of each batch, made in the graph; see `BallTraining`.
+    """Trains on PGD examples of each batch, crafted in the graph; see `BallTraining`.
 
     Reference: Madry et al. 2018, Eq 2.1 and section 5.
     Differs: examples are crafted in inference mode; steps are counted in epochs (100,000

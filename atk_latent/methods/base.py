@@ -362,7 +362,7 @@ class Method(keras.Model):
         """Figures of the method's own, by file name without suffix; none by default.
 
         Args:
-            x, y: test images and labels. metrics: what `measure` found on them.
+            x, y: test images and labels. metrics: what `measure` returned for them.
             class_names: K names.
         """
         del x, y, metrics, class_names

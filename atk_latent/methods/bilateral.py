@@ -98,7 +98,7 @@ class Bilateral(PGDTraining):
     """Trains on images and labels that were both perturbed against the classifier.
 
     The image takes one step, from a random point of the ball, towards the class it is most
-    easily confused with; the label is `adversarial_labels` of the clean image. Both are made
+    easily confused with; the label is `adversarial_labels` of the clean image. Both are computed
     in inference mode.
 
     Args:

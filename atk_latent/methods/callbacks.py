@@ -87,7 +87,7 @@ class Checkpoint(keras.callbacks.Callback):
     optimizers, bit for bit, and the logs so far, to which it adds the `seconds` of each epoch.
 
     Args:
-        folder: where the states live; made when needed. None keeps nothing on disk.
+        folder: where the states live; created when needed. None writes nothing to disk.
         best: another callback whose `variables` belong to the state.
     """
 

@@ -87,7 +87,7 @@ class ExtraData:
         check_file("teacher", self.teacher)
 
     def refuse(self) -> None:
-        """For a method whose adversarial images are made before training.
+        """For a method whose adversarial images are crafted before training.
 
         Raises:
             InputError: if there are extra images.

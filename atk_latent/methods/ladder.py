@@ -106,7 +106,7 @@ class LADDER(Method):
         InputError: if the classifier cannot be cut at the latent layer.
 
     Reference: LADDER section 3, Eqs 2 to 6, Tables 6 and 10 to 13.
-    Differs: see `AttentionSVM` for the scale of eps. Latents are taken in inference mode
+    Differs: see `AttentionSVM` for the scale of eps. Latents are computed in inference mode
         from the vanilla weights throughout, as in the published code.
 
     Example:
@@ -334,7 +334,7 @@ class LADDER(Method):
 
         Args:
             x: float32 (n, H, W, C); y: int64 (n,). The first `count` images with different
-                labels are shown (repeating labels where there are fewer classes).
+                labels are drawn (repeating labels where there are fewer classes).
 
         Returns:
             original and reconstruction (count, H, W, C), adversarial (count, E, H, W, C),

@@ -36,7 +36,7 @@ class Row:
         data: names of data sets, or "any". Rows of the data set that another is like (see
             `data.aliases`) hold below its own, and "any" below both.
         model: registered name of a classifier; "" is all of them.
-        when: overrides that the user must have asked for.
+        when: overrides that must be there for the row to hold.
     """
 
     settings: Flat

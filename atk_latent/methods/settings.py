@@ -22,7 +22,7 @@ class MethodSettings:
         optimizer: how the weights are updated.
         augmentation: what changes the images of each batch before they are trained on.
         early_stopping: whether the best epoch's weights stay, measured on held-out images.
-        weight_perturbation: whether gradients are taken at perturbed weights.
+        weight_perturbation: whether gradients are computed at perturbed weights.
         extra_data: images without labels, mixed into the batches.
 
     Raises:

@@ -26,9 +26,9 @@ class TLASettings(PGDSettings):
         margin: float >= 0 (alpha), by which the negative must be farther than the positive.
         norm_weight: float >= 0 (lambda 2), of the mean squares of the latents of a triplet.
         positives: what an adversarial latent is pulled to: "class", that of another clean
-            image of its class; "own", that of the clean image it was made from; "both", in
+            image of its class; "own", that of its original; "both", in
             two triplets.
-        latent_layer: where latents are taken; None is the input of the last Dense layer.
+        latent_layer: whose output the latents are; None is the input of the last Dense layer.
 
     Example:
         >>> from atk_latent.methods import TLASettings
@@ -107,7 +107,7 @@ class TLA(PGDTraining):
     Differs: positives and negatives are rows of the batch itself, chosen by the latents of the
         training pass; the published code draws them from further batches (ten of them on
         CIFAR-10) by latents in inference mode. That code fine-tunes an adversarially trained
-        model on CIFAR-10; here training starts from scratch, or from the model that is given.
+        model on CIFAR-10; here training starts from scratch, or from a trained model.
         On MNIST it adds 2e-4 times half the squared weights to the loss, here nothing.
 
     Example:

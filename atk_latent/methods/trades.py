@@ -28,7 +28,7 @@ def trades_loss(
 
     Args:
         method: holds the compiled cross-entropy. y: labels.
-        logits: of the clean images and of the adversarial ones made from them.
+        logits: of the clean images and of the adversarial ones crafted from them.
         beta: weight of the divergence. weight: sample weights (B,) or None.
 
     Reference: Zhang et al. 2019, Eq 5.

@@ -1,4 +1,4 @@
-"""Adversarial weight perturbation: gradients taken where the weights are worse."""
+"""Adversarial weight perturbation: gradients computed where the weights are worse."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def moved_against(
 
 @dataclasses.dataclass(frozen=True)
 class WeightPerturbation:
-    """Adversarial weight perturbation: gradients are taken at weights moved up the loss.
+    """Adversarial weight perturbation: gradients are computed at weights moved up the loss.
 
     Args:
         gamma: float >= 0, size of the move relative to the norm of each layer's weights; 0

@@ -95,7 +95,7 @@ def architecture_for(data: str, image_shape: Sequence[int]) -> str:
 class BatchStatisticsNorm(layers.Layer):
     """Batch normalisation by the batch at hand, in training and ever after.
 
-    No running statistics are kept, so an image depends on the others of its batch.
+    There are no running statistics, so an image depends on the others of its batch.
 
     Args:
         num_classes: classes with a scale and shift of their own; 0 for one of each.
@@ -141,7 +141,7 @@ class BatchStatisticsNorm(layers.Layer):
 class ResampledConv(layers.Layer):
     """A 3x3 "same" convolution after nearest doubling, or before 2x2 mean pooling, in one.
 
-    Both pairs are a 4x4 kernel of stride 2 made of the 3x3 one: the same function, weights
+    Both pairs are a 4x4 kernel of stride 2 derived from the 3x3 one: the same function, weights
     and gradients. A step of the MNIST layers takes about half the time on a CPU.
 
     Args:
