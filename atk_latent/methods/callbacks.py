@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,7 @@ class BestWeights(keras.callbacks.Callback):
             _assign(self.weights, self.best)
 
 
-def _assign(variables: Any, values: Any) -> None:
+def _assign(variables: Iterable[keras.Variable], values: Iterable[object]) -> None:
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
 
@@ -97,7 +97,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.logs: list[dict[str, float]] = []
         self.begun = 0.0
 
-    def variables(self) -> dict[str, Any]:
+    def variables(self) -> dict[str, keras.Variable]:
         """Everything that is saved: the model's variables, its optimizers', the best so far."""
         owners = {"model": self.model, **_optimizers(self.model)}
         if self.best:

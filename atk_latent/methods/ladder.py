@@ -38,7 +38,7 @@ EPS_TABLE = (0.5, 2.0, 5.0, 7.0, 10.0, 12.0, 15.0, 18.0, 20.0)
 EPS_STRIP = (0.5, 1.0, 2.0, 4.0, 6.0, 8.0, 9.0, 10.0, 12.0, 14.0, 16.0, 18.0, 20.0, 25.0, 30.0)
 
 
-OFFICIAL_GENERATORS: dict[str, dict[str, Any]] = {
+OFFICIAL_GENERATORS: dict[str, dict[str, str]] = {
     "svhn": {"init": "official"},
     "celeba": {"init": "official"},
     "cifar10": {"init": "official", "output_activation": "tanh"},
@@ -135,7 +135,7 @@ class LADDER(Method):
         self.image_shape = tuple(classifier.input_shape[1:])
         self.generator: keras.Model | None = None
         self.boundaries: AttentionSVM | None = None
-        self.findings: dict[str, Any] = {}
+        self.findings: dict[str, dict[str, int]] = {}
 
     def adversary(
         self, *, seed: int | keras.random.SeedGenerator | None = None, **changes: Any

@@ -48,6 +48,6 @@ class CrossEntropy(keras.losses.Loss):
         targets = smoothed(y_true, classes, self.smoothing)
         return tf.nn.softmax_cross_entropy_with_logits(targets, tf.cast(y_pred, tf.float32))
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         """Settings."""
         return {**super().get_config(), "smoothing": self.smoothing}

@@ -34,7 +34,7 @@ class SGDL2(keras.optimizers.SGD):
             gradient = ops.add(gradient, ops.multiply(self.l2, ops.cast(variable, gradient.dtype)))
         super().update_step(gradient, variable, learning_rate)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         """Settings, `l2` included."""
         return {**super().get_config(), "l2": self.l2}
 
@@ -56,7 +56,7 @@ class Cyclic(keras.optimizers.schedules.LearningRateSchedule):
         done = (ops.cast(step, "float32") + 1.0) / (self.steps + 1.0)
         return self.peak * ops.minimum(done / self.rise, (1.0 - done) / (1.0 - self.rise))
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         """Settings."""
         return {"peak": self.peak, "steps": self.steps, "rise": self.rise}
 

@@ -86,7 +86,7 @@ def _row(entry: dict[str, Any]) -> Row:
 
 def preset_values(
     method: str, data: str, preset: str, model: str = "", overrides: Flat | None = None
-) -> tuple[dict[str, Any], str]:
+) -> tuple[dict[str, object], str]:
     """What the rows of a preset set, without the overrides.
 
     Args:
@@ -99,7 +99,7 @@ def preset_values(
         InputError: on a preset that the method does not have.
     """
     _check(method, preset)
-    overrides, values, applied = overrides or {}, dict[str, Any](), False
+    overrides, values, applied = overrides or {}, dict[str, object](), False
     for layer in dict.fromkeys(("", "paper", preset)):
         for name in widening(data):
             for row in rows(method):
@@ -148,7 +148,7 @@ def resolve(
     kind, overrides = METHODS[method].settings_type, overrides or {}
     values, preset = preset_values(method, data, preset, model, overrides)
     if "eps" in overrides and values.get("step_size"):
-        usual = number(values.get("eps", flat(kind())["eps"]))
+        usual = number(str(values.get("eps", flat(kind())["eps"])))
         eps = number(str(overrides["eps"]), "setting 'eps'")
-        values["step_size"] = number(values["step_size"]) * (eps / usual)
+        values["step_size"] = number(str(values["step_size"])) * (eps / usual)
     return Resolved(build(kind, {**values, **overrides}), preset)

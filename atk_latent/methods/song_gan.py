@@ -123,7 +123,7 @@ class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
         done = tf.cast(tf.cast(step, tf.int64) // self.updates, tf.float32)
         return self.rate * tf.maximum(0.0, 1.0 - done / max(self.steps - 1, 1))
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         """The arguments."""
         return {"rate": self.rate, "steps": self.steps, "updates": self.updates}
 
