@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from atk_latent.config import Flat, build, flat, number
+from atk_latent.config import Flat, build, flat, number, updated
 from atk_latent.data.aliases import widening
 from atk_latent.errors import InputError
 from atk_latent.registry import METHODS
@@ -133,7 +133,8 @@ def resolve(
         preset: "paper", "official" (the paper's own where the published code says nothing
             else), "quick", or "stable" where a method has it.
         model: registered name or path of the classifier, "" where none is known.
-        overrides: by flat name, typed or text as on the command line.
+        overrides: by flat name, typed or text as on the command line; whole parts by the name
+            of their field.
 
     Raises:
         InputError: on an unknown method, preset or setting, or a value that cannot be.
@@ -151,4 +152,4 @@ def resolve(
         usual = number(str(values.get("eps", flat(kind())["eps"])))
         eps = number(str(overrides["eps"]), "setting 'eps'")
         values["step_size"] = number(str(values["step_size"])) * (eps / usual)
-    return Resolved(build(kind, {**values, **overrides}), preset)
+    return Resolved(updated(build(kind, values), overrides), preset)

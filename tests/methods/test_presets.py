@@ -9,6 +9,7 @@ from atk_latent.config import flat
 from atk_latent.data.aliases import KNOWN, widening
 from atk_latent.errors import InputError
 from atk_latent.methods import presets
+from atk_latent.methods.optimizers import Optimizer
 from atk_latent.methods.presets import Row, preset_values, resolve, rows
 from atk_latent.registry import DATA, METHODS, MODELS
 
@@ -69,6 +70,15 @@ def test_settings_of_every_preset_and_data_set_are_the_golden_ones(method):
 )
 def test_a_run_on_data_without_rows_goes_by_the_defaults(method, data, preset, model, name):
     assert resolve(method, data, preset, model).preset == name
+
+
+def test_a_whole_part_replaces_the_presets():
+    own = Optimizer(epochs=5)
+    settings = resolve("pgd", "mnist", "paper", overrides={"optimizer": own}).settings
+    assert settings.optimizer == own and settings.eps == 0.3
+    both = {"optimizer": own, "learning_rate": "0.5"}
+    settings = resolve("pgd", "mnist", "paper", overrides=both).settings
+    assert settings.optimizer == Optimizer(epochs=5, learning_rate=0.5)
 
 
 def test_the_layer_of_a_model_is_set_without_a_preset():
