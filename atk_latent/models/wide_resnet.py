@@ -71,7 +71,7 @@ wrn_10_2 = functools.partial(wide_resnet, depth=10, width=2)
 def wide_body(
     x: keras.KerasTensor, depth: int, width: int, linear: LinearMap, activation: str = "relu"
 ) -> keras.KerasTensor:
-    """The stem and the three groups of a wide residual network, made of `linear` maps.
+    """The stem and the three groups of a wide residual network of `linear` maps.
 
     Raises:
         InputError: on a depth, width or activation that cannot be built.
