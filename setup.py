@@ -26,6 +26,7 @@ setup(
     package_dir={"atk_latent.cli": "cli"},
     package_data={
         "atk_latent.evaluation": ["suites/*.yaml"],
+        "atk_latent.methods": ["presets/*.yaml"],
         "atk_latent.reproduction": ["published/*.yaml"],
         "atk_latent.reporting": ["schemas/*.json", "templates/*"],
         "atk_latent.results": ["schemas/*.json"],

@@ -74,6 +74,15 @@ class Registry(Mapping[str, Any], Generic[E_co]):
         module, _, attribute = self.entry(name).target.partition(":")
         return getattr(importlib.import_module(module), attribute)
 
+    def name_of(self, kind: type) -> str:
+        """The name under which a class, or else its nearest base class, is registered.
+
+        "" where none of them is.
+        """
+        names = {entry.target: name for name, entry in self._entries.items()}
+        targets = (f"{base.__module__}:{base.__qualname__}" for base in kind.__mro__)
+        return next((names[target] for target in targets if target in names), "")
+
     def __contains__(self, name: object) -> bool:
         return name in self._entries
 

@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 
+from atk_latent.config import build
 from atk_latent.data.loading import load_dataset
 from atk_latent.methods.ladder import LADDER, LADDERSettings
 from atk_latent.models.lenet import lenet
@@ -15,7 +16,7 @@ IMAGES = 200
 def main() -> int:
     """Crafts the same images both ways with the same helpers (trained for a moment)."""
     data = load_dataset("digits")
-    settings = LADDERSettings(generator_epochs=1, svm_epochs=1)
+    settings = build(LADDERSettings, {"generator_epochs": 1, "svm_epochs": 1})
     ladder = LADDER(lenet(data.image_shape, data.num_classes), settings)
     ladder.prepare(data.x_train, data.y_train)
     x, y = data.x_train[:IMAGES], data.y_train[:IMAGES]

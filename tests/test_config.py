@@ -3,7 +3,17 @@ from typing import Literal
 
 import pytest
 
-from atk_latent.config import assignments, build, convert, number, spec
+from atk_latent.config import (
+    assignments,
+    build,
+    convert,
+    flat,
+    known_as,
+    number,
+    places,
+    spec,
+    updated,
+)
 from atk_latent.errors import InputError
 from atk_latent.registry import DATA, METHODS, Registry
 
@@ -92,6 +102,71 @@ def test_build_names_what_is_wrong(key, value, message):
 def test_booleans_are_not_numbers():
     with pytest.raises(InputError, match="True"):
         convert("eps", True, float)
+
+
+# Settings composed of parts
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    rate: float = 0.1
+    gamma: float = known_as("part_gamma", 0.0)
+
+    def __post_init__(self):
+        if self.gamma < 0:
+            raise InputError("setting 'part_gamma' must be at least 0")
+
+
+@dataclasses.dataclass(frozen=True)
+class Whole:
+    part: Part = Part(rate=0.5)
+    steps: int = 3
+
+
+def test_flat_names_reach_the_parts_and_leave_the_rest_at_the_whole_s_defaults():
+    built = build(Whole, {"part_gamma": "1/4", "steps": "7"})
+    assert built == Whole(Part(rate=0.5, gamma=0.25), steps=7)
+    assert flat(built) == {"rate": 0.5, "part_gamma": 0.25, "steps": 7}
+    assert build(Whole, flat(built)) == built
+    assert updated(built, {"rate": 1}) == Whole(Part(rate=1.0, gamma=0.25), steps=7)
+
+
+def test_a_part_can_be_passed_as_a_whole_and_changed_by_name():
+    assert build(Whole, {"part": Part(0.2), "part_gamma": 1}) == Whole(Part(0.2, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"part_gama": 1}, "Did you mean 'part_gamma'.*Known: rate, part_gamma, steps"),
+        ({"gamma": 1}, "unknown setting 'gamma'"),  # its field's name is not its flat name
+        ({"part": "x"}, "unknown setting 'part'"),
+        ({"part_gamma": "x"}, "'part_gamma' must be a number"),
+        ({"part_gamma": -1}, "part_gamma"),
+    ],
+)
+def test_what_no_part_takes_is_refused_by_its_flat_name(values, message):
+    for read in (lambda: build(Whole, values), lambda: updated(Whole(), values)):
+        with pytest.raises(InputError, match=message):
+            read()
+
+
+def test_two_settings_of_one_name_are_refused():
+    @dataclasses.dataclass(frozen=True)
+    class Twice:
+        rate: float = 1.0
+        part: Part = Part()
+
+    Twice.__annotations__ = {"rate": float, "part": Part}  # local names cannot be resolved
+    with pytest.raises(TypeError, match="two settings called 'rate'"):
+        places(Twice)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_no_two_settings_of_a_method_share_a_name(name):
+    kind = METHODS[name].settings_type
+    assert list(places(kind)) == list(flat(kind()))
+    assert build(kind, flat(kind())) == kind()
 
 
 def test_registry_suggests_the_nearest_name():

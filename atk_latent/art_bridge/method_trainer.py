@@ -15,14 +15,14 @@ from art.defences.trainer import Trainer
 from art.estimators.classification import TensorFlowV2Classifier
 
 from atk_latent import config
-from atk_latent.art_bridge.by_name import make_attack
 from atk_latent.art_bridge.context import AttackContext
 from atk_latent.art_bridge.data_generators import drained
 from atk_latent.art_bridge.estimator import estimator_for
+from atk_latent.art_bridge.factory import make_attack
 from atk_latent.art_bridge.unit_pixels import UnitPixels
 from atk_latent.labels import integer_labels
 from atk_latent.methods.base import Method
-from atk_latent.methods.fixed_sets import FixedSetRequest
+from atk_latent.methods.fixed_set import FixedSetRequest
 from atk_latent.progress import Progress
 from atk_latent.registry import METHODS
 
@@ -173,7 +173,7 @@ class MethodTrainer(Trainer):
     def _hand_over_fixed_set(self, method: Method, data: TrainingImages) -> None:
         request = method.fixed_set_request()
         if request is not None:
-            some = data[request.rows(data.labels, self.classifier.nb_classes, self.seed)]
+            some = data[request.images.rows(data.labels, self.classifier.nb_classes, self.seed)]
             method.use(some.images, self._adversarial_set(request, some), some.labels)
 
     def _adversarial_set(self, request: FixedSetRequest, data: TrainingImages) -> np.ndarray:

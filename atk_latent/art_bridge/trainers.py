@@ -12,7 +12,7 @@ from atk_latent.art_bridge.imt import IMTPreprocessor
 from atk_latent.art_bridge.method_trainer import MethodTrainer, TrainingImages
 from atk_latent.errors import InputError
 from atk_latent.inference.imt import IMTSettings, Variant
-from atk_latent.methods.fixed_sets import FixedSetRequest
+from atk_latent.methods.fixed_set import FixedSetRequest
 
 
 class NaturalTrainer(MethodTrainer):

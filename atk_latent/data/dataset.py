@@ -32,6 +32,15 @@ class Dataset:
 
     Raises:
         InputError: if an array has another dtype, rank or length than the above.
+
+    Example:
+        >>> import numpy as np
+        >>> from atk_latent import Dataset
+        >>> x, y = np.zeros((4, 8, 8), np.uint8), [0, 1, 0, 1]
+        >>> x[1::2] = 255
+        >>> data = Dataset.from_arrays("stripes", x, y, x, y)
+        >>> data.image_shape, data.num_classes, data.x_train.dtype.name
+        ((8, 8, 1), 2, 'float32')
     """
 
     name: str
@@ -354,11 +363,11 @@ def _check_count(source: str, part: str, images: np.ndarray, labels: np.ndarray)
 
 
 def _class_names(names: Sequence[str] | None, source: str) -> tuple[str, ...]:
-    found = () if names is None else tuple(str(name) for name in names)
-    if len(set(found)) < len(found):
-        twice = next(name for name in found if found.count(name) > 1)
+    result = () if names is None else tuple(str(name) for name in names)
+    if len(set(result)) < len(result):
+        twice = next(name for name in result if result.count(name) > 1)
         raise InputError(f"{source}: class names must differ. Received: {twice!r} twice")
-    return found
+    return result
 
 
 def _check_classes(train: np.ndarray, test: np.ndarray, count: int, source: str) -> None:

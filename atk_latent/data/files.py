@@ -152,31 +152,31 @@ def load_folder(path: str | Path, name: str) -> Dataset:
 
 def _listing(folder: Path) -> dict[str, list[Path]]:
     """Class name -> its images, sorted."""
-    found = {}
+    images_of: dict[str, list[Path]] = {}
     for inner in sorted(p for p in folder.iterdir() if p.is_dir() and p.name[0] != "."):
         images = [p for p in inner.iterdir() if p.suffix.lower() in SUFFIXES and p.name[0] != "."]
         if not images:
             raise InputError(
                 f"{inner} holds no image and every class folder must. Known: {', '.join(SUFFIXES)}"
             )
-        found[inner.name] = sorted(images)
-    return found
+        images_of[inner.name] = sorted(images)
+    return images_of
 
 
-def _numbered(found: dict[str, list[Path]], classes: list[str]) -> list[tuple[Path, int]]:
-    return [(file, label) for label, c in enumerate(classes) for file in found.get(c, [])]
+def _numbered(images_of: dict[str, list[Path]], classes: list[str]) -> list[tuple[Path, int]]:
+    return [(file, label) for label, c in enumerate(classes) for file in images_of.get(c, [])]
 
 
 def _split(
-    root: Path, found: dict[str, list[Path]], classes: list[str]
+    root: Path, images_of: dict[str, list[Path]], classes: list[str]
 ) -> dict[str, list[tuple[Path, int]]]:
     for label in classes:
-        if len(found[label]) < 2:
+        if len(images_of[label]) < 2:
             raise InputError(
                 f"{root / label} holds 1 image and needs 2, one to train and one to test on. "
                 "Add images, or make train/ and test/ folders"
             )
-    files = _numbered(found, classes)
+    files = _numbered(images_of, classes)
     labels = np.array([label for _, label in files])
     limit = max(len(classes), round(TEST_SHARE * len(files)))
     test = set(stratified(labels, limit, SPLIT_SEED).tolist())

@@ -32,27 +32,27 @@ class KerasSource(Source):
         """Reads everything; `limits` save nothing here.
 
         Raises:
-            InputError: if the data can neither be found nor downloaded, or are damaged.
+            InputError: if the data can neither be read nor downloaded, or are damaged.
         """
         paths = {os.path.join(cache_folder(), file): sha for file, sha in self.files.items()}
-        found = [path for path in paths if os.path.exists(path)]
-        self._verify({path: paths[path] for path in found})
-        (x_train, y_train), (x_test, y_test) = self._load(list(paths), found)
-        self._verify({path: sha for path, sha in paths.items() if path not in found})
+        present = [path for path in paths if os.path.exists(path)]
+        self._verify({path: paths[path] for path in present})
+        (x_train, y_train), (x_test, y_test) = self._load(list(paths), present)
+        self._verify({path: sha for path, sha in paths.items() if path not in present})
         return Dataset.from_arrays(
             self.name, x_train, y_train, x_test, y_test, class_names=self.class_names
         )
 
-    def _load(self, paths: list[str], found: list[str]) -> Any:
+    def _load(self, paths: list[str], present: list[str]) -> Any:
         module = importlib.import_module(f"keras.datasets.{self.name}")
         try:
             with quiet_stdout():
                 return module.load_data()
         except Exception as error:  # Keras raises a bare Exception when a download fails.
-            missing = ", ".join(path for path in paths if path not in found)
+            missing = ", ".join(path for path in paths if path not in present)
             problem = f"the download failed; Keras looks for {missing}"
             if not missing:
-                problem = f"{', '.join(found)} is damaged and was not replaced by a good copy"
+                problem = f"{', '.join(present)} is damaged and was not replaced by a good copy"
             raise InputError(
                 f"{self.name}: {problem} ({one_line(error)}). Without network, {self.remedy()}"
             ) from error
@@ -68,7 +68,7 @@ class KerasSource(Source):
 
 
 def cache_folder() -> str:
-    """The folder in which `keras.utils.get_file` looks, found as Keras finds it."""
+    """The folder in which `keras.utils.get_file` looks, determined as Keras does."""
     home = os.path.expanduser(os.environ.get("KERAS_HOME") or os.path.join("~", ".keras"))
     # Keras makes the folder when it is imported, so look at the nearest that exists.
     present = home

@@ -44,24 +44,24 @@ def batches(
 
 
 def fixed_set_batches(
-    made: tuple[np.ndarray, np.ndarray, np.ndarray],
+    examples: tuple[np.ndarray, np.ndarray, np.ndarray],
     clean: tuple[np.ndarray, np.ndarray] | None,
     batch_size: int,
     *,
     seed: int,
 ) -> tuple[Stream, int]:
-    """Batches of adversarial images made beforehand beside clean ones.
+    """Batches of adversarial images crafted beforehand, beside clean ones.
 
     Args:
-        made: the images they were made from, the adversarial images, the labels.
+        examples: the originals, the adversarial images crafted from them, the labels.
         clean: images and labels that each adversarial batch is paired with a batch of; None
-            pairs it with the images it was made from.
+            pairs it with its originals.
 
     Returns:
         The stream, of ``((x, x_adv), y)`` or ``((x, x_adv), (y, y_adv))``, and the rows of an
         epoch: one pass over the adversarial images.
     """
-    x, x_adv, y = made
+    x, x_adv, y = examples
 
     def stream(step: int) -> tf.data.Dataset:
         pairs = batches(((x, x_adv), y), batch_size, seed=seed, start_step=step)

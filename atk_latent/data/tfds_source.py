@@ -52,7 +52,7 @@ class TfdsSource(Source):
 
         Raises:
             InputError: if tensorflow-datasets is not installed, the data can neither be
-                found nor downloaded, are damaged, or do not fit the memory.
+                read nor downloaded, are damaged, or do not fit the memory.
         """
         with quiet_stdout():
             builder = self._prepared()
@@ -129,13 +129,13 @@ class TfdsSource(Source):
         wanted: Any = True
         for key in reversed(self.label):
             wanted = {key: wanted}
-        found = []
+        parts = []
         for batch in _examples(builder, split, wanted).batch(4096).as_numpy_iterator():
             value: Any = batch
             for key in self.label:
                 value = value[key]
-            found.append(np.asarray(value).astype(np.int64))
-        return np.concatenate(found)
+            parts.append(np.asarray(value).astype(np.int64))
+        return np.concatenate(parts)
 
     def _images(
         self, builder: Any, split: str, indices: np.ndarray, shape: tuple[int, ...]
@@ -144,14 +144,14 @@ class TfdsSource(Source):
         import tensorflow as tf
         import tensorflow_datasets as tfds
 
-        kept = np.zeros(int(indices[-1]) + 1, bool)
-        kept[indices] = True
+        selected = np.zeros(int(indices[-1]) + 1, bool)
+        selected[indices] = True
         decode = builder.info.features["image"].decode_example
         encoded = _examples(builder, split, {"image": True}, {"image": tfds.decode.SkipDecoding()})
         examples = (
-            encoded.take(len(kept))
+            encoded.take(len(selected))
             .enumerate()
-            .filter(lambda index, _: tf.gather(kept, index))
+            .filter(lambda index, _: tf.gather(selected, index))
             .map(
                 lambda _, example: self._pixels(decode(example["image"])),
                 num_parallel_calls=tf.data.AUTOTUNE,

@@ -40,6 +40,11 @@ class IMTSettings:
 
     Raises:
         InputError: for values out of range.
+
+    Example:
+        >>> from atk_latent.inference import IMTSettings
+        >>> IMTSettings(step_size=0.1, radius=0.1, high=0.6).magnitude
+        0.5
     """
 
     step_size: float = 8 / 255
@@ -84,6 +89,15 @@ class IMT:
     Reference: ATLD Eq 8 and 27, sections IV-B and V-A; its published code.
     Differs: the gradient is that of the discriminator's score, which keeps its sign where
         the sigmoid saturates and the published one stands still.
+
+    Example:
+        >>> import keras, tensorflow as tf
+        >>> from atk_latent.inference import IMT, IMTSettings
+        >>> from atk_latent.methods import ATLD
+        >>> layers = [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(3)]
+        >>> game = ATLD(keras.Sequential(layers))
+        >>> IMT(game.manifold, IMTSettings(radius=0.1))(tf.zeros((2, 4, 4, 1))).shape
+        TensorShape([2, 4, 4, 1])
     """
 
     def __init__(
@@ -144,11 +158,26 @@ class IMT:
 class IMTClassifier(keras.Model):
     """A classifier with IMT before it: images to logits, as the original.
 
-    A Keras model for prediction: both networks run in inference mode whatever `training` says.
+    A Keras model for prediction: both networks run in inference mode whatever `training` says,
+    and it has no trainable weights. The two networks stay as they are, trainable or not.
     Gradients flow through it as the transform's `backward` has it.
 
     Args:
         transform: see `IMT`.
+
+    Raises:
+        InputError: when it is made trainable.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> from atk_latent import IMTClassifier
+        >>> from atk_latent.inference import IMT
+        >>> from atk_latent.methods import ATLD
+        >>> layers = [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(3)]
+        >>> game = ATLD(keras.Sequential(layers))
+        >>> guarded = IMTClassifier(IMT(game.manifold, variant="imt+"))
+        >>> guarded.predict(np.zeros((2, 4, 4, 1), np.float32), verbose=0).shape
+        (2, 3)
     """
 
     def __init__(self, transform: IMT) -> None:
@@ -156,7 +185,20 @@ class IMTClassifier(keras.Model):
         self.transform = transform
         self.classifier = transform.manifold.classifier
         self.discriminator = transform.manifold.discriminator
-        self.trainable, self.built = False, True  # its parts are built
+        self.built = True  # its parts are
+
+    @property
+    def trainable(self) -> bool:
+        """False: this model has no weights to train, though the two inside it may have."""
+        return False
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        if value:
+            raise InputError(
+                "an IMTClassifier is for prediction only. Train the classifier inside it, or make "
+                "its adversarial images with through-imt"
+            )
 
     def call(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Logits (B, K) of the moved images, float32."""

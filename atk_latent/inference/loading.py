@@ -30,7 +30,7 @@ def load_manifold(
         run: the run folder. classifier: its `model.keras`, loaded.
 
     Returns:
-        The manifold, and the settings of IMT that the run was made with.
+        The manifold, and the run's settings of IMT.
 
     Raises:
         InputError: if the run holds no discriminator, or one that does not fit.

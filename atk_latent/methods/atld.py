@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import warnings
@@ -18,10 +19,10 @@ from atk_latent.adversaries.latent_manifold import LatentManifold
 from atk_latent.adversaries.noise import RowNoise
 from atk_latent.atomic import atomic_file, write_json
 from atk_latent.errors import InputError
-from atk_latent.methods.atld_settings import RECIPES, ATLDSettings
+from atk_latent.methods.atld_settings import ATLDSettings
 from atk_latent.methods.base import Method
-from atk_latent.methods.fitting import jit_compile
-from atk_latent.methods.objectives import CrossEntropy
+from atk_latent.methods.fit import jit_compile
+from atk_latent.methods.objectives import CrossEntropy, replicas
 from atk_latent.models.latent import latent_width
 from atk_latent.models.manifold_discriminator import manifold_discriminator
 
@@ -61,10 +62,24 @@ class ATLD(Method):
         the published code bounds logarithms of probabilities; `manifold_loss` is cut at
         the floor of the supremum it stands for; crafting leaves the discriminator's batch
         statistics alone, and so does judging for the classifier's term.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> from atk_latent.methods import ATLD, ATLDSettings, DiscriminatorSettings, Optimizer
+        >>> layers = [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]
+        >>> x = np.random.default_rng(0).random((32, 4, 4, 1), np.float32)
+        >>> y = (x.mean(axis=(1, 2, 3)) > 0.5).astype(int)
+        >>> settings = ATLDSettings(
+        ...     optimizer=Optimizer(epochs=2, label_smoothing=0.1),
+        ...     discriminator=DiscriminatorSettings("small"),
+        ... )
+        >>> method = ATLD(keras.Sequential(layers), settings)
+        >>> logs = method.harden(x, y)
+        >>> len(logs), 0 <= logs[-1]["adversarial_accuracy"] <= 1
+        (2, True)
     """
 
     settings_type = ATLDSettings
-    recipes = RECIPES
     settings: ATLDSettings
 
     def __init__(
@@ -82,17 +97,19 @@ class ATLD(Method):
         _check_smoothing(settings, classes)
         if discriminator is None:
             width = latent_width(encoder(classifier, latent, layer)[0])
-            discriminator = manifold_discriminator(width, classes, settings.discriminator, seed)
+            discriminator = manifold_discriminator(
+                width, classes, settings.discriminator.architecture, seed
+            )
         self.discriminator = discriminator
         self.manifold = LatentDiscriminator(classifier, discriminator, latent=latent, layer=layer)
         self.adversary = LatentManifold(
             self.manifold,
-            settings.ascent(),
-            batch_statistics=settings.discriminator_mode == "training",
+            settings.crafting.ascent(),
+            batch_statistics=settings.discriminator.mode == "training",
             seed=seed,
         )
         self.discriminator_optimizer: Any = None
-        self.class_loss = CrossEntropy(settings.class_head_smoothing)
+        self.class_loss = CrossEntropy(settings.discriminator.class_smoothing)
         self.watched = {
             name: keras.metrics.Mean(name=name)
             for name in ("divergence", "scale", "discriminator_accuracy")
@@ -114,26 +131,28 @@ class ATLD(Method):
             **options: Keras' own; `loss` is the classifier's loss on adversarial images,
                 smoothed cross-entropy when left out.
         """
-        options.setdefault("loss", CrossEntropy(self.settings.label_smoothing))
+        options.setdefault("loss", self.settings.optimizer.loss())
         super().compile(optimizer=optimizer, **options)
         self.optimizer.build(self.classifier.trainable_weights)
         second = discriminator_optimizer
         if second is None:
-            second = self.settings.discriminator_optimizer(self.steps_per_epoch)
+            second = self.settings.discriminator.make_optimizer(
+                self.settings.optimizer, self.steps_per_epoch
+            )
         if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
             second = keras.optimizers.LossScaleOptimizer(second)
         self.discriminator_optimizer = second
         second.build(self.discriminator.trainable_weights)
 
     @property
-    def kept_models(self) -> tuple[keras.Model, ...]:
-        """The classifier and the discriminator it was trained against, which IMT asks."""
+    def models_of_best_epoch(self) -> tuple[keras.Model, ...]:
+        """The classifier and the discriminator it was trained against, which IMT needs."""
         return (self.classifier, self.discriminator)
 
     def configure(self) -> None:
         """Compiles the game for `harden`."""
         self.compile(
-            self.settings.optimizer(self.steps_per_epoch),
+            self.settings.optimizer.make(self.steps_per_epoch),
             metrics=["accuracy"],
             jit_compile=jit_compile(),
         )
@@ -166,7 +185,7 @@ class ATLD(Method):
     ) -> tuple[Any, list[tf.Tensor]]:
         """The game's pass; where it counts the discriminator takes its steps meanwhile."""
         x, x_adv, z = x
-        with tf.GradientTape(persistent=self.settings.theta_term == "mse_ratio") as tape:
+        with tf.GradientTape(persistent=self.settings.divergence.term == "mse_ratio") as tape:
             tape.watch([x_adv, *inputs])
             z, z_adv = self._encoded(x, x_adv, z)
             logits = self.manifold.logits(z_adv, training=True)
@@ -174,7 +193,7 @@ class ATLD(Method):
             if track:
                 with tape.stop_recording():
                     self._discriminator_steps(z, z_adv, y)
-            term = self._term(z, z_adv) / _replicas()
+            term = self._term(z, z_adv) / replicas()
         scale = self._scale(tape, loss, term, x_adv)
         factor = self.optimizer.scale_loss(tf.ones((), loss.dtype))
         gradients = tape.gradient(
@@ -195,7 +214,7 @@ class ATLD(Method):
 
     def _scores(self, z: tf.Tensor, z_adv: tf.Tensor, judge: Any) -> tuple[_Judged, _Judged]:
         """What `judge`, latents to (score, class logits), says of clean and adversarial ones."""
-        if self.settings.discriminator_batches == "separate":
+        if self.settings.discriminator.batches == "separate":
             return judge(flat(z)), judge(flat(z_adv))
         score, classes = judge(tf.concat([flat(z), flat(z_adv)], axis=0))
         (first, second), (left, right) = tf.split(score, 2), tf.split(classes, 2)
@@ -204,14 +223,14 @@ class ATLD(Method):
     def _discriminator_steps(self, z: tf.Tensor, z_adv: tf.Tensor, y: tf.Tensor) -> None:
         """Eq 7's inner problem: the manifold unit on its two classes, the class units on y."""
         weights = self.discriminator.trainable_weights
-        for step in range(self.settings.d_steps):
+        for step in range(self.settings.discriminator.steps):
             with tf.GradientTape() as tape:
                 judged = self._scores(
                     tf.stop_gradient(z),
                     tf.stop_gradient(z_adv),
                     lambda latents: self.discriminator(latents, training=True),
                 )
-                loss = self._discriminator_loss(*judged, y) / _replicas()
+                loss = self._discriminator_loss(*judged, y) / replicas()
                 scaled = self.discriminator_optimizer.scale_loss(loss)
             if step == 0:
                 right = tf.concat([judged[0][0] > 0, judged[1][0] < 0], axis=0)
@@ -231,12 +250,12 @@ class ATLD(Method):
 
     def _term(self, z: tf.Tensor, z_adv: tf.Tensor) -> tf.Tensor:
         """The classifier's divergence term, unweighted, mean over the batch."""
-        kind = self.settings.theta_term
+        kind = self.settings.divergence.term
         if kind == "none":
             return tf.zeros(())
         if kind in ("mse", "mse_ratio"):
             return tf.reduce_mean(tf.math.squared_difference(flat(z_adv), flat(z)))
-        batch = self.settings.discriminator_mode == "training"
+        batch = self.settings.discriminator.mode == "training"
         (clean, _), (adversarial, _) = self._scores(
             z, z_adv, lambda latents: self.manifold.judge(latents, batch_statistics=batch)
         )
@@ -248,17 +267,17 @@ class ATLD(Method):
         self, tape: tf.GradientTape, loss: tf.Tensor, term: tf.Tensor, x_adv: tf.Tensor
     ) -> tf.Tensor:
         """What the term is multiplied with, a constant for the gradient."""
-        coefficient = tf.constant(self.settings.coefficient, tf.float32)
-        if self.settings.theta_term != "mse_ratio":
+        coefficient = tf.constant(self.settings.divergence.coefficient, tf.float32)
+        if self.settings.divergence.term != "mse_ratio":
             return coefficient
         return coefficient * gradient_ratio(*(tape.gradient(part, x_adv) for part in (loss, term)))
 
     def _note(self, loss: tf.Tensor, term: tf.Tensor, scale: tf.Tensor, rows: tf.Tensor) -> None:
-        total = (loss + scale * term) * _replicas()
+        total = (loss + scale * term) * replicas()
         for metric in self.metrics:
             if metric.name == "loss":
                 metric.update_state(total, rows)
-        self.watched["divergence"].update_state(term * _replicas(), rows)
+        self.watched["divergence"].update_state(term * replicas(), rows)
         self.watched["scale"].update_state(scale, rows)
 
     def compute_metrics(
@@ -292,18 +311,10 @@ class ATLD(Method):
             },
         )
 
-    def imt_settings(self) -> dict[str, Any]:
+    def imt_settings(self) -> dict[str, float | bool]:
         """How IMT is to be done after this game; fields of `inference.imt.IMTSettings`."""
         settings = self.settings
-        step, radius = settings.imt_step_size, settings.imt_radius
-        return {
-            "step_size": settings.eps if step is None else step,
-            "radius": settings.eps if radius is None else radius,
-            "low": settings.imt_low,
-            "high": settings.imt_high,
-            "magnitude": settings.imt_magnitude,
-            "scale_radius": settings.imt_scale_radius,
-        }
+        return dataclasses.asdict(settings.imt.resolved(settings.crafting.eps))
 
     def measure(self, x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
         """How well the discriminator tells test images from those crafted of them."""
@@ -376,14 +387,14 @@ class Watch(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Looks at the logs of an epoch."""
-        found = self.diagnosis(logs or {})
-        if found and not self.warned:
+        problem = self.diagnosis(logs or {})
+        if problem and not self.warned:
             self.warned = True
-            warnings.warn(f"epoch {epoch + 1}: {found}", DeadRegulariserWarning, stacklevel=2)
+            warnings.warn(f"epoch {epoch + 1}: {problem}", DeadRegulariserWarning, stacklevel=2)
 
     def diagnosis(self, logs: dict[str, float]) -> str | None:
         """What is wrong with the game, in one line; None where it is alive."""
-        kind, accuracy = self.settings.theta_term, logs.get("discriminator_accuracy", 0.75)
+        kind, accuracy = self.settings.divergence.term, logs.get("discriminator_accuracy", 0.75)
         if kind == "mse_ratio" and logs.get("scale", 1.0) < DEAD_SCALE:
             return (
                 f"the divergence term is dead: its scale is {logs['scale']:.2g} at a divergence of "
@@ -410,14 +421,13 @@ def load_settings(folder: Path) -> dict[str, Any]:
 
 def _check_smoothing(settings: ATLDSettings, classes: int) -> None:
     """Refuses labels that do not name their class any more, as 0.5 of two classes."""
-    for name in ("label_smoothing", "class_head_smoothing"):
-        value, most = getattr(settings, name), 1 - 1 / classes
+    most = 1 - 1 / classes
+    for name, value in (
+        ("label_smoothing", settings.optimizer.label_smoothing),
+        ("class_head_smoothing", settings.discriminator.class_smoothing),
+    ):
         if value >= most:
             raise InputError(
                 f"setting '{name}' must be below {most:g} for {classes} classes, where all labels "
                 f"are alike. Received: {value:g}; set {name}=0.1"
             )
-
-
-def _replicas() -> float:
-    return float(tf.distribute.get_strategy().num_replicas_in_sync)

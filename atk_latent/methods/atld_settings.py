@@ -3,92 +3,49 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal
+from typing import Literal
+
+import keras
 
 from atk_latent.adversaries.gradient_ascent import AscentSettings
 from atk_latent.adversaries.latent_discriminator import Latent
-from atk_latent.config import check_linf_eps, check_range
-from atk_latent.methods.optimizers import SGDSettings
+from atk_latent.config import check_linf_eps, check_range, known_as
+from atk_latent.methods.optimizers import Optimizer
+from atk_latent.methods.settings import MethodSettings
 
 ThetaTerm = Literal["discriminator", "non-saturating", "mse_ratio", "mse", "none"]
 
 
 @dataclasses.dataclass(frozen=True)
-class ATLDSettings(SGDSettings):
-    """How ATLD trains; see `SGDSettings` for the rest.
+class Crafting:
+    """How ATLD crafts adversarial images against the discriminator: a part of its settings.
 
     Args:
-        eps: float >= 0, Linf radius in [0, 1] pixels. steps: int >= 1, of crafting.
+        eps: float >= 0, Linf radius in [0, 1] pixels. steps: int >= 1.
         step_size: float > 0; None is eps for one step, else 2.5 * eps / steps.
         random_start: craft from a random point of the ball instead of the clean image.
-        latent: what the discriminator sees and the divergence is measured in. latent_layer:
-            of "features"; None is the last hidden layer.
-        clean_latents: "joint" sends clean and adversarial images through the network as one
-            training batch, so both follow the gradient; "inference" takes those of the network
-            in inference mode as constants; "batch" the constants of its training mode, with
-            batch-norm statistics left alone.
-        theta_term: what the classifier minimises beside the cross-entropy: "discriminator",
-            L_d0 = mean log D0(adversarial) + mean log(1 - D0(clean)); "non-saturating",
-            -mean log(1 - D0(adversarial)), which pulls the same way with a bounded loss; "mse",
-            the mean squared difference of the latents; "mse_ratio", the same times the ratio of
-            the largest input gradients of cross-entropy and mse; "none".
-        coefficient: float >= 0, what the term is multiplied with.
-        discriminator: architecture, see `models.manifold_discriminator`.
-        discriminator_learning_rate: float > 0. discriminator_decay: whether it falls with the
-            classifier's. discriminator_momentum: float in [0, 1).
-        discriminator_weight_decay: float >= 0, L2 in the gradient.
-        d_steps: int >= 1, discriminator updates a batch.
-        discriminator_batches: "joint" normalises clean and adversarial latents by the
-            statistics of both together, "separate" each by their own.
-        discriminator_mode: "inference" crafts (and judges for the classifier) with the running
-            statistics, "training" with those of the batch.
-        class_head_smoothing: float in [0, 1), of the labels of the discriminator's class head.
-        imt_step_size: float > 0, magnitude of IMT's move in pixels; None is eps. imt_radius:
-            float > 0, most it may move a pixel; None is eps.
-        imt_low, imt_high: between these probabilities of being clean IMT+ moves by
-            imt_magnitude (float in [0, 1]) times as much. imt_scale_radius: the radius, too.
+
+    Raises:
+        InputError: for values out of range.
+
+    Example:
+        >>> from atk_latent.methods import Crafting
+        >>> Crafting(eps=0.3).ascent().step_length
+        0.3
     """
 
-    label_smoothing: float = 0.5
     eps: float = 8 / 255
     steps: int = 1
     step_size: float | None = None
     random_start: bool = False
-    latent: Latent = "features"
-    latent_layer: str | None = None
-    clean_latents: Literal["joint", "inference", "batch"] = "joint"
-    theta_term: ThetaTerm = "discriminator"
-    coefficient: float = 1.0
-    discriminator: Literal["mlp", "wrn", "small"] = "mlp"
-    discriminator_learning_rate: float = 0.1
-    discriminator_decay: bool = True
-    discriminator_momentum: float = 0.9
-    discriminator_weight_decay: float = 2e-4
-    d_steps: int = 1
-    discriminator_batches: Literal["joint", "separate"] = "joint"
-    discriminator_mode: Literal["inference", "training"] = "inference"
-    class_head_smoothing: float = 0.0
-    imt_step_size: float | None = None
-    imt_radius: float | None = None
-    imt_low: float = 0.3
-    imt_high: float = 0.7
-    imt_magnitude: float = 0.5
-    imt_scale_radius: bool = False
 
     def __post_init__(self) -> None:
         """Refuses numbers out of range."""
-        super().__post_init__()
         self.ascent()
-        check_range("coefficient", self.coefficient, 0)
-        check_range("discriminator_learning_rate", self.discriminator_learning_rate, 1e-12)
-        check_range("discriminator_momentum", self.discriminator_momentum, 0, 0.999999)
-        check_range("discriminator_weight_decay", self.discriminator_weight_decay, 0)
         check_linf_eps(self.eps)
-        check_range("d_steps", self.d_steps, 1)
-        check_range("class_head_smoothing", self.class_head_smoothing, 0, 0.999999)
 
     def ascent(self) -> AscentSettings:
-        """How the adversarial images are crafted."""
+        """The settings of the adversary."""
         return AscentSettings(
             eps=self.eps,
             steps=self.steps,
@@ -97,77 +54,165 @@ class ATLDSettings(SGDSettings):
             keep="last",
         )
 
-    def discriminator_optimizer(self, steps_per_epoch: int) -> Any:
-        """A fresh optimizer for the discriminator.
+
+@dataclasses.dataclass(frozen=True)
+class Divergence:
+    """What the classifier minimises beside the cross-entropy: a part of ATLD's settings.
+
+    Args:
+        term: "discriminator", L_d0 = mean log D0(adversarial) + mean log(1 - D0(clean));
+            "non-saturating", -mean log(1 - D0(adversarial)), which pulls the same way with a
+            bounded loss; "mse", the mean squared difference of the latents; "mse_ratio", the
+            same times the ratio of the largest input gradients of cross-entropy and mse; "none".
+        coefficient: float >= 0, what the term is multiplied with.
+
+    Raises:
+        InputError: for values out of range.
+
+    Example:
+        >>> from atk_latent.methods import ATLDSettings, Divergence
+        >>> ATLDSettings(divergence=Divergence("mse")).divergence.coefficient
+        1.0
+    """
+
+    term: ThetaTerm = known_as("theta_term", "discriminator")
+    coefficient: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuses numbers out of range."""
+        check_range("coefficient", self.coefficient, 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class DiscriminatorSettings:
+    """What the discriminator is and how it learns: a part of ATLD's settings.
+
+    Args:
+        architecture: see `models.manifold_discriminator`.
+        learning_rate: float > 0. decay: whether it falls with the classifier's.
+        momentum: float in [0, 1). weight_decay: float >= 0, L2 in the gradient.
+        steps: int >= 1, updates a batch.
+        batches: "joint" normalises clean and adversarial latents by the statistics of both
+            together, "separate" each by their own.
+        mode: "inference" crafts (and judges for the classifier) with the running statistics,
+            "training" with those of the batch.
+        class_smoothing: float in [0, 1), of the labels of the class head.
+
+    Raises:
+        InputError: for values out of range.
+
+    Example:
+        >>> from atk_latent.methods import ATLDSettings, DiscriminatorSettings
+        >>> ATLDSettings(discriminator=DiscriminatorSettings("small")).discriminator.steps
+        1
+    """
+
+    architecture: Literal["mlp", "wrn", "small"] = known_as("discriminator", "mlp")
+    learning_rate: float = known_as("discriminator_learning_rate", 0.1)
+    decay: bool = known_as("discriminator_decay", True)
+    momentum: float = known_as("discriminator_momentum", 0.9)
+    weight_decay: float = known_as("discriminator_weight_decay", 2e-4)
+    steps: int = known_as("d_steps", 1)
+    batches: Literal["joint", "separate"] = known_as("discriminator_batches", "joint")
+    mode: Literal["inference", "training"] = known_as("discriminator_mode", "inference")
+    class_smoothing: float = known_as("class_head_smoothing", 0.0)
+
+    def __post_init__(self) -> None:
+        """Refuses numbers out of range."""
+        check_range("discriminator_learning_rate", self.learning_rate, 1e-12)
+        check_range("discriminator_momentum", self.momentum, 0, 0.999999)
+        check_range("discriminator_weight_decay", self.weight_decay, 0)
+        check_range("d_steps", self.steps, 1)
+        check_range("class_head_smoothing", self.class_smoothing, 0, 0.999999)
+
+    def make_optimizer(
+        self, classifier: Optimizer, steps_per_epoch: int
+    ) -> keras.optimizers.Optimizer:
+        """A new Keras optimizer for the discriminator.
 
         Args:
+            classifier: how the classifier is updated, whose epochs decay this rate, too.
             steps_per_epoch: int >= 1, batches of an epoch.
         """
-        sgd = SGDSettings(
-            epochs=self.epochs,
-            learning_rate=self.discriminator_learning_rate,
-            momentum=self.discriminator_momentum,
-            weight_decay=self.discriminator_weight_decay,
-            decay_epochs=self.decay_epochs if self.discriminator_decay else (),
-            decay_factor=self.decay_factor,
+        sgd = Optimizer(
+            epochs=classifier.epochs,
+            learning_rate=self.learning_rate,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+            decay_epochs=classifier.decay_epochs if self.decay else (),
+            decay_factor=classifier.decay_factor,
         )
-        return sgd.optimizer(steps_per_epoch * self.d_steps)
+        return sgd.make(steps_per_epoch * self.steps)
 
 
-_OFFICIAL: dict[str, Any] = {
-    "random_start": True,
-    "latent": "logits",
-    "clean_latents": "inference",
-    "theta_term": "mse_ratio",
-    "coefficient": 0.5,
-    "discriminator_learning_rate": 1e-3,
-    "discriminator_decay": False,
-    "d_steps": 2,
-    "discriminator_batches": "separate",
-    "discriminator_mode": "training",
-    "class_head_smoothing": 0.5,
-}
-# Reference: ATLD section V, and its published code. The paper has no MNIST; eps 0.3 is the
-# customary radius there and the rest of those rows is ours: with a coefficient of 1 LeNet
-# falls to chance, all latents alike, before it has learned anything.
-RECIPES: dict[str, dict[str, dict[str, Any]]] = {
-    "paper": {
-        "any": {
-            "epochs": 400,
-            "batch_size": 50,
-            "learning_rate": 0.1,
-            "momentum": 0.9,
-            "weight_decay": 2e-4,
-            "decay_epochs": (60, 90),
-            "augment": "crop-flip",
-        },
-        "mnist": {
-            "eps": 0.3,
-            "augment": "none",
-            "discriminator": "small",
-            "coefficient": 0.1,
-            "learning_rate": 0.01,
-            "discriminator_learning_rate": 0.01,
-        },
-    },
-    "official": {
-        "any": _OFFICIAL,
-        "cifar100": {"coefficient": 0.1},
-        "svhn": {"learning_rate": 0.01, "imt_high": 0.6, "imt_scale_radius": True},
-    },
-    # Ours: the difference of logits is what shrinks, not both together, since the gradient
-    # follows clean and adversarial images alike; the discriminator crafts and serves IMT.
-    "stable": {
-        "any": {
-            "latent": "logits",
-            "theta_term": "mse",
-            "clean_latents": "joint",
-            "coefficient": 1.0,
-        },
-    },
-    "quick": {
-        "any": {"epochs": 15, "decay_epochs": (8, 12)},
-        "mnist": {"epochs": 10, "decay_epochs": (6, 8)},
-        "digits": {"epochs": 40, "decay_epochs": (25, 35)},
-    },
-}
+@dataclasses.dataclass(frozen=True)
+class IMTDefaults:
+    """How IMT is to be done after the game: a part of ATLD's settings.
+
+    Args:
+        step_size: float > 0, magnitude of IMT's move in pixels; None is that of the game.
+        radius: float > 0, most it may move a pixel; None is that of the game.
+        low, high: between these probabilities of being clean IMT+ moves by `magnitude` (float
+            in [0, 1]) times as much.
+        scale_radius: whether the radius is multiplied, too.
+
+    Example:
+        >>> from atk_latent.methods import ATLDSettings, Crafting
+        >>> ATLDSettings(crafting=Crafting(eps=0.3)).imt.resolved(eps=0.3).radius
+        0.3
+    """
+
+    step_size: float | None = known_as("imt_step_size", None)
+    radius: float | None = known_as("imt_radius", None)
+    low: float = known_as("imt_low", 0.3)
+    high: float = known_as("imt_high", 0.7)
+    magnitude: float = known_as("imt_magnitude", 0.5)
+    scale_radius: bool = known_as("imt_scale_radius", False)
+
+    def resolved(self, eps: float) -> IMTDefaults:
+        """The same with `eps`, the radius of the game, for what is None."""
+        return dataclasses.replace(
+            self,
+            step_size=eps if self.step_size is None else self.step_size,
+            radius=eps if self.radius is None else self.radius,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class ATLDSettings(MethodSettings):
+    """How ATLD trains; see `MethodSettings` for the parts that are not listed here.
+
+    Args:
+        optimizer: with a label smoothing of 0.5 where nothing else is set, as in the paper.
+        crafting: of the adversarial images. divergence: the classifier's second term.
+        discriminator: what it is and how it learns. imt: how IMT is to be done later.
+        latent: what the discriminator sees and the divergence is measured in. latent_layer:
+            of "features"; None is the last hidden layer.
+        clean_latents: "joint" sends clean and adversarial images through the network as one
+            training batch, so both follow the gradient; "inference" takes those of the network
+            in inference mode as constants; "batch" the constants of its training mode, with
+            batch-norm statistics left alone.
+
+    Raises:
+        InputError: for values that are out of range or do not go together.
+
+    Example:
+        >>> from atk_latent.methods import ATLDSettings, Crafting, Optimizer
+        >>> settings = ATLDSettings(optimizer=Optimizer(epochs=10), crafting=Crafting(eps=0.3))
+        >>> settings.linf_radius
+        0.3
+    """
+
+    optimizer: Optimizer = Optimizer(label_smoothing=0.5)
+    crafting: Crafting = Crafting()
+    divergence: Divergence = Divergence()
+    discriminator: DiscriminatorSettings = DiscriminatorSettings()
+    imt: IMTDefaults = IMTDefaults()
+    latent: Latent = "features"
+    latent_layer: str | None = None
+    clean_latents: Literal["joint", "inference", "batch"] = "joint"
+
+    @property
+    def linf_radius(self) -> float | None:
+        """The radius that images are crafted in."""
+        return self.crafting.eps

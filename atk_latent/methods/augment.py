@@ -1,4 +1,4 @@
-"""Adversarial training on a fixed set that any attack has made: LADDER's baselines."""
+"""Adversarial training on a fixed set that any attack has crafted: LADDER's baselines."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from atk_latent.config import check_range, spec
 from atk_latent.data.streams import Stream, fixed_set_batches
 from atk_latent.errors import InputError
 from atk_latent.methods.base import Method
-from atk_latent.methods.fixed_sets import FixedSetRequest
-from atk_latent.methods.ladder import TABLE_6
-from atk_latent.methods.optimizers import SGDSettings
-from atk_latent.methods.recipes import Recipes
+from atk_latent.methods.extra_data import check_file
+from atk_latent.methods.fixed_set import FixedSet, FixedSetRequest
+from atk_latent.methods.optimizers import Optimizer
+from atk_latent.methods.settings import MethodSettings
 from atk_latent.progress import Progress
 from atk_latent.registry import ATTACKS
 
@@ -23,36 +23,43 @@ Examples = tuple[np.ndarray | None, np.ndarray, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
-class AugmentSettings(SGDSettings):
-    """Where the fixed set comes from, beside how the weights are updated.
+class AugmentSettings(MethodSettings):
+    """Where the fixed set comes from; see `MethodSettings` for the rest.
 
     Args:
-        attack: what makes it on the vanilla classifier, as for `atkl attack`: "fgsm",
-            "pgd:eps=0.3", "jsma", "art:cw-l2:...". Not asked where there are examples.
+        attack: what crafts it on the vanilla classifier, as for `atkl attack`: "fgsm",
+            "pgd:eps=0.3", "jsma", "art:cw-l2:...". Not used where there are examples.
         examples_from: path of an .npz with `x_adv` and `y` (and `x`, the originals), as
             `atkl attack --split train --out` writes it.
-        examples_per_class: int >= 1, training images of each class that are attacked; None
-            takes them all.
-        originals: "full" pairs each adversarial batch with one of the full clean training
-            set; "paired" with the very images it was made from.
+        fixed_set: which training images are attacked.
         alpha: float in [0, 1], weight of the clean loss.
+
+    Raises:
+        InputError: for values that are out of range or do not go together.
+
+    Example:
+        >>> from atk_latent.methods import AugmentSettings, FixedSet
+        >>> AugmentSettings(attack="pgd:eps=0.3", fixed_set=FixedSet(100)).optimizer.epochs
+        100
     """
 
+    optimizer: Optimizer = Optimizer(epochs=100)
     attack: str = "fgsm"
     examples_from: str | None = None
-    examples_per_class: int | None = 450
-    originals: Literal["full", "paired"] = "full"
+    fixed_set: FixedSet = FixedSet()
     alpha: float = 0.5
-    epochs: int = 100
 
     def __post_init__(self) -> None:
         """Refuses what cannot be."""
         super().__post_init__()
-        self.refuse_extra_data()
+        self.extra_data.refuse()
         check_range("alpha", self.alpha, 0, 1)
         ATTACKS.entry(spec(self.attack)[0].removeprefix("art:"))
-        if self.examples_per_class is not None:
-            check_range("examples_per_class", self.examples_per_class, 1)
+
+    def check_files(self) -> None:
+        """Looks whether the files that are named are there; see `MethodSettings`."""
+        super().check_files()
+        check_file("examples_from", self.examples_from)
 
 
 def read_examples(path: str) -> Examples:
@@ -72,49 +79,45 @@ def read_examples(path: str) -> Examples:
         ) from None
 
 
-# What some row of LADDER's table says; the others go back to the defaults.
-_VARYING = {
-    field.name: field.default
-    for field in dataclasses.fields(AugmentSettings)
-    if any(field.name in row for row in TABLE_6.values())
-}
-
-
 class AugmentedTraining(Method):
     """Fine-tunes a vanilla classifier on clean images and a fixed set of adversarial ones.
 
-    The loop, the settings and the size of the set are LADDER's; only who makes the images
-    differs. They are handed in with `use`, or read from `examples_from`.
+    The loop, the settings and the size of the set are LADDER's; only the attack differs. The
+    images are handed in with `use`, or read from `examples_from`.
 
     Args:
         classifier: Keras model, images (B, H, W, C) in [0, 1] to logits (B, K).
         settings: see `AugmentSettings`. seed: of the order of the data.
 
     Reference: LADDER section 4.1.2, Eq 6 and Table 6: "FGSM adv." and the like.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> from atk_latent.methods import AugmentedTraining, AugmentSettings, Optimizer
+        >>> layers = [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]
+        >>> x = np.random.default_rng(0).random((32, 4, 4, 1), np.float32)
+        >>> y = (x.mean(axis=(1, 2, 3)) > 0.5).astype(int)
+        >>> settings = AugmentSettings(optimizer=Optimizer(epochs=2))
+        >>> method = AugmentedTraining(keras.Sequential(layers), settings)
+        >>> method.use(x, np.clip(x + 0.1, 0, 1), y)
+        >>> len(method.harden(x, y))
+        2
     """
 
     settings_type: ClassVar[type[AugmentSettings]] = AugmentSettings
     starts_from: ClassVar[Literal["scratch", "vanilla"]] = "vanilla"
-    recipes: ClassVar[Recipes] = {
-        "paper": {
-            data: {name: row.get(name, default) for name, default in _VARYING.items()}
-            for data, row in TABLE_6.items()
-        },
-        "official": {"any": {"originals": "paired"}},
-        "quick": {"any": {"examples_per_class": 100, "epochs": 20}},
-    }
     settings: AugmentSettings
 
     def __init__(self, classifier: keras.Model, settings: Any = None, *, seed: int = 0) -> None:
         settings = settings or AugmentSettings()
         super().__init__(classifier, settings, seed=seed, alpha=settings.alpha)
-        self._made: dict[str, Examples] = {}
+        self._fixed: dict[str, Examples] = {}
 
     def fixed_set_request(self) -> FixedSetRequest | None:
         """What `attack` makes of training images, unless `examples_from` names a set."""
         if self.settings.examples_from is not None:
             return None
-        return FixedSetRequest(self.settings.attack, self.settings.examples_per_class)
+        return FixedSetRequest(self.settings.attack, self.settings.fixed_set)
 
     def use(self, x: np.ndarray | None, x_adv: np.ndarray, y: np.ndarray) -> None:
         """Takes the fixed set; see `Method.use`.
@@ -133,27 +136,27 @@ class AugmentedTraining(Method):
                 "adversarial examples must have pixels in [0, 1]. "
                 f"Received: {x_adv.min():g}..{x_adv.max():g}"
             )
-        if x is None and self.settings.originals == "paired":
+        if x is None and self.settings.fixed_set.originals == "paired":
             raise InputError("originals=paired needs the images that the examples were made from")
-        self._made["examples"] = (x, x_adv, y.astype(np.int64))
+        self._fixed["examples"] = (x, x_adv, y.astype(np.int64))
 
     def training_batches(
         self, x: np.ndarray, y: np.ndarray, *, progress: Progress | None = None
     ) -> tuple[Stream, int]:
         """The fixed set beside clean images; see `Method`."""
         del progress
-        if "examples" not in self._made:
+        if "examples" not in self._fixed:
             if self.settings.examples_from is None:
                 raise InputError(
                     "there are no adversarial examples to train on: call use(x, x_adv, y), or "
                     "name a file with examples_from"
                 )
             self.use(*read_examples(self.settings.examples_from))
-        original, x_adv, labels = self._without_held_out(*self._made["examples"])
+        original, x_adv, labels = self._without_held_out(*self._fixed["examples"])
         return fixed_set_batches(
             (x_adv if original is None else original, x_adv, labels),
-            (x, y) if self.settings.originals == "full" else None,
-            self.settings.batch_size,
+            (x, y) if self.settings.fixed_set.originals == "full" else None,
+            self.settings.optimizer.batch_size,
             seed=self.seed,
         )
 
@@ -168,6 +171,6 @@ class AugmentedTraining(Method):
                 "early_stopping must know which examples were made from images that it holds "
                 "out: examples_from must have them as 'x'. Received: 'x_adv' and 'y' alone"
             )
-        held = {image.tobytes() for image in self.held_out}
-        kept = np.array([image.tobytes() not in held for image in original])
-        return original[kept], x_adv[kept], y[kept]
+        held_out = {image.tobytes() for image in self.held_out}
+        rest = np.array([image.tobytes() not in held_out for image in original])
+        return original[rest], x_adv[rest], y[rest]

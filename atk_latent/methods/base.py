@@ -4,63 +4,67 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from atk_latent.adversaries.factory import make_adversary
-from atk_latent.config import build
+from atk_latent.config import Flat
 from atk_latent.data.streams import Stream, batches
 from atk_latent.errors import InputError
 from atk_latent.labels import is_correct
-from atk_latent.methods.crop_flip import augmented
-from atk_latent.methods.extra_data import mixed_batches, pseudo_labelled
+from atk_latent.methods import presets
+from atk_latent.methods.callbacks import BestWeights
 from atk_latent.methods.figures import Figure
-from atk_latent.methods.fitting import BestWeights, jit_compile, run_fit
-from atk_latent.methods.objectives import CrossEntropy
-from atk_latent.methods.optimizers import SGDSettings
-from atk_latent.methods.recipes import Recipes, recipe
-from atk_latent.methods.weight_perturbation import moved_against
-from atk_latent.models.scoring import clean_accuracy
+from atk_latent.methods.fit import Loop, jit_compile, run_fit
+from atk_latent.methods.fixed_set import FixedSetRequest
+from atk_latent.methods.objectives import replicas
+from atk_latent.methods.settings import MethodSettings
 from atk_latent.progress import Progress
-
-if TYPE_CHECKING:
-    from atk_latent.methods.fixed_sets import FixedSetRequest
-
-
-def _replicas() -> int:
-    return int(tf.distribute.get_strategy().num_replicas_in_sync)
+from atk_latent.registry import METHODS
 
 
 class Method(keras.Model):
     """A classifier and the way it is trained.
 
     What differs between methods is `perturb`, or `training_batches` where adversarial
-    images are made beforehand (and `method_loss` where the loss is not a mixture of two
+    images are crafted beforehand (and `method_loss` where the loss is not a mixture of two
     terms). `fit`, callbacks, `tf.data`, mixed precision, `jit_compile` and
     `tf.distribute` are Keras' own. The trained `classifier` is taken out and used bare.
 
-    A class says what its settings are (`settings_type`), how presets set them (`recipes`),
-    whether `harden` starts from new weights or from those of a vanilla classifier
-    (`starts_from`), and whether it is itself what trains that one (`is_vanilla`).
+    A class names the type of its settings (`settings_type`, whose parts do what all methods
+    share), whether `harden` starts from new weights or from those of a vanilla classifier
+    (`starts_from`), and whether it is itself what trains that one (`is_vanilla`). Its presets
+    are rows of `presets/*.yaml`, under its registered name.
 
     Data may be ``(x, y)``; then `perturb` makes the adversarial half of each batch, and with
-    alpha 0 that half is all there is to train on. Or ``((x, x_adv), y)`` with images made
+    alpha 0 that half is all there is to train on. Or ``((x, x_adv), y)`` with images crafted
     beforehand; or ``((x, x_adv), (y, y_adv))`` where the two halves show different images.
 
     Args:
         classifier: Keras model, images (B, H, W, C) in [0, 1] to logits (B, K).
-        settings: how `harden` updates the weights; a method's own settings extend these.
+        settings: see `MethodSettings`; a method's own settings extend these.
         seed: int, of the order of the data and of everything drawn.
         alpha: float in [0, 1], weight of the clean loss; 1 - alpha is the adversarial one.
 
     Metrics: `loss`, `accuracy` (when compiled with it), `adversarial_accuracy`.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> from atk_latent.methods import Method, MethodSettings, Optimizer
+        >>> class Noisy(Method):
+        ...     def perturb(self, x, y):
+        ...         return x + keras.random.uniform(keras.ops.shape(x), -0.1, 0.1, seed=self.seeds)
+        >>> layers = [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]
+        >>> x = np.random.default_rng(0).random((32, 4, 4, 1), np.float32)
+        >>> y = (x.mean(axis=(1, 2, 3)) > 0.5).astype(int)
+        >>> method = Noisy(keras.Sequential(layers), MethodSettings(Optimizer(epochs=2)))
+        >>> len(method.harden(x, y))
+        2
     """
 
-    settings_type: ClassVar[type[SGDSettings]] = SGDSettings
-    recipes: ClassVar[Recipes] = {}
+    settings_type: ClassVar[type[MethodSettings]] = MethodSettings
     starts_from: ClassVar[Literal["scratch", "vanilla"]] = "scratch"
     is_vanilla: ClassVar[bool] = False
     updates_per_batch = 1
@@ -68,7 +72,7 @@ class Method(keras.Model):
     def __init__(
         self,
         classifier: keras.Model,
-        settings: SGDSettings | None = None,
+        settings: MethodSettings | None = None,
         *,
         seed: int = 0,
         alpha: float = 0.5,
@@ -81,26 +85,28 @@ class Method(keras.Model):
             )
         self.classifier = classifier
         self.steps_per_epoch = 1
-        self.settings, self.seed, self.alpha = settings or SGDSettings(), seed, alpha
-        self.held_out: np.ndarray | None = None  # images that early stopping scores
+        self.settings, self.seed, self.alpha = settings or MethodSettings(), seed, alpha
+        self.held_out: np.ndarray | None = None  # images that early stopping is scored on
         self.seeds = keras.random.SeedGenerator(seed)
         self.adversarial_accuracy = keras.metrics.Mean(name="adversarial_accuracy")
 
     @classmethod
-    def settings_for(
-        cls, model: str, data: str, preset: str, overrides: dict[str, Any]
-    ) -> SGDSettings:
+    def settings_for(cls, model: str, data: str, preset: str, overrides: Flat) -> Any:
         """Settings of a preset ("paper", "official", "quick", "stable"), `overrides` on top.
+
+        See `presets.resolve`, which also says whether the preset has rows for the data.
 
         Args:
             model: name or path of the classifier, "" where none is known.
-            data: name of the data set. overrides: typed, or text as on the command line.
+            data: name of the data set. overrides: by flat name, typed or as text.
+
+        Returns:
+            A `settings_type`.
 
         Raises:
             InputError: on an unknown setting, or a value that cannot be.
         """
-        del model
-        return build(cls.settings_type, {**recipe(cls.recipes, data, preset), **overrides})
+        return presets.resolve(METHODS.name_of(cls), data, preset, model, overrides).settings
 
     def perturb(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor | None:
         """Adversarial images of a batch, or None to train on clean ones only."""
@@ -132,7 +138,7 @@ class Method(keras.Model):
     ) -> tuple[Any, list[tf.Tensor]]:
         """One pass forward and back; the loss goes to its metric.
 
-        With `awp_gamma` the weights are moved against the method meanwhile.
+        The weights are moved meanwhile where the settings perturb them.
 
         Args:
             x, y, weight: a batch in one of the forms above, or ``((x_adv,), y)``, adversarial
@@ -142,14 +148,10 @@ class Method(keras.Model):
             The logits; and the gradients, loss-scaled, of every trainable weight of the
             classifier, then of `inputs`.
         """
-        if not self.settings.awp_gamma:
-            return self.backward(x, y, weight, inputs, track=True)
-        begun = self.optimizer.iterations >= (
-            self.settings.awp_warmup * self.steps_per_epoch * self.updates_per_batch
-        )
-        with moved_against(
+        with self.settings.weight_perturbation.moved(
             self.classifier,
-            self.settings.awp_gamma * tf.cast(begun, tf.float32),
+            self.optimizer.iterations,
+            self.steps_per_epoch * self.updates_per_batch,
             lambda: self.backward(x, y, weight, (), track=False)[1],
         ):
             return self.backward(x, y, weight, inputs, track=True)
@@ -164,8 +166,8 @@ class Method(keras.Model):
         Args:
             x, y, weight, inputs: as for `gradients`.
             track: whether this pass is the one that counts: its loss goes to the metrics and
-                what else is trained may take its step. With `awp_gamma` another one, which
-                only says where to move the weights, comes before it.
+                what else is trained may take its step. Weight perturbation runs another one
+                before it, which only says where to move the weights.
 
         Returns:
             As `gradients`.
@@ -177,7 +179,7 @@ class Method(keras.Model):
             scaled = self.optimizer.scale_loss(loss)
         for metric in self.metrics if track else ():
             if metric.name == "loss":
-                metric.update_state(loss * _replicas(), tf.shape(tf.nest.flatten(x)[0])[0])
+                metric.update_state(loss * replicas(), tf.shape(tf.nest.flatten(x)[0])[0])
         return y_pred, tape.gradient(scaled, [*self.classifier.trainable_weights, *inputs])
 
     def compute_loss(
@@ -199,7 +201,7 @@ class Method(keras.Model):
         J(x_adv, y) alone for adversarial images alone.
 
         Args:
-            y: labels, or a tuple of them. y_pred: what `call` gave for a tuple of images.
+            y: labels, or a tuple of them. y_pred: what `call` returned for a tuple of images.
             sample_weight: weights (B,), a tuple of them, or None. training: the mode.
 
         Returns:
@@ -223,13 +225,13 @@ class Method(keras.Model):
 
     def penalties(self) -> tf.Tensor:
         """The regularisers of the layers, which `compiled_loss` counts once each time."""
-        return tf.add_n([tf.zeros(()), *map(tf.reduce_sum, self.losses)]) / _replicas()
+        return tf.add_n([tf.zeros(()), *map(tf.reduce_sum, self.losses)]) / replicas()
 
     def mean(self, values: tf.Tensor, weight: Any = None) -> tf.Tensor:
         """The (weighted) mean of one number a sample, as a Keras loss would reduce it."""
         if weight is not None:
             values = values * tf.reshape(tf.cast(weight, values.dtype), (-1,))
-        return tf.reduce_mean(values) / _replicas()
+        return tf.reduce_mean(values) / replicas()
 
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
@@ -248,18 +250,19 @@ class Method(keras.Model):
         return super().compute_metrics(x[0], labels[0], y_pred[0], sample_weight)
 
     def get_metrics_result(self) -> dict[str, tf.Tensor]:
-        """Results by name; compiled metrics that no clean image has been shown are left out."""
+        """Results by name, without the compiled metrics that no clean image has updated."""
         logs: dict[str, tf.Tensor] = {}
         for metric in self.metrics:
             if getattr(metric, "built", True):
-                found = metric.result()
-                logs |= found if isinstance(found, dict) else {metric.name: found}
+                value = metric.result()
+                logs |= value if isinstance(value, dict) else {metric.name: value}
         return logs
 
     @property
     def needs_teacher(self) -> bool:
         """Whether there are images without labels and no model is named that labels them."""
-        return self.settings.extra_data is not None and self.settings.teacher is None
+        extra = self.settings.extra_data
+        return extra.path is not None and extra.teacher is None
 
     @property
     def needs_vanilla(self) -> bool:
@@ -295,7 +298,7 @@ class Method(keras.Model):
 
         Args:
             x: float32 (n, H, W, C) in [0, 1]; y: int64 (n,).
-            folder: where helpers and states are kept, and found again by a resumed run.
+            folder: where helpers and states are stored, and loaded from by a resumed run.
             progress: told (stage, done, in all, logs).
         """
 
@@ -319,61 +322,42 @@ class Method(keras.Model):
         Returns:
             The logs of every epoch.
         """
-        best = None
-        if self.settings.early_stopping:
-            x, y, best = self._hold_out(x, y)
+        settings, best = self.settings, None
+        if settings.early_stopping.enabled:
+            split = settings.early_stopping.split(x, y, self.seed)
+            x, y, self.held_out = split.x, split.y, split.x_held_out
+            score = settings.early_stopping.score(
+                self.classifier, split, settings.linf_radius, self.seed
+            )
+            best = BestWeights(self.models_of_best_epoch, score, "val_pgd_accuracy")
         stream, rows = self.training_batches(x, y, progress=progress)
-        if self.settings.augment == "crop-flip":
-            stream = augmented(stream, self.seed)
-        self.steps_per_epoch = -(-rows // self.settings.batch_size)
+        self.steps_per_epoch = -(-rows // settings.optimizer.batch_size)
         self.configure()
         return run_fit(
             self,
-            stream,
-            epochs=self.settings.epochs,
-            steps_per_epoch=self.steps_per_epoch,
-            stage="classifier",
-            checkpoint=folder,
-            progress=progress,
+            settings.augmentation.apply(stream, self.seed),
+            Loop(settings.optimizer.epochs, self.steps_per_epoch, "classifier", folder, progress),
             best=best,
             validation_data=validation_data,
-            callbacks=callbacks,
+            callbacks=callbacks or (),
         )
 
     def save_helpers(self, folder: Path) -> None:
         """Writes what was trained beside the classifier into `folder`; nothing by default."""
 
     @property
-    def kept_models(self) -> tuple[keras.Model, ...]:
-        """What `early_stopping` keeps of its best epoch: all that goes on being used."""
+    def models_of_best_epoch(self) -> tuple[keras.Model, ...]:
+        """The models whose weights `early_stopping` takes from the best epoch."""
         return (self.classifier,)
 
     def configure(self) -> None:
         """Compiles the method for `harden`: optimizer, loss, metrics."""
         self.compile(
-            optimizer=self.settings.optimizer(self.steps_per_epoch * self.updates_per_batch),
-            loss=CrossEntropy(self.settings.label_smoothing),
+            optimizer=self.settings.optimizer.make(self.steps_per_epoch * self.updates_per_batch),
+            loss=self.settings.optimizer.loss(),
             metrics=["accuracy"],
             jit_compile=jit_compile(),
         )
-
-    def _hold_out(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, BestWeights]:
-        """What is left to train on, and the callback that scores each epoch on the rest."""
-        if len(x) < 2:
-            raise InputError(f"early_stopping needs 2 training images or more. Received: {len(x)}")
-        count = min(max(round(self.settings.validation_share * len(x)), 1), len(x) - 1)
-        order = np.random.default_rng(self.seed).permutation(len(x))
-        held, kept = order[:count], np.sort(order[count:])
-        x_held, y_held = x[held], y[held]
-        self.held_out = x_held
-        steps, eps = self.settings.validation_steps, self.settings.robust_eps
-        pgd = make_adversary("pgd", seed=self.seed, eps=eps, steps=steps)
-
-        def score() -> float:
-            x_adv = pgd.craft_all(self.classifier, x_held, y_held, seed=self.seed)
-            return clean_accuracy(self.classifier, x_adv, y_held)
-
-        return x[kept], y[kept], BestWeights(self.kept_models, score, "val_pgd_accuracy")
 
     def training_batches(
         self, x: np.ndarray, y: np.ndarray, *, progress: Progress | None = None
@@ -384,14 +368,11 @@ class Method(keras.Model):
             The stream, in one of the forms above, and the rows of an epoch.
         """
         del progress
-        if self.settings.extra_data:
-            extra = pseudo_labelled(self.settings, self.classifier, x.shape[1:])
-            return mixed_batches((x, y), extra, self.settings, self.seed)
-
-        def stream(step: int) -> tf.data.Dataset:
-            return batches((x, y), self.settings.batch_size, seed=self.seed, start_step=step)
-
-        return stream, len(x)
+        size, extra = self.settings.optimizer.batch_size, self.settings.extra_data
+        if extra.path:
+            labelled = extra.labelled(self.classifier, x.shape[1:])
+            return extra.mixed((x, y), labelled, size, self.seed)
+        return (lambda step: batches((x, y), size, seed=self.seed, start_step=step)), len(x)
 
     def measure(self, x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
         """Numbers of the method's own on test data, for the card; none by default."""
@@ -404,7 +385,7 @@ class Method(keras.Model):
         """Figures of the method's own, by file name without suffix; none by default.
 
         Args:
-            x, y: test images and labels. metrics: what `measure` found on them.
+            x, y: test images and labels. metrics: what `measure` returned for them.
             class_names: K names.
         """
         del x, y, metrics, class_names

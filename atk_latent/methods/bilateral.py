@@ -13,8 +13,7 @@ from atk_latent.adversaries.gradient_ascent import AscentSettings
 from atk_latent.config import check_range
 from atk_latent.errors import InputError
 from atk_latent.labels import label_tensor
-from atk_latent.methods.adversarial import CIFAR, DIGITS, PGDSettings, PGDTraining
-from atk_latent.methods.recipes import Recipes
+from atk_latent.methods.adversarial import PGDSettings, PGDTraining
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +26,11 @@ class BilateralSettings(PGDSettings):
             the true class than any other.
         label_offset: float > 0 (gamma), keeps the most confusing class above 0.
         label_smoothing: 0; labels are perturbed instead.
+
+    Example:
+        >>> from atk_latent.methods import BilateralSettings
+        >>> BilateralSettings(eps=0.3, label_ratio=5.0).steps
+        1
     """
 
     steps: int = 1
@@ -36,10 +40,10 @@ class BilateralSettings(PGDSettings):
     def __post_init__(self) -> None:
         """Refuses numbers out of range."""
         super().__post_init__()
-        if self.label_smoothing:
+        if self.optimizer.label_smoothing:
             raise InputError(
                 "setting 'label_smoothing' must be 0: bilateral training makes its own labels, "
-                f"see 'label_ratio'. Received: {self.label_smoothing!r}"
+                f"see 'label_ratio'. Received: {self.optimizer.label_smoothing!r}"
             )
         check_range("label_ratio", self.label_ratio, 1)
         check_range("label_offset", self.label_offset, 1e-12)
@@ -94,7 +98,7 @@ class Bilateral(PGDTraining):
     """Trains on images and labels that were both perturbed against the classifier.
 
     The image takes one step, from a random point of the ball, towards the class it is most
-    easily confused with; the label is `adversarial_labels` of the clean image. Both are made
+    easily confused with; the label is `adversarial_labels` of the clean image. Both are computed
     in inference mode.
 
     Args:
@@ -106,21 +110,21 @@ class Bilateral(PGDTraining):
         MNIST: those rows are ours.
     Differs: random starts are clipped to the pixel range. The code trains SVHN with crops and
         flips, too.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> from atk_latent.methods import Bilateral, BilateralSettings, Optimizer
+        >>> layers = [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]
+        >>> x = np.random.default_rng(0).random((32, 4, 4, 1), np.float32)
+        >>> y = (x.mean(axis=(1, 2, 3)) > 0.5).astype(int)
+        >>> settings = BilateralSettings(optimizer=Optimizer(epochs=2))
+        >>> method = Bilateral(keras.Sequential(layers), settings)
+        >>> logs = method.harden(x, y)
+        >>> len(logs), 0 <= logs[-1]["adversarial_accuracy"] <= 1
+        (2, True)
     """
 
     settings_type: ClassVar[type[BilateralSettings]] = BilateralSettings
-    recipes: ClassVar[Recipes] = {
-        "paper": {
-            "cifar10": CIFAR | {"epochs": 200, "decay_epochs": (100, 150)},
-            "mnist": {"eps": 0.3, "learning_rate": 0.01, "momentum": 0.9, "batch_size": 128}
-            | {"epochs": 40, "decay_epochs": (30,)},
-            "digits": DIGITS | {"step_size": None},
-        },
-        "quick": {
-            "any": {"epochs": 5, "decay_epochs": (4,)},
-            "digits": {"epochs": 30, "decay_epochs": (22,)},
-        },
-    }
     settings: BilateralSettings
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:

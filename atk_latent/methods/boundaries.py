@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from atk_latent.config import check_range
+from atk_latent.config import check_range, known_as
 from atk_latent.errors import InputError
 from atk_latent.models.attention_svm import AttentionSVM, attend, class_pairs, initial_arrays
 
@@ -20,39 +20,46 @@ MEMORY_PER_GROUP = 256 * 2**20
 
 @dataclasses.dataclass(frozen=True)
 class BoundarySettings:
-    """How the boundaries are trained.
+    """How the boundaries are trained: a part of LADDER's settings.
 
     Args:
         attention: "softmax" (Eq 2) or "exp-softmax" (published code).
         attention_gain: "dimension" multiplies the weights by N, "one" leaves them.
         normal: "unit" or "raw" length of the normals.
-        svm_images: int >= 1, training images of each class of a pair.
-        svm_test_images: int >= 1, further images of each class to measure accuracy on.
-        svm_optimizer: "adam" or "sgd".
-        svm_learning_rate: float > 0.
-        svm_epochs: int >= 1. svm_batch_size: int >= 0, images of a pair per step; 0 is all.
+        images: int >= 1, training images of each class of a pair.
+        test_images: int >= 1, further images of each class to measure accuracy on.
+        algorithm: "adam" or "sgd". learning_rate: float > 0.
+        epochs: int >= 1. batch_size: int >= 0, images of a pair per step; 0 is all.
         hinge_weight: factor on the mean hinge loss; l2_weight: factor on mean(w^2).
+
+    Raises:
+        InputError: for values out of range.
+
+    Example:
+        >>> from atk_latent.methods import BoundarySettings, LADDERSettings
+        >>> LADDERSettings(boundaries=BoundarySettings(epochs=10)).boundaries.attention
+        'softmax'
     """
 
     attention: Literal["softmax", "exp-softmax"] = "softmax"
     attention_gain: Literal["dimension", "one"] = "dimension"
     normal: Literal["unit", "raw"] = "unit"
-    svm_images: int = 200
-    svm_test_images: int = 66
-    svm_optimizer: Literal["adam", "sgd"] = "adam"
-    svm_learning_rate: float = 0.03
-    svm_epochs: int = 40
-    svm_batch_size: int = 0
+    images: int = known_as("svm_images", 200)
+    test_images: int = known_as("svm_test_images", 66)
+    algorithm: Literal["adam", "sgd"] = known_as("svm_optimizer", "adam")
+    learning_rate: float = known_as("svm_learning_rate", 0.03)
+    epochs: int = known_as("svm_epochs", 40)
+    batch_size: int = known_as("svm_batch_size", 0)
     hinge_weight: float = 1.0
     l2_weight: float = 0.01
 
     def __post_init__(self) -> None:
         """Refuses what cannot be trained with."""
-        check_range("svm_images", self.svm_images, 1)
-        check_range("svm_test_images", self.svm_test_images, 1)
-        check_range("svm_epochs", self.svm_epochs, 1)
-        check_range("svm_batch_size", self.svm_batch_size, 0)
-        check_range("svm_learning_rate", self.svm_learning_rate, 1e-12)
+        check_range("svm_images", self.images, 1)
+        check_range("svm_test_images", self.test_images, 1)
+        check_range("svm_epochs", self.epochs, 1)
+        check_range("svm_batch_size", self.batch_size, 0)
+        check_range("svm_learning_rate", self.learning_rate, 1e-12)
         check_range("hinge_weight", self.hinge_weight, 0)
         check_range("l2_weight", self.l2_weight, 0)
 
@@ -119,7 +126,7 @@ class _Group:
         self.settings = settings
         self.weights = {name: tf.Variable(value) for name, value in arrays.items()}
         kinds = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}
-        self.optimizer = kinds[settings.svm_optimizer](settings.svm_learning_rate)
+        self.optimizer = kinds[settings.algorithm](settings.learning_rate)
         self.optimizer.build(list(self.weights.values()))
         self.rng = np.random.default_rng(seed)
 
@@ -134,8 +141,8 @@ class _Group:
     def fit(self, z: np.ndarray, y: np.ndarray, on_epoch: Callable[[], None]) -> None:
         """Trains on latents (P, n, N) with labels (P, n)."""
         count = z.shape[1]
-        size = self.settings.svm_batch_size or count
-        for _ in range(self.settings.svm_epochs):
+        size = self.settings.batch_size or count
+        for _ in range(self.settings.epochs):
             order = self.rng.permutation(count) if size < count else np.arange(count)
             for start in range(0, count, size):
                 rows = order[start : start + size]
@@ -176,9 +183,7 @@ def fit_boundaries(
 
     Reference: LADDER, section 3.1.1, Eq 2.
     """
-    fit_rows, test_rows = pick_images(
-        labels, num_classes, settings.svm_images, settings.svm_test_images
-    )
+    fit_rows, test_rows = pick_images(labels, num_classes, settings.images, settings.test_images)
     pairs, width = class_pairs(num_classes), latents.shape[1]
     group = max(1, MEMORY_PER_GROUP // (4 * width * width))
     starts = range(0, len(pairs), group)
@@ -186,7 +191,7 @@ def fit_boundaries(
 
     def tick() -> None:
         if on_epoch:
-            on_epoch(next(ticks), settings.svm_epochs * len(starts))
+            on_epoch(next(ticks), settings.epochs * len(starts))
 
     def stack(rows: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         low, high = rows[chosen[:, 0]], rows[chosen[:, 1]]

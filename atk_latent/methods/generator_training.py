@@ -10,51 +10,60 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from atk_latent.config import check_range
+from atk_latent.config import check_range, known_as
 from atk_latent.data.streams import batches
-from atk_latent.methods.fitting import jit_compile, run_fit
+from atk_latent.methods.callbacks import PlateauRule
+from atk_latent.methods.fit import Loop, jit_compile, run_fit
 from atk_latent.models.discriminators import image_discriminator
 from atk_latent.progress import Progress
 
 
 @dataclasses.dataclass(frozen=True)
 class GeneratorSettings:
-    """How the generator is trained (Eq 4).
+    """How the generator is trained (Eq 4): a part of LADDER's settings.
 
     Args:
-        generator: registered name, or "auto" for the one that fits the image shape.
-        generator_style: "paper" is Tables 11 to 13 with ordinary initial weights; "official"
+        name: registered name, or "auto" for the one that fits the image shape.
+        style: "paper" is Tables 11 to 13 with ordinary initial weights; "official"
             has the published code's (transposed convolutions around 1), its tanh on CIFAR
             and its discriminator. Table 10's generator is the same in both.
         reconstruction: "l2" (mean squared) or "l1" (mean absolute) error.
-        generator_epochs: int >= 1, at most this many.
-        generator_patience: int >= 0; the rate is lowered twice and then training stops,
+        epochs: int >= 1, at most this many.
+        patience: int >= 0; the rate is lowered twice and then training stops,
             each time the held-out error has not fallen by 1% for this many epochs. 0
-            trains all `generator_epochs`, as the published code does.
-        generator_batch_size: int >= 1. generator_learning_rate: float > 0 (Adam).
-        held_out: float in (0, 0.5], share of the training images kept back for that.
+            trains all `epochs`, as the published code does.
+        batch_size: int >= 1. learning_rate: float > 0 (Adam).
+        held_out: float in (0, 0.5], share of the training images held out for that.
         gan: "none"; "replace" trains on the adversarial loss alone (paper, section 4.3);
             "add" on gan_weight * adversarial + reconstruction (published code).
-        gan_weight: float >= 0. The published default is 0, which gives no such signal.
+        gan_weight: float >= 0. The published default is 0, which is no such signal.
+
+    Raises:
+        InputError: for values out of range.
+
+    Example:
+        >>> from atk_latent.methods import GeneratorSettings, LADDERSettings
+        >>> LADDERSettings(generator=GeneratorSettings(epochs=8, gan="add")).generator.gan_weight
+        0.1
     """
 
-    generator: str = "auto"
-    generator_style: Literal["paper", "official"] = "paper"
+    name: str = known_as("generator", "auto")
+    style: Literal["paper", "official"] = known_as("generator_style", "paper")
     reconstruction: Literal["l1", "l2"] = "l2"
-    generator_epochs: int = 1000
-    generator_patience: int = 2
-    generator_batch_size: int = 256
-    generator_learning_rate: float = 2e-3
+    epochs: int = known_as("generator_epochs", 1000)
+    patience: int = known_as("generator_patience", 2)
+    batch_size: int = known_as("generator_batch_size", 256)
+    learning_rate: float = known_as("generator_learning_rate", 2e-3)
     held_out: float = 0.05
     gan: Literal["none", "replace", "add"] = "none"
     gan_weight: float = 0.1
 
     def __post_init__(self) -> None:
         """Refuses numbers out of range."""
-        check_range("generator_epochs", self.generator_epochs, 1)
-        check_range("generator_patience", self.generator_patience, 0)
-        check_range("generator_batch_size", self.generator_batch_size, 1)
-        check_range("generator_learning_rate", self.generator_learning_rate, 1e-12)
+        check_range("generator_epochs", self.epochs, 1)
+        check_range("generator_patience", self.patience, 0)
+        check_range("generator_batch_size", self.batch_size, 1)
+        check_range("generator_learning_rate", self.learning_rate, 1e-12)
         check_range("held_out", self.held_out, 1e-6, 0.5)
         check_range("gan_weight", self.gan_weight, 0)
 
@@ -169,32 +178,21 @@ def fit_generator(
         The logs of every epoch, `mse` and `val_mse` among them.
     """
     shuffled = np.random.default_rng(seed).permutation(len(images))
-    kept_back = max(1, int(len(images) * settings.held_out))
-    held_out, rows = shuffled[:kept_back], shuffled[kept_back:]
-    official = settings.generator_style == "official"
+    count = max(1, int(len(images) * settings.held_out))
+    held_out, rows = shuffled[:count], shuffled[count:]
+    official = settings.style == "official"
     judge = None
     if settings.gan != "none":
         judge = image_discriminator(images.shape[1:], seed=seed, official=official)
     training = GeneratorTraining(generator, judge, settings)
-    training.compile(
-        keras.optimizers.Adam(settings.generator_learning_rate), jit_compile=jit_compile()
-    )
-    size = settings.generator_batch_size
-    plateau = {
-        "monitor": "val_mse",
-        "learning_rate": settings.generator_learning_rate,
-        "min_improvement": 0.01,
-        "patience": settings.generator_patience,
-    }
+    training.compile(keras.optimizers.Adam(settings.learning_rate), jit_compile=jit_compile())
+    size = settings.batch_size
+    rule = PlateauRule("val_mse", settings.learning_rate, 0.01, settings.patience)
     pairs = (latents[rows], images[rows])
     return run_fit(
         training,
         lambda step: batches(pairs, size, seed=seed, start_step=step),
-        epochs=settings.generator_epochs,
-        steps_per_epoch=-(-len(rows) // size),
-        stage="generator",
-        checkpoint=checkpoint,
-        progress=progress,
-        plateau=plateau if settings.generator_patience else None,
+        Loop(settings.epochs, -(-len(rows) // size), "generator", checkpoint, progress),
+        plateau=rule if settings.patience else None,
         validation_data=(latents[held_out], images[held_out]),
     )

@@ -16,15 +16,16 @@ import tensorflow as tf
 
 from atk_latent.adversaries.latent_boundary import LatentBoundary, PerturbationSettings
 from atk_latent.atomic import atomic_file
-from atk_latent.config import build, check_range
+from atk_latent.config import check_range
 from atk_latent.data.streams import Stream, fixed_set_batches
 from atk_latent.errors import InputError
 from atk_latent.methods.base import Method
 from atk_latent.methods.boundaries import BoundarySettings, fit_boundaries
 from atk_latent.methods.figures import AccuracyOverEps, EpsStrip, Figure
+from atk_latent.methods.fixed_set import FixedSet
 from atk_latent.methods.generator_training import GeneratorSettings, fit_generator
-from atk_latent.methods.optimizers import SGDSettings
-from atk_latent.methods.recipes import check_preset
+from atk_latent.methods.optimizers import Optimizer
+from atk_latent.methods.settings import MethodSettings
 from atk_latent.models.attention_svm import AttentionSVM, flat_latent_width
 from atk_latent.models.generators import generator_for
 from atk_latent.models.latent import frozen_copy, split
@@ -38,93 +39,55 @@ EPS_TABLE = (0.5, 2.0, 5.0, 7.0, 10.0, 12.0, 15.0, 18.0, 20.0)
 EPS_STRIP = (0.5, 1.0, 2.0, 4.0, 6.0, 8.0, 9.0, 10.0, 12.0, 14.0, 16.0, 18.0, 20.0, 25.0, 30.0)
 
 
-@dataclasses.dataclass(frozen=True)
-class LADDERSettings(BoundarySettings, GeneratorSettings, PerturbationSettings, SGDSettings):
-    """Everything LADDER can be told; the parts are documented in their own classes.
-
-    Args:
-        latent_layer: name of the layer whose output is perturbed; None is the layer called
-            `latent`, or the input of the last Dense layer.
-        examples: "fixed" makes one set before training (paper); "fresh" makes new ones in
-            the graph for every batch, over the full training set.
-        examples_per_class: int >= 1, images of each class that the fixed set starts from;
-            None takes every training image.
-        originals: "full" pairs each adversarial batch with a batch of the full clean
-            training set; "paired" with the very images it was made from (published code).
-            Only the fixed set asks this.
-        alpha: float in [0, 1], weight of the clean loss (Eq 6).
-    """
-
-    latent_layer: str | None = None
-    examples: Literal["fixed", "fresh"] = "fixed"
-    examples_per_class: int | None = 450
-    originals: Literal["full", "paired"] = "full"
-    alpha: float = 0.5
-    epochs: int = 100
-    eps: tuple[float, ...] = EPS_TABLE
-
-    def __post_init__(self) -> None:
-        """Refuses numbers out of range, the parts' own included."""
-        for part in (BoundarySettings, GeneratorSettings, PerturbationSettings, SGDSettings):
-            part.__post_init__(self)
-        check_range("alpha", self.alpha, 0, 1)
-        if self.examples == "fixed":
-            self.refuse_extra_data()
-        if self.examples_per_class is not None:
-            check_range("examples_per_class", self.examples_per_class, 1)
-
-
-# Table 6 and section 4.1 of the paper, per data set; reconstruction in L1 as the names of the
-# published experiments say for all but MNIST. The average of the weights on MNIST is ours
-# (without it clean accuracy swings by 0.2 points from epoch to epoch); networks with batch
-# normalisation do without, since their statistics belong to the last weights.
-TABLE_6: dict[str, dict[str, Any]] = {
-    "mnist": {"ema": 0.999},
-    "svhn": {"learning_rate": 0.001, "momentum": 0.9, "weight_decay": 5e-4, "batch_size": 128}
-    | {"reconstruction": "l1"},
-    "celeba": {"weight_decay": 5e-4, "examples_per_class": 1000, "reconstruction": "l1"},
-    "cifar10": {"learning_rate": 0.001, "momentum": 0.9, "weight_decay": 5e-4, "batch_size": 128}
-    | {"reconstruction": "l1", "examples_per_class": None},
-    # Not in the paper: 1,437 images make small batches and a short memory.
-    "digits": {"ema": 0.99, "generator_batch_size": 32, "generator_patience": 4},
-}
-# An epoch of fresh examples is the whole training set, not 4,500 images: 12 of them on MNIST are
-# 11,256 updates where Table 6's 100 epochs of the fixed set are 7,100.
-FRESH_EPOCHS = {"mnist": 12, "fashion_mnist": 12, "svhn": 12, "celeba": 12}
-LIKE = {"fashion_mnist": "mnist", "cifar100": "cifar10"}
-
-OFFICIAL: dict[str, Any] = {
-    "attention": "exp-softmax",
-    "attention_gain": "one",
-    "normal": "raw",
-    "svm_images": 134,
-    "svm_optimizer": "sgd",
-    "svm_learning_rate": 0.01,
-    "svm_epochs": 10,
-    "svm_batch_size": 1,
-    "hinge_weight": 0.01,
-    "l2_weight": 1.0,
-    "generator_style": "official",
-    "generator_patience": 0,
-    "generator_learning_rate": 1e-3,
-    "eps": (0.5,),
-    "search_rounding": False,
-    "originals": "paired",
-    "ema": 0.0,
-}
-OFFICIAL_GENERATORS: dict[str, dict[str, Any]] = {
+OFFICIAL_GENERATORS: dict[str, dict[str, str]] = {
     "svhn": {"init": "official"},
     "celeba": {"init": "official"},
     "cifar10": {"init": "official", "output_activation": "tanh"},
 }
-OFFICIAL_LATENT = {"mnist": "fc1", "fashion_mnist": "fc1", "digits": "fc1"}
 
-QUICK: dict[str, Any] = {
-    "generator_epochs": 8,
-    "generator_patience": 1,
-    "examples_per_class": 100,
-    "epochs": 20,
-}
+
+@dataclasses.dataclass(frozen=True)
+class LADDERSettings(MethodSettings):
+    """How boundaries and generator are trained, examples decoded and the classifier fine-tuned.
+
+    See `MethodSettings` for the parts that are not listed here.
+
+    Args:
+        boundaries: how the attention SVMs are trained.
+        generator: how latents are decoded, and how the decoder is trained.
+        perturbation: how latents are moved. Its `eps` is a list of sizes, not a radius.
+        fixed_set: which images the set is decoded from; `originals` has a meaning for it alone.
+        examples: "fixed" decodes one set before training (paper); "fresh" decodes new ones in
+            the graph for every batch, over the full training set.
+        latent_layer: name of the layer whose output is perturbed; None is the layer called
+            `latent`, or the input of the last Dense layer.
+        alpha: float in [0, 1], weight of the clean loss (Eq 6).
+
+    Raises:
+        InputError: for values that are out of range or do not go together.
+
+    Example:
+        >>> from atk_latent.methods import LADDERSettings, Optimizer
+        >>> settings = LADDERSettings(optimizer=Optimizer(epochs=12), examples="fresh")
+        >>> settings.perturbation.eps[:3]
+        (0.5, 2.0, 5.0)
+    """
+
+    optimizer: Optimizer = Optimizer(epochs=100)
+    boundaries: BoundarySettings = BoundarySettings()
+    generator: GeneratorSettings = GeneratorSettings()
+    perturbation: PerturbationSettings = PerturbationSettings(eps=EPS_TABLE)
+    fixed_set: FixedSet = FixedSet()
+    examples: Literal["fixed", "fresh"] = "fixed"
+    latent_layer: str | None = None
+    alpha: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Refuses what does not go together."""
+        super().__post_init__()
+        check_range("alpha", self.alpha, 0, 1)
+        if self.examples == "fixed":
+            self.extra_data.refuse()
 
 
 class LADDER(Method):
@@ -144,11 +107,19 @@ class LADDER(Method):
         InputError: if the classifier cannot be cut at the latent layer.
 
     Reference: LADDER section 3, Eqs 2 to 6, Tables 6 and 10 to 13.
-    Differs: see `AttentionSVM` for the scale of eps. Latents are taken in inference mode
+    Differs: see `AttentionSVM` for the scale of eps. Latents are computed in inference mode
         from the vanilla weights throughout, as in the published code.
+
+    Example:
+        >>> import keras
+        >>> from atk_latent.methods import LADDER, LADDERSettings, Optimizer
+        >>> layers = [keras.layers.Flatten(), keras.layers.Dense(8), keras.layers.Dense(2)]
+        >>> classifier = keras.Sequential([keras.Input((28, 28, 1)), *layers])
+        >>> method = LADDER(classifier, LADDERSettings(optimizer=Optimizer(epochs=5)))
+        >>> method.latent_width, method.num_classes  # then prepare(x, y) and harden(x, y)
+        (8, 2)
     """
 
-    variant: ClassVar[dict[str, Any]] = {}
     settings_type: ClassVar[type[LADDERSettings]] = LADDERSettings
     starts_from: ClassVar[Literal["scratch", "vanilla"]] = "vanilla"
     settings: LADDERSettings
@@ -156,7 +127,7 @@ class LADDER(Method):
     def __init__(
         self, classifier: keras.Model, settings: LADDERSettings | None = None, *, seed: int = 0
     ) -> None:
-        settings = settings or self.settings_type(**self.variant)
+        settings = settings or self.settings_type()
         super().__init__(classifier, settings, seed=seed, alpha=settings.alpha)
         self.vanilla = frozen_copy(classifier)
         self.features, self.head = split(self.vanilla, settings.latent_layer)
@@ -165,27 +136,7 @@ class LADDER(Method):
         self.image_shape = tuple(classifier.input_shape[1:])
         self.generator: keras.Model | None = None
         self.boundaries: AttentionSVM | None = None
-        self.findings: dict[str, Any] = {}
-
-    @classmethod
-    def settings_for(
-        cls, model: str, data: str, preset: str, overrides: dict[str, Any]
-    ) -> LADDERSettings:
-        """Settings of a preset ("paper", "official" or "quick") with `overrides` on top."""
-        del model
-        check_preset(cls.recipes, preset)
-        known = LIKE.get(data, data)
-        values = dict(TABLE_6.get(known, {}))
-        fresh = overrides.get("examples") == "fresh" and data in FRESH_EPOCHS
-        if fresh:
-            values["epochs"] = FRESH_EPOCHS[data]
-        if preset == "official":
-            values |= OFFICIAL | {"latent_layer": OFFICIAL_LATENT.get(data)}
-            if cls.variant.get("gan"):
-                overrides = {"gan": "add", **overrides}
-        elif preset == "quick":
-            values |= QUICK | ({"epochs": 2} if fresh else {})
-        return build(cls.settings_type, {**values, **cls.variant, **overrides})
+        self.findings: dict[str, dict[str, int]] = {}
 
     def adversary(
         self, *, seed: int | keras.random.SeedGenerator | None = None, **changes: Any
@@ -205,7 +156,7 @@ class LADDER(Method):
             head=self.head,
             generator=generator,
             boundaries=boundaries,
-            settings=dataclasses.replace(self.settings, **changes),
+            settings=dataclasses.replace(self.settings.perturbation, **changes),
             seed=self.seeds if seed is None else seed,
         )
 
@@ -227,7 +178,7 @@ class LADDER(Method):
         folder: Path | None = None,
         progress: Progress | None = None,
     ) -> None:
-        """Trains boundaries and generator, or finds them in `folder`; see `Method.prepare`."""
+        """Trains boundaries and generator, or loads them from `folder`; see `Method.prepare`."""
         latents = self._latents(x)
         self.boundaries = self._boundaries(latents, y, folder, progress)
         self.generator = self._generator(latents, x, folder, progress)
@@ -249,7 +200,7 @@ class LADDER(Method):
                 progress("boundaries", done, total, {})
 
         trained = fit_boundaries(
-            latents, y, self.num_classes, self.settings, seed=self.seed, on_epoch=tick
+            latents, y, self.num_classes, self.settings.boundaries, seed=self.seed, on_epoch=tick
         )
         if path:
             with atomic_file(path) as part:
@@ -262,16 +213,16 @@ class LADDER(Method):
         path = folder / "generator.keras" if folder else None
         if path and path.exists():
             return keras.models.load_model(path, compile=False)
-        name = self.settings.generator
-        name = generator_for(self.image_shape) if name == "auto" else name
-        official = self.settings.generator_style == "official"
+        settings = self.settings.generator
+        name = generator_for(self.image_shape) if settings.name == "auto" else settings.name
+        official = settings.style == "official"
         options = OFFICIAL_GENERATORS.get(name, {}) if official else {}
         generator = GENERATORS[name](self.latent_width, self.image_shape, seed=self.seed, **options)
         fit_generator(
             generator,
             latents,
             x,
-            self.settings,
+            settings,
             seed=self.seed,
             checkpoint=folder / GENERATOR_STATES if folder else None,
             progress=progress,
@@ -299,24 +250,22 @@ class LADDER(Method):
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The fixed set: originals, examples and labels of `examples_per_class` images.
 
-        How many crossed the boundary in latent space and as images (Eq 5) is kept in
+        How many crossed the boundary in latent space and as images (Eq 5) is noted in
         `findings`.
 
         Returns:
             x (n, H, W, C), x_adv (n, H, W, C), both float32 in [0, 1], and y (n,).
         """
-        per_class = self.settings.examples_per_class
-        if per_class is not None:
-            rows = rows_per_class(y, per_class, self.num_classes, self.seed)
-            x, y = x[rows], y[rows]
+        rows = self.settings.fixed_set.rows(y, self.num_classes, self.seed)
+        x, y = x[rows], y[rows]
 
         def tick(done: int, total: int) -> None:
             if progress:
                 progress("examples", done, total, {})
 
-        made = self.adversary(seed=self.seed).craft_all(x, y, on_batch=tick)
-        self.findings["label_rule"] = label_rule_counts(made)
-        return x, made["x_adv"], y
+        examples = self.adversary(seed=self.seed).craft_all(x, y, on_batch=tick)
+        self.findings["label_rule"] = label_rule_counts(examples)
+        return x, examples["x_adv"], y
 
     def training_batches(
         self, x: np.ndarray, y: np.ndarray, *, progress: Progress | None = None
@@ -324,12 +273,10 @@ class LADDER(Method):
         """Eq 6's data: clean images for fresh examples, or the fixed set; see `Method`."""
         if self.settings.examples == "fresh":
             return super().training_batches(x, y, progress=progress)
-        x_fixed, x_adv, y_fixed = self.make_examples(x, y, progress=progress)
-        made = (x_fixed, x_adv, y_fixed)
         return fixed_set_batches(
-            made,
-            (x, y) if self.settings.originals == "full" else None,
-            self.settings.batch_size,
+            self.make_examples(x, y, progress=progress),
+            (x, y) if self.settings.fixed_set.originals == "full" else None,
+            self.settings.optimizer.batch_size,
             seed=self.seed,
         )
 
@@ -350,13 +297,13 @@ class LADDER(Method):
         target = np.asarray(adversary.draw_targets(tf.constant(y, tf.int32)))
         table = []
         for eps in EPS_TABLE:
-            made = adversary.craft_all(x, y, target=target, eps=eps)
+            examples = adversary.craft_all(x, y, target=target, eps=eps)
             table.append(
                 {
                     "eps": eps,
-                    "vanilla": clean_accuracy(self.vanilla, made["x_adv"], y),
-                    "hardened": clean_accuracy(self.classifier, made["x_adv"], y),
-                    "latent_crossed": float(np.mean(made["latent_crossed"])),
+                    "vanilla": clean_accuracy(self.vanilla, examples["x_adv"], y),
+                    "hardened": clean_accuracy(self.classifier, examples["x_adv"], y),
+                    "latent_crossed": float(np.mean(examples["latent_crossed"])),
                 }
             )
         low = next((row for row in table if row["vanilla"] <= 0.8), table[-1])
@@ -392,7 +339,7 @@ class LADDER(Method):
 
         Args:
             x: float32 (n, H, W, C); y: int64 (n,). The first `count` images with different
-                labels are shown (repeating labels where there are fewer classes).
+                labels are drawn (repeating labels where there are fewer classes).
             class_names: K names.
         """
         firsts = [np.flatnonzero(y == label)[:count] for label in np.unique(y)]
@@ -422,42 +369,88 @@ class LADDER(Method):
         )
 
 
-class LADDERCavRandom(LADDER):
-    """LADDER with Gaussian noise added to the normals (section 4.1.2, ablation)."""
+@dataclasses.dataclass(frozen=True)
+class LADDERCavRandomSettings(LADDERSettings):
+    """As `LADDERSettings`, with noise on the normals where nothing else is set.
 
-    variant: ClassVar[dict[str, Any]] = {"noise": "cavrandom"}
+    Example:
+        >>> from atk_latent.methods import LADDERCavRandomSettings
+        >>> LADDERCavRandomSettings().perturbation.noise
+        'cavrandom'
+    """
+
+    perturbation: PerturbationSettings = PerturbationSettings(EPS_TABLE, noise="cavrandom")
+
+
+class LADDERCavRandom(LADDER):
+    """LADDER with Gaussian noise added to the normals (section 4.1.2, ablation).
+
+    Example:
+        >>> from atk_latent.methods import LADDERCavRandom
+        >>> LADDERCavRandom.settings_for("lenet", "mnist", "paper", {}).perturbation.noise
+        'cavrandom'
+    """
+
+    settings_type: ClassVar[type[LADDERSettings]] = LADDERCavRandomSettings
+
+
+@dataclasses.dataclass(frozen=True)
+class LADDERRandomSettings(LADDERSettings):
+    """As `LADDERSettings`, with noise for the normals where nothing else is set.
+
+    Example:
+        >>> from atk_latent.methods import LADDERRandomSettings
+        >>> LADDERRandomSettings().perturbation.noise
+        'random'
+    """
+
+    perturbation: PerturbationSettings = PerturbationSettings(EPS_TABLE, noise="random")
 
 
 class LADDERRandom(LADDER):
     """LADDER along Gaussian directions instead of normals (section 4.1.2, ablation).
 
     The attention of the pair still weights the direction, as Eq 3 has it.
+
+    Example:
+        >>> from atk_latent.methods import LADDERRandom
+        >>> LADDERRandom.settings_for("lenet", "mnist", "paper", {}).perturbation.noise
+        'random'
     """
 
-    variant: ClassVar[dict[str, Any]] = {"noise": "random"}
+    settings_type: ClassVar[type[LADDERSettings]] = LADDERRandomSettings
+
+
+@dataclasses.dataclass(frozen=True)
+class LADDERGANSettings(LADDERSettings):
+    """As `LADDERSettings`, with an adversarially trained generator where nothing else is set.
+
+    Example:
+        >>> from atk_latent.methods import LADDERGANSettings
+        >>> LADDERGANSettings().generator.gan
+        'replace'
+    """
+
+    generator: GeneratorSettings = GeneratorSettings(gan="replace")
 
 
 class LADDERGAN(LADDER):
     """LADDER whose generator is trained against a discriminator (section 4.3).
 
     The paper replaces the reconstruction loss; `gan=add` adds to it, as the published code.
+
+    Example:
+        >>> from atk_latent.methods import LADDERGAN
+        >>> LADDERGAN.settings_for("lenet", "mnist", "official", {}).generator.gan
+        'add'
     """
 
-    variant: ClassVar[dict[str, Any]] = {"gan": "replace"}
+    settings_type: ClassVar[type[LADDERSettings]] = LADDERGANSettings
 
 
-def rows_per_class(labels: np.ndarray, count: int, num_classes: int, seed: int) -> np.ndarray:
-    """Indices of `count` random images of each class (all of a class that has fewer)."""
-    rng = np.random.default_rng(seed)
-    picked = [
-        rng.permutation(np.flatnonzero(labels == label))[:count] for label in range(num_classes)
-    ]
-    return np.concatenate(picked)
-
-
-def label_rule_counts(made: dict[str, np.ndarray]) -> dict[str, int]:
+def label_rule_counts(examples: dict[str, np.ndarray]) -> dict[str, int]:
     """How examples stand to Eq 5, from what `LatentBoundary.craft_all` returns."""
-    latent, image = made["latent_crossed"], made["image_crossed"]
+    latent, image = examples["latent_crossed"], examples["image_crossed"]
     return {
         "examples": int(len(latent)),
         "neither_crossed": int(np.sum(~latent & ~image)),

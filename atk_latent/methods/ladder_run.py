@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 
-from atk_latent.config import build
+from atk_latent.config import build, places
 from atk_latent.errors import InputError
 from atk_latent.methods.ladder import LADDER
 from atk_latent.models.loading import load_classifier
@@ -32,8 +31,8 @@ def load_ladder(folder: Path) -> LADDER:
         )
     card = json.loads(card_path.read_text())
     kind = METHODS[card["method"]]
-    fields = {field.name for field in dataclasses.fields(kind.settings_type)}
-    stored = {name: value for name, value in card["settings"].items() if name in fields}
+    known = places(kind.settings_type)
+    stored = {name: value for name, value in card["settings"].items() if name in known}
     vanilla = load_classifier(folder / "helpers" / "vanilla.keras")
     ladder = kind(vanilla, build(kind.settings_type, stored), seed=card["seed"])
     ladder.load_helpers(folder / "helpers")

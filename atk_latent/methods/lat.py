@@ -13,22 +13,79 @@ import tensorflow as tf
 
 from atk_latent.adversaries.gradient_ascent import AscentSettings, GradientAscent
 from atk_latent.atomic import atomic_file
-from atk_latent.config import check_range
+from atk_latent.config import check_range, known_as
 from atk_latent.errors import InputError
-from atk_latent.methods.adversarial import (
-    CIFAR,
-    DIGITS,
-    QUICK,
-    BallSettings,
-    PGDSettings,
-    PGDTraining,
-)
-from atk_latent.methods.recipes import Recipes
+from atk_latent.methods.adversarial import PGDSettings, PGDTraining
 from atk_latent.models.latent import split
 from atk_latent.progress import Progress, renamed
 
 STAGE = "adversarial"
-FIRST = ("epochs", "learning_rate", "decay_epochs")  # settings of the training that comes first
+
+
+@dataclasses.dataclass(frozen=True)
+class LatentAttack:
+    """How latents are attacked beside the images: a part of LAT's settings.
+
+    Args:
+        weight: float >= 0, of the loss on attacked latents.
+        eps: float >= 0, Linf radius as a share of the range of each channel.
+        steps: int >= 1. step_size: float > 0, same unit; None is 2.5 * eps / steps.
+
+    Raises:
+        InputError: for values out of range.
+
+    Example:
+        >>> from atk_latent.methods import LATSettings, LatentAttack
+        >>> LATSettings(latent_attack=LatentAttack(weight=0.5)).latent_attack.steps
+        20
+    """
+
+    weight: float = known_as("latent_weight", 0.25)
+    eps: float = known_as("latent_eps", 8 / 255)
+    steps: int = known_as("latent_steps", 20)
+    step_size: float | None = known_as("latent_step_size", None)
+
+    def __post_init__(self) -> None:
+        """Refuses numbers out of range."""
+        check_range("latent_weight", self.weight, 0)
+        self.ascent()
+
+    def ascent(self) -> AscentSettings:
+        """The settings of the inner maximisation, each channel scaled to [0, 1]."""
+        return AscentSettings(
+            eps=self.eps,
+            steps=self.steps,
+            step_size=self.step_size,
+            random_start=True,
+            keep="last",
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class AdversarialStage:
+    """Plain adversarial training before the fine-tuning: a part of LAT's settings.
+
+    Args:
+        epochs: int >= 0; 0 for a classifier that comes adversarially trained.
+        learning_rate: float > 0. decay_epochs: where it falls, see `Optimizer`.
+
+    Raises:
+        InputError: for values out of range.
+
+    Example:
+        >>> from atk_latent.methods import AdversarialStage, LATSettings
+        >>> settings = LATSettings(adversarial=AdversarialStage(epochs=5))
+        >>> settings.adversarial_training().optimizer.epochs
+        5
+    """
+
+    epochs: int = known_as("adversarial_epochs", 0)
+    learning_rate: float = known_as("adversarial_learning_rate", 0.1)
+    decay_epochs: tuple[int, ...] = known_as("adversarial_decay_epochs", ())
+
+    def __post_init__(self) -> None:
+        """Refuses numbers out of range."""
+        check_range("adversarial_epochs", self.epochs, 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,58 +94,46 @@ class LATSettings(PGDSettings):
 
     Args:
         latent_layer: name of the layer whose output is attacked; None is the layer that the
-            model's recipe names, or the input of the last Dense layer.
-        latent_weight: float >= 0, of the loss on attacked latents.
-        latent_eps: float >= 0, Linf radius as a share of the range of each channel.
-        latent_steps: int >= 1. latent_step_size: float > 0, same unit; None is
-            2.5 * latent_eps / latent_steps.
-        adversarial_epochs: int >= 0, of plain adversarial training before the fine-tuning;
-            0 for a classifier that comes adversarially trained.
-        adversarial_learning_rate: float > 0, of those. adversarial_decay_epochs: where it
-            falls, as `decay_epochs`.
+            presets name for the model, or the input of the last Dense layer.
+        latent_attack: how it is attacked. adversarial: the training before the fine-tuning.
         alpha: 0; there is no clean loss.
+
+    Raises:
+        InputError: for values that are out of range or do not go together.
+
+    Example:
+        >>> from atk_latent.methods import LATSettings
+        >>> LATSettings(eps=0.3, latent_layer="relu2").latent_attack.weight
+        0.25
     """
 
     latent_layer: str | None = None
-    latent_weight: float = 0.25
-    latent_eps: float = 8 / 255
-    latent_steps: int = 20
-    latent_step_size: float | None = None
-    adversarial_epochs: int = 0
-    adversarial_learning_rate: float = 0.1
-    adversarial_decay_epochs: tuple[int, ...] = ()
+    latent_attack: LatentAttack = LatentAttack()
+    adversarial: AdversarialStage = AdversarialStage()
 
     def __post_init__(self) -> None:
-        """Refuses numbers out of range."""
+        """Refuses what does not go together."""
         super().__post_init__()
         if self.alpha:
             raise InputError(
                 f"setting 'alpha' must be 0: LAT has no clean loss. Received: {self.alpha!r}"
             )
-        check_range("latent_weight", self.latent_weight, 0)
-        check_range("adversarial_epochs", self.adversarial_epochs, 0)
-        self.latent_ascent()
         self.adversarial_training()
-
-    def latent_ascent(self) -> AscentSettings:
-        """How latents are attacked, each channel scaled to [0, 1]."""
-        return AscentSettings(
-            eps=self.latent_eps,
-            steps=self.latent_steps,
-            step_size=self.latent_step_size,
-            random_start=True,
-            keep="last",
-        )
 
     def adversarial_training(self) -> PGDSettings:
         """The training that comes first; decay epochs of its own have the schedule they need."""
-        values = {
+        first = self.adversarial
+        optimizer = dataclasses.replace(
+            self.optimizer,
+            epochs=first.epochs,
+            learning_rate=first.learning_rate,
+            decay_epochs=first.decay_epochs,
+            schedule="steps" if first.decay_epochs else self.optimizer.schedule,
+        )
+        shared = {
             field.name: getattr(self, field.name) for field in dataclasses.fields(PGDSettings)
         }
-        values["schedule"] = "steps" if self.adversarial_decay_epochs else self.schedule
-        return PGDSettings(
-            **{**values, **{name: getattr(self, f"adversarial_{name}") for name in FIRST}}
-        )
+        return PGDSettings(**{**shared, "optimizer": optimizer})
 
 
 class Passed(NamedTuple):
@@ -124,40 +169,21 @@ class LAT(PGDTraining):
     Differs: one step on the sum of both losses, where the code takes two steps in turn, of
         rates 2.5e-4 (latents) and 1e-3 (images), hence the weight 0.25; latents are attacked
         in inference mode. LeNet's layer and all settings for MNIST are ours.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> from atk_latent.methods import LAT, LATSettings, Optimizer
+        >>> layers = [keras.layers.Flatten(), keras.layers.Dense(8), keras.layers.Dense(2)]
+        >>> x = np.random.default_rng(0).random((32, 4, 4, 1), np.float32)
+        >>> y = (x.mean(axis=(1, 2, 3)) > 0.5).astype(int)
+        >>> settings = LATSettings(optimizer=Optimizer(epochs=2), steps=2)
+        >>> method = LAT(keras.Sequential([keras.Input((4, 4, 1)), *layers]), settings)
+        >>> method.prepare(x, y)  # plain adversarial training first, where the settings say so
+        >>> len(method.harden(x, y))
+        2
     """
 
     settings_type: ClassVar[type[LATSettings]] = LATSettings
-    recipes: ClassVar[Recipes] = {
-        "paper": {
-            "cifar10": CIFAR
-            | {"steps": 10, "step_size": 2 / 255, "epochs": 3, "learning_rate": 1e-3}
-            | {"latent_step_size": 1 / 255, "adversarial_epochs": 205}
-            | {"adversarial_decay_epochs": (102, 154)},
-            "mnist": {"eps": 0.3, "steps": 40, "step_size": 0.01, "epochs": 3, "batch_size": 50}
-            | {"algorithm": "adam", "learning_rate": 1e-5, "adversarial_learning_rate": 1e-4}
-            | {"adversarial_epochs": 83},
-            "digits": DIGITS
-            | {"learning_rate": 2e-3, "epochs": 10, "decay_epochs": (8,)}
-            | {f"adversarial_{name}": DIGITS[name] for name in FIRST},
-        },
-        "quick": {
-            **QUICK,
-            "any": QUICK["any"]
-            | {"epochs": 1, "adversarial_epochs": 5, "adversarial_decay_epochs": (4,)},
-            "mnist": QUICK["mnist"] | {"learning_rate": 1e-4, "adversarial_learning_rate": 1e-3},
-            "digits": QUICK["digits"]
-            | {"learning_rate": 2e-3, "epochs": 5, "decay_epochs": (4,), "latent_steps": 10}
-            | {f"adversarial_{name}": QUICK["digits"][name] for name in FIRST},
-        },
-    }
-    layers_by_model: ClassVar[dict[str, str]] = {
-        "lenet": "relu2",
-        "wrn-28-10": "group2_block4_add",
-        "wrn-34-10": "group2_block5_add",
-        "wrn-16-4": "group2_block2_add",
-        "wrn-10-4": "group2_block1_add",
-        "wrn-10-2": "group2_block1_add",
-    }
     settings: LATSettings
 
     def __init__(
@@ -165,15 +191,9 @@ class LAT(PGDTraining):
     ) -> None:
         super().__init__(classifier, settings, seed=seed)
         self.features, self.head = split(classifier, self.settings.latent_layer)
-        self.latent_adversary = GradientAscent(self.settings.latent_ascent(), seed=self.seeds)
-
-    @classmethod
-    def settings_for(
-        cls, model: str, data: str, preset: str, overrides: dict[str, Any]
-    ) -> BallSettings:
-        """Settings of a preset, with the layer of a known model."""
-        layer = {"latent_layer": cls.layers_by_model.get(model)}
-        return super().settings_for(model, data, preset, {**layer, **overrides})
+        self.latent_adversary = GradientAscent(
+            self.settings.latent_attack.ascent(), seed=self.seeds
+        )
 
     def prepare(
         self,
@@ -183,9 +203,9 @@ class LAT(PGDTraining):
         folder: Path | None = None,
         progress: Progress | None = None,
     ) -> None:
-        """Trains the classifier adversarially, or finds it done in `folder`."""
+        """Trains the classifier adversarially, or loads it from `folder` where that is done."""
         settings = self.settings.adversarial_training()
-        if not settings.epochs:
+        if not settings.optimizer.epochs:
             return
         done = folder / "adversarial.npz" if folder else None
         if done and done.exists():
@@ -233,7 +253,7 @@ class LAT(PGDTraining):
         images, latents = (
             self.compiled_loss(y, logits, sample_weight, training) for logits in y_pred
         )
-        return images + self.settings.latent_weight * (latents - self.penalties())
+        return images + self.settings.latent_attack.weight * (latents - self.penalties())
 
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None

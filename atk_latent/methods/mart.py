@@ -11,8 +11,7 @@ from atk_latent.adversaries.gradient_ascent import AscentSettings
 from atk_latent.adversaries.kl_ascent import kl_divergence
 from atk_latent.adversaries.losses import log_odds
 from atk_latent.config import check_range
-from atk_latent.methods.adversarial import CIFAR, DIGITS, QUICK, BallSettings, BallTraining
-from atk_latent.methods.recipes import Recipes
+from atk_latent.methods.adversarial import BallSettings, BallTraining
 
 
 def log_of_others(logits: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
@@ -35,6 +34,11 @@ class MARTSettings(BallSettings):
         steps: int >= 1; `step_size` None is 2.5 * eps / steps, at most eps.
         random_start: whether the ascent starts at a random point of the ball.
         beta: float >= 0, weight of the divergence (the paper's lambda).
+
+    Example:
+        >>> from atk_latent.methods import MARTSettings
+        >>> MARTSettings(eps=0.3, steps=40).beta
+        5.0
     """
 
     steps: int = 10
@@ -61,23 +65,21 @@ class MART(BallTraining):
         misclassified examples", Eqs 8, 9 and 11.
     Differs: log(1 - p) is exact; the published code adds small numbers to keep it finite, and
         starts the ascent at x + 0.001 N(0, 1), ours anywhere in the ball.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> from atk_latent.methods import MART, MARTSettings, Optimizer
+        >>> layers = [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]
+        >>> x = np.random.default_rng(0).random((32, 4, 4, 1), np.float32)
+        >>> y = (x.mean(axis=(1, 2, 3)) > 0.5).astype(int)
+        >>> settings = MARTSettings(optimizer=Optimizer(epochs=2), steps=2)
+        >>> method = MART(keras.Sequential(layers), settings)
+        >>> logs = method.harden(x, y)
+        >>> len(logs), 0 <= logs[-1]["adversarial_accuracy"] <= 1
+        (2, True)
     """
 
     settings_type: ClassVar[type[MARTSettings]] = MARTSettings
-    recipes: ClassVar[Recipes] = {
-        "paper": {
-            "mnist": {"eps": 0.3, "steps": 40, "step_size": 0.01, "epochs": 50, "momentum": 0.9}
-            | {"learning_rate": 0.01, "batch_size": 128, "decay_epochs": (20, 40)},
-            "cifar10": CIFAR
-            | {"steps": 10, "step_size": 2 / 255, "epochs": 120, "decay_epochs": (75, 90)}
-            | {"learning_rate": 0.01, "weight_decay": 3.5e-3},
-            "digits": DIGITS | {"step_size": 0.01, "steps": 20},
-        },
-        "official": {
-            "cifar10": {"eps": 0.031, "step_size": 0.007, "decay_epochs": (74, 89, 99)},
-        },
-        "quick": QUICK,
-    }
     settings: MARTSettings
 
     def method_loss(self, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> tf.Tensor:

@@ -1,9 +1,8 @@
-"""SGD as the published code runs it, and its settings."""
+"""SGD as the published code runs it, and the part of the settings that makes optimizers."""
 
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import Any, Literal
 
 import keras
@@ -11,6 +10,7 @@ from keras import ops
 
 from atk_latent.config import check_range
 from atk_latent.errors import InputError
+from atk_latent.methods.objectives import CrossEntropy
 
 
 @keras.saving.register_keras_serializable(package="atk_latent")
@@ -34,7 +34,7 @@ class SGDL2(keras.optimizers.SGD):
             gradient = ops.add(gradient, ops.multiply(self.l2, ops.cast(variable, gradient.dtype)))
         super().update_step(gradient, variable, learning_rate)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         """Settings, `l2` included."""
         return {**super().get_config(), "l2": self.l2}
 
@@ -56,20 +56,20 @@ class Cyclic(keras.optimizers.schedules.LearningRateSchedule):
         done = (ops.cast(step, "float32") + 1.0) / (self.steps + 1.0)
         return self.peak * ops.minimum(done / self.rise, (1.0 - done) / (1.0 - self.rise))
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         """Settings."""
         return {"peak": self.peak, "steps": self.steps, "rise": self.rise}
 
 
 @dataclasses.dataclass(frozen=True)
-class SGDSettings:
-    """How a classifier's weights are updated, and on what.
+class Optimizer:
+    """How the weights of a classifier are updated: a part of every method's settings.
 
     Args:
         epochs: int >= 0. batch_size: int >= 1. learning_rate: float > 0.
-        algorithm: "sgd", or "adam", whose weight decay is decoupled and which takes no
-            momentum from here.
         momentum: float in [0, 1). weight_decay: float >= 0, L2 in the gradient.
+        algorithm: "sgd"; or "adam", whose weight decay is decoupled and which does not use
+            `momentum`.
         schedule: "steps" multiplies the rate by `decay_factor` when each of `decay_epochs`
             begins; "cyclic" goes from 0 up to `learning_rate` and down again.
         cyclic_rise: float in (0, 1), share of the cyclic updates that go up.
@@ -77,23 +77,17 @@ class SGDSettings:
         decay_factor: float > 0.
         ema: float in [0, 1), momentum of a running average of the weights that replaces
             them at the end; 0 keeps the last weights.
-        augment: "crop-flip" pads with 4 zeros, crops at random and mirrors half of the images.
         label_smoothing: float d in [0, 1): the true class counts 1 - d and each of the other
             K - 1 classes d / (K - 1).
-        early_stopping: keep the weights of the epoch with the highest PGD accuracy on images
-            that are held out of training, instead of the last. The vanilla classifier that a
-            method starts from has seen them.
-        validation_share: float in (0, 1), of the training images, held out for it.
-        validation_eps: float >= 0, its Linf radius in [0, 1] pixels; None is the method's own.
-        validation_steps: int >= 1, its PGD steps.
-        extra_data: path of an .npz with images without labels, `x` (n, H, W, C) in [0, 1].
-        extra_share: float in (0, 1), share of each batch that is drawn from them.
-        teacher: path of the model whose predictions become their labels; None is the
-            classifier as it comes.
-        awp_gamma: float >= 0, size of the adversarial move of the weights that gradients are
-            taken at, relative to each layer's own; 0 takes them where the weights are.
-        awp_warmup: int >= 0, epochs before the moves begin, counted in the method's
-            `steps_per_epoch`: `harden` sets it, Keras' own `fit` does not.
+
+    Raises:
+        InputError: for values out of range.
+
+    Example:
+        >>> from atk_latent.methods import Optimizer
+        >>> sgd = Optimizer(weight_decay=5e-4, decay_epochs=(3,)).make(steps_per_epoch=100)
+        >>> sgd.l2
+        0.0005
     """
 
     epochs: int = 10
@@ -101,23 +95,13 @@ class SGDSettings:
     learning_rate: float = 0.01
     momentum: float = 0.5
     weight_decay: float = 0.0
-    ema: float = 0.0
     algorithm: Literal["sgd", "adam"] = "sgd"
     schedule: Literal["steps", "cyclic"] = "steps"
     cyclic_rise: float = 0.4
     decay_epochs: tuple[int, ...] | None = None
     decay_factor: float = 0.1
-    augment: Literal["none", "crop-flip"] = "none"
+    ema: float = 0.0
     label_smoothing: float = 0.0
-    early_stopping: bool = False
-    validation_share: float = 0.1
-    validation_eps: float | None = None
-    validation_steps: int = 10
-    extra_data: str | None = None
-    extra_share: float = 0.5
-    teacher: str | None = None
-    awp_gamma: float = 0.0
-    awp_warmup: int = 0
 
     def __post_init__(self) -> None:
         """Refuses numbers out of range."""
@@ -130,11 +114,6 @@ class SGDSettings:
         check_range("cyclic_rise", self.cyclic_rise, 1e-6, 0.999999)
         check_range("decay_factor", self.decay_factor, 1e-12)
         check_range("label_smoothing", self.label_smoothing, 0, 0.999999)
-        check_range("validation_share", self.validation_share, 1e-6, 0.999999)
-        check_range("validation_steps", self.validation_steps, 1)
-        check_range("extra_share", self.extra_share, 1e-6, 0.999999)
-        check_range("awp_gamma", self.awp_gamma, 0)
-        check_range("awp_warmup", self.awp_warmup, 0)
         drops = list(self.decay_epochs or ())
         if drops != sorted({*drops} - {0}):
             raise InputError(
@@ -145,46 +124,9 @@ class SGDSettings:
                 "setting 'decay_epochs' goes with schedule=steps, not with the cyclic one. "
                 f"Received: {drops}"
             )
-        if self.early_stopping and self.robust_eps is None:
-            raise InputError(
-                "setting 'early_stopping' needs 'validation_eps', the radius of the attack in "
-                "[0, 1] pixels: this method has none of its own"
-            )
 
-    def check_files(self) -> None:
-        """Looks whether the files that are named are there.
-
-        Raises:
-            InputError: for one that is not.
-        """
-        for name in ("extra_data", "teacher", "examples_from"):
-            path = getattr(self, name, None)
-            if path is not None and not Path(path).expanduser().exists():
-                raise InputError(f"setting '{name}': there is nothing at {path!r}")
-
-    def refuse_extra_data(self) -> None:
-        """For a method whose adversarial images are made before training.
-
-        Raises:
-            InputError: if there is `extra_data`.
-        """
-        if self.extra_data is not None:
-            raise InputError(
-                "setting 'extra_data' needs a method that attacks each batch; here the "
-                f"adversarial images are a fixed set. Received: {self.extra_data!r}"
-            )
-
-    @property
-    def robust_eps(self) -> float | None:
-        """The Linf radius in pixels that early stopping attacks with; None where none is known."""
-        own = getattr(self, "eps", None) if getattr(self, "norm", "linf") == "linf" else None
-        if self.validation_eps is not None:
-            check_range("validation_eps", self.validation_eps, 0)
-            return self.validation_eps
-        return own if isinstance(own, float | int) else None
-
-    def optimizer(self, steps_per_epoch: int) -> keras.optimizers.Optimizer:
-        """A fresh optimizer.
+    def make(self, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+        """A new Keras optimizer.
 
         Args:
             steps_per_epoch: int >= 1, updates of the weights in an epoch.
@@ -208,3 +150,7 @@ class SGDSettings:
             [epoch * steps_per_epoch - 1 for epoch in drops],
             [self.learning_rate * self.decay_factor**past for past in range(len(drops) + 1)],
         )
+
+    def loss(self) -> CrossEntropy:
+        """The cross-entropy under the smoothed labels."""
+        return CrossEntropy(self.label_smoothing)

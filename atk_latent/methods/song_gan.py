@@ -10,10 +10,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from atk_latent.config import build, check_range
+from atk_latent.config import Flat, build, check_range
 from atk_latent.data.streams import batches
 from atk_latent.errors import InputError
-from atk_latent.methods.fitting import jit_compile, run_fit
+from atk_latent.methods.fit import Loop, jit_compile, run_fit
+from atk_latent.methods.presets import preset_values
 from atk_latent.models.song_gan import (
     ARCHITECTURES,
     GAN,
@@ -77,18 +78,10 @@ class GANSettings:
         check_range("gradient_penalty", self.gradient_penalty, 0)
 
 
-PRESETS: dict[str, dict[str, Any]] = {
-    "paper": {},
-    # Ours, for minutes on a CPU: fewer steps, each longer.
-    "quick": {"steps": 1500, "learning_rate": 1e-3, "discriminator_steps": 2},
-}
-# What the published code has for one data set only.
-DATA_RECIPES: dict[str, dict[str, Any]] = {
-    "celeba": {"steps": 200_000, "learning_rate": 1e-4, "decay": "none"},
-}
+PRESETS = ("paper", "quick")
 
 
-def gan_settings(data: str, preset: str, overrides: dict[str, Any] | None = None) -> GANSettings:
+def gan_settings(data: str, preset: str, overrides: Flat | None = None) -> GANSettings:
     """Settings of a preset for a data set, with `overrides` (text or typed) on top.
 
     Raises:
@@ -96,9 +89,8 @@ def gan_settings(data: str, preset: str, overrides: dict[str, Any] | None = None
     """
     if preset not in PRESETS:
         raise InputError(f"preset must be one of {', '.join(PRESETS)}. Received: {preset!r}")
-    return build(
-        GANSettings, {**DATA_RECIPES.get(data, {}), **PRESETS[preset], **(overrides or {})}
-    )
+    values, _ = preset_values("song-gan", data, preset)
+    return build(GANSettings, {**values, **(overrides or {})})
 
 
 def untrained_gan(
@@ -131,7 +123,7 @@ class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
         done = tf.cast(tf.cast(step, tf.int64) // self.updates, tf.float32)
         return self.rate * tf.maximum(0.0, 1.0 - done / max(self.steps - 1, 1))
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         """The arguments."""
         return {"rate": self.rate, "steps": self.steps, "updates": self.updates}
 
@@ -311,12 +303,8 @@ def fit_gan(
     return run_fit(
         training,
         lambda step: batches((x, y), size, seed=seed, start_step=step, whole=True),
-        epochs=settings.steps // per_stage,
-        steps_per_epoch=per_stage,
-        stage="gan",
-        checkpoint=checkpoint,
-        progress=progress,
-        callbacks=callbacks,
+        Loop(settings.steps // per_stage, per_stage, "gan", checkpoint, progress),
+        callbacks=callbacks or (),
     )
 
 

@@ -11,8 +11,7 @@ import tensorflow as tf
 from atk_latent.adversaries.latent_discriminator import flat
 from atk_latent.config import check_range
 from atk_latent.labels import label_tensor
-from atk_latent.methods.adversarial import CIFAR, DIGITS, QUICK, PGDSettings, PGDTraining
-from atk_latent.methods.recipes import Recipes
+from atk_latent.methods.adversarial import PGDSettings, PGDTraining
 from atk_latent.models.latent import split
 
 Positives = Literal["class", "own", "both"]
@@ -27,9 +26,14 @@ class TLASettings(PGDSettings):
         margin: float >= 0 (alpha), by which the negative must be farther than the positive.
         norm_weight: float >= 0 (lambda 2), of the mean squares of the latents of a triplet.
         positives: what an adversarial latent is pulled to: "class", that of another clean
-            image of its class; "own", that of the clean image it was made from; "both", in
+            image of its class; "own", that of its original; "both", in
             two triplets.
-        latent_layer: where latents are taken; None is the input of the last Dense layer.
+        latent_layer: whose output the latents are; None is the input of the last Dense layer.
+
+    Example:
+        >>> from atk_latent.methods import TLASettings
+        >>> TLASettings(positives="both", triplet_weight=2.0).margin
+        0.05
     """
 
     triplet_weight: float = 0.5
@@ -103,23 +107,23 @@ class TLA(PGDTraining):
     Differs: positives and negatives are rows of the batch itself, chosen by the latents of the
         training pass; the published code draws them from further batches (ten of them on
         CIFAR-10) by latents in inference mode. That code fine-tunes an adversarially trained
-        model on CIFAR-10; here training starts from scratch, or from the model that is given.
+        model on CIFAR-10; here training starts from scratch, or from a trained model.
         On MNIST it adds 2e-4 times half the squared weights to the loss, here nothing.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> from atk_latent.methods import Optimizer, TLA, TLASettings
+        >>> layers = [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]
+        >>> x = np.random.default_rng(0).random((32, 4, 4, 1), np.float32)
+        >>> y = (x.mean(axis=(1, 2, 3)) > 0.5).astype(int)
+        >>> settings = TLASettings(optimizer=Optimizer(epochs=2), steps=2)
+        >>> method = TLA(keras.Sequential(layers), settings)
+        >>> logs = method.harden(x, y)
+        >>> len(logs), 0 <= logs[-1]["adversarial_accuracy"] <= 1
+        (2, True)
     """
 
     settings_type: ClassVar[type[TLASettings]] = TLASettings
-    recipes: ClassVar[Recipes] = {
-        "paper": {
-            "mnist": {"eps": 0.3, "steps": 40, "step_size": 0.01, "epochs": 50, "batch_size": 50}
-            | {"algorithm": "adam", "learning_rate": 1e-4, "label_smoothing": 0.1},
-            "cifar10": CIFAR
-            | {"steps": 7, "step_size": 2 / 255, "epochs": 80, "decay_epochs": (50, 60)}
-            | {"batch_size": 50, "triplet_weight": 2.0, "margin": 0.03, "norm_weight": 1e-3}
-            | {"positives": "both"},
-            "digits": DIGITS,
-        },
-        "quick": QUICK,
-    }
     settings: TLASettings
 
     def __init__(

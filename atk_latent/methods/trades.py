@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import keras
 import tensorflow as tf
@@ -13,10 +13,10 @@ from atk_latent.adversaries.base import Adversary
 from atk_latent.adversaries.kl_ascent import KLAscent, KLSettings, kl_divergence
 from atk_latent.config import check_range
 from atk_latent.errors import InputError
-from atk_latent.methods.adversarial import CIFAR, DIGITS, QUICK, BallSettings, BallTraining
+from atk_latent.methods.adversarial import BallSettings, BallTraining
 from atk_latent.methods.base import Method
+from atk_latent.methods.fixed_set import FixedSet
 from atk_latent.methods.ladder import LADDER, LADDERSettings
-from atk_latent.methods.recipes import Recipes
 
 
 def trades_loss(
@@ -28,7 +28,7 @@ def trades_loss(
 
     Args:
         method: holds the compiled cross-entropy. y: labels.
-        logits: of the clean images and of the adversarial ones made from them.
+        logits: of the clean images and of the adversarial ones crafted from them.
         beta: weight of the divergence. weight: sample weights (B,) or None.
 
     Reference: Zhang et al. 2019, Eq 5.
@@ -45,6 +45,11 @@ class TRADESSettings(BallSettings):
     Args:
         steps: int >= 1; `step_size` None is 2.5 * eps / steps, at most eps.
         beta: float >= 0, weight of the divergence (the paper's 1 / lambda).
+
+    Example:
+        >>> from atk_latent.methods import TRADESSettings
+        >>> TRADESSettings(eps=0.3, steps=40, beta=1.0).divergence_ascent().steps
+        40
     """
 
     steps: int = 10
@@ -71,19 +76,21 @@ class TRADES(BallTraining):
 
     Reference: Zhang et al. 2019, "Theoretically principled trade-off between robustness and
         accuracy", Eq 5, Algorithm 1; settings of the published code.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> from atk_latent.methods import Optimizer, TRADES, TRADESSettings
+        >>> layers = [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]
+        >>> x = np.random.default_rng(0).random((32, 4, 4, 1), np.float32)
+        >>> y = (x.mean(axis=(1, 2, 3)) > 0.5).astype(int)
+        >>> settings = TRADESSettings(optimizer=Optimizer(epochs=2), steps=2)
+        >>> method = TRADES(keras.Sequential(layers), settings)
+        >>> logs = method.harden(x, y)
+        >>> len(logs), 0 <= logs[-1]["adversarial_accuracy"] <= 1
+        (2, True)
     """
 
     settings_type: ClassVar[type[TRADESSettings]] = TRADESSettings
-    recipes: ClassVar[Recipes] = {
-        "paper": {
-            "mnist": {"eps": 0.3, "steps": 40, "step_size": 0.01, "beta": 1.0, "epochs": 100}
-            | {"learning_rate": 0.01, "momentum": 0.9, "batch_size": 128, "decay_epochs": (54,)},
-            "cifar10": CIFAR
-            | {"eps": 0.031, "step_size": 0.007, "steps": 10, "epochs": 76, "decay_epochs": (74,)},
-            "digits": DIGITS | {"step_size": 0.01, "steps": 20},
-        },
-        "quick": QUICK,
-    }
     settings: TRADESSettings
 
     def make_adversary(self) -> Adversary:
@@ -97,24 +104,33 @@ class TRADES(BallTraining):
 
 @dataclasses.dataclass(frozen=True)
 class TRADESLADDERSettings(LADDERSettings):
-    """As `LADDERSettings`; `alpha` has no say.
+    """As `LADDERSettings`; `alpha` is not used.
 
     Args:
-        originals: must be "paired", since the two images of a divergence belong together.
+        fixed_set: its originals must be "paired", since the two images of a divergence belong
+            together.
         beta: float >= 0, weight of the divergence.
+
+    Raises:
+        InputError: for values that are out of range or do not go together.
+
+    Example:
+        >>> from atk_latent.methods import TRADESLADDERSettings
+        >>> TRADESLADDERSettings(beta=6.0).fixed_set.originals
+        'paired'
     """
 
-    originals: Literal["full", "paired"] = "paired"
+    fixed_set: FixedSet = FixedSet(originals="paired")
     beta: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuses what does not go together."""
         super().__post_init__()
         check_range("beta", self.beta, 0)
-        if self.originals != "paired":
+        if self.fixed_set.originals != "paired":
             raise InputError(
                 "setting 'originals' must be paired for TRADES' loss, which compares an "
-                f"example with the image it was made from. Received: {self.originals!r}"
+                f"example with the image it was made from. Received: {self.fixed_set.originals!r}"
             )
 
 
@@ -124,6 +140,11 @@ class TRADESLADDER(LADDER):
     Reference: LADDER section 4.5, Table 5. There is no published code; that the example
         takes the place of TRADES' own is how the text reads. `beta` is not stated: 1, as
         TRADES takes on MNIST.
+
+    Example:
+        >>> from atk_latent.methods import TRADESLADDER
+        >>> TRADESLADDER.settings_for("lenet", "mnist", "paper", {"beta": 6}).beta
+        6.0
     """
 
     settings_type: ClassVar[type[TRADESLADDERSettings]] = TRADESLADDERSettings

@@ -1,12 +1,15 @@
-"""Adversarial weight perturbation: gradients taken where the weights are worse."""
+"""Adversarial weight perturbation: gradients computed where the weights are worse."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator
 
 import keras
 import tensorflow as tf
+
+from atk_latent.config import check_range, known_as
 
 
 @contextlib.contextmanager
@@ -17,7 +20,7 @@ def moved_against(
 
     Each kernel w (two or more dimensions; biases, scales and shifts stay) moves by
     gamma * |w| * g / |g|, Euclidean norms of the whole tensor. Batch-norm statistics and
-    random states are put back after the pass that finds g, so both passes see the same.
+    random states are put back after the pass that computes g, so both passes see the same.
 
     Args:
         model: built model. gamma: float >= 0.
@@ -31,12 +34,12 @@ def moved_against(
     """
     states = [variable.value for variable in model.non_trainable_variables]
     states = [tf.identity(state) for state in states]
-    found = gradients()
+    slopes = gradients()
     for variable, state in zip(model.non_trainable_variables, states, strict=True):
         variable.assign(state)
     kernels = [
         (variable, gradient)
-        for variable, gradient in zip(model.trainable_weights, found, strict=True)
+        for variable, gradient in zip(model.trainable_weights, slopes, strict=True)
         if gradient is not None and len(variable.shape) > 1
     ]
     before = [tf.identity(variable.value) for variable, _ in kernels]
@@ -48,3 +51,52 @@ def moved_against(
     yield
     for (variable, _), weight in zip(kernels, before, strict=True):
         variable.assign(weight)
+
+
+@dataclasses.dataclass(frozen=True)
+class WeightPerturbation:
+    """Adversarial weight perturbation: gradients are computed at weights moved up the loss.
+
+    Args:
+        gamma: float >= 0, size of the move relative to the norm of each layer's weights; 0
+            takes gradients where the weights are.
+        warmup: int >= 0, epochs before the moves begin, counted in the method's
+            `steps_per_epoch`: `harden` sets it, Keras' own `fit` does not.
+
+    Raises:
+        InputError: for values out of range.
+
+    Reference: Wu, Xia and Wang 2020; see `moved_against`.
+
+    Example:
+        >>> from atk_latent.methods import PGDSettings, WeightPerturbation
+        >>> PGDSettings(weight_perturbation=WeightPerturbation(gamma=0.005, warmup=5)).steps
+        10
+    """
+
+    gamma: float = known_as("awp_gamma", 0.0)
+    warmup: int = known_as("awp_warmup", 0)
+
+    def __post_init__(self) -> None:
+        """Refuses numbers out of range."""
+        check_range("awp_gamma", self.gamma, 0)
+        check_range("awp_warmup", self.warmup, 0)
+
+    def moved(
+        self,
+        model: keras.Model,
+        update: tf.Tensor,
+        updates_per_epoch: int,
+        gradients: Callable[[], list[tf.Tensor]],
+    ) -> contextlib.AbstractContextManager[None]:
+        """A context in which the weights of `model` are moved, once the warm-up is over.
+
+        Args:
+            model: built model. update: integer (), updates of its weights so far.
+            updates_per_epoch: int >= 1.
+            gradients: see `moved_against`; not called when `gamma` is 0.
+        """
+        if not self.gamma:
+            return contextlib.nullcontext()
+        begun = update >= self.warmup * updates_per_epoch
+        return moved_against(model, self.gamma * tf.cast(begun, tf.float32), gradients)

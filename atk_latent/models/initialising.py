@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -70,16 +71,14 @@ def logits(classes: int, fan_in: int, seeds: Seeds) -> keras.layers.Layer:
     )
 
 
-def conv(  # noqa: PLR0913
+def conv(
     filters: int,
     size: int,
     fan_in: int | None,
     seeds: Seeds,
     *,
-    strides: int = 1,
-    padding: str = "valid",
     kernel: keras.initializers.Initializer | None = None,
-    name: str | None = None,
+    **options: Any,
 ) -> keras.layers.Layer:
     """A Conv2D without activation, with PyTorch's default weights.
 
@@ -88,21 +87,17 @@ def conv(  # noqa: PLR0913
         size: int >= 1. Kernel height and width.
         fan_in: input channels times size squared; None for a convolution without bias.
         seeds: where the seeds come from.
-        strides: int >= 1.
-        padding: "valid" or "same".
         kernel: other starting weights of the kernel.
-        name: of the layer.
+        **options: `strides`, `padding` and `name` of `keras.layers.Conv2D`.
     """
     bias = torch_bias(seeds, fan_in) if fan_in else "zeros"
     return keras.layers.Conv2D(
         filters,
         size,
-        strides=strides,
-        padding=padding,
         use_bias=fan_in is not None,
         kernel_initializer=kernel or torch_kernel(seeds),
         bias_initializer=bias,
-        name=name,
+        **options,
     )
 
 

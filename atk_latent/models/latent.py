@@ -43,7 +43,7 @@ class Trace(NamedTuple):
     calls: list[Call]
 
     def producer(self, tensor: Any) -> Call | None:
-        """The call that made `tensor`; None for the image."""
+        """The call whose output `tensor` is; None for the image."""
         return next((call for call in self.calls if call.output is tensor), None)
 
     def walk(self) -> Iterator[_Path]:
@@ -123,9 +123,9 @@ def require_logits(model: keras.Model, x_sample: np.ndarray | None = None) -> No
     Raises:
         InputError: saying which layer ends in what, and how to get logits.
     """
-    found = _squashing_end(model)
-    if found is not None:
-        path, operation, name = found
+    end = _squashing_end(model)
+    if end is not None:
+        path, operation, name = end
         raise InputError(
             f"the model ends in {name} (layer '{path}'), but logits are needed. "
             f"{_how_to_get_logits(path, operation)}"
@@ -246,10 +246,10 @@ def _is_graph(model: Any) -> bool:
 
 
 def _image_shape(
-    model: keras.Model, given: tuple[int | None, ...] | None
+    model: keras.Model, shape: tuple[int | None, ...] | None
 ) -> tuple[int | None, ...]:
-    if given is not None:
-        return tuple(given)
+    if shape is not None:
+        return tuple(shape)
     config = model.get_build_config() or {}
     shape = config.get("input_shape")
     if not isinstance(shape, list | tuple) or not shape or isinstance(shape[0], list | tuple):
@@ -446,9 +446,9 @@ def _named(trace: Trace, layer: str) -> _Path | None:
 
 def _default(trace: Trace) -> _Path | None:
     """The way to the layer named "latent", else to what feeds the last Dense layer."""
-    found = _named(trace, DEFAULT_LAYER)
-    if found is not None:
-        return found
+    path = _named(trace, DEFAULT_LAYER)
+    if path is not None:
+        return path
     dense = [p for p in trace.walk() if isinstance(p[-1].operation, keras.layers.Dense)]
     return _before(trace, dense[-1]) if dense else None
 

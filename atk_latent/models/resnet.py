@@ -170,7 +170,7 @@ def padded_conv(
     """A 3x3 convolution without bias, padded by 1 on every side whatever the stride.
 
     TensorFlow's "same" pads only the bottom and right of an even size at stride 2. `kernel`
-    is where its weights start, PyTorch's default unless given.
+    initialises its weights, by default as PyTorch does.
     """
     padding = "same"
     if strides > 1:

@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from atk_latent.data.aliases import known
 from atk_latent.errors import InputError
 from atk_latent.models import initialising as init
 from atk_latent.models.loading import load_classifier
@@ -77,14 +78,13 @@ ARCHITECTURES: dict[str, Architecture] = {
     "cifar10": _even(3, 128, "tanh"),
     "digits": _even(2, 16, "sigmoid"),  # ours: MNIST's, half as wide, for 1,437 images
 }
-_SAME = {"fashion_mnist": "mnist", "cifar100": "cifar10"}
 
 
 def architecture_for(data: str, image_shape: Sequence[int]) -> str:
     """The name in `ARCHITECTURES` that suits a data set, by its name or else its image size."""
-    name = _SAME.get(data, data)
-    if name in ARCHITECTURES:
-        return name
+    for name in (data, known(data).like):
+        if name in ARCHITECTURES:
+            return name
     height, _, channels = image_shape
     if height >= 64:
         return "celeba"
@@ -95,7 +95,7 @@ def architecture_for(data: str, image_shape: Sequence[int]) -> str:
 class BatchStatisticsNorm(layers.Layer):
     """Batch normalisation by the batch at hand, in training and ever after.
 
-    No running statistics are kept, so an image depends on the others of its batch.
+    There are no running statistics, so an image depends on the others of its batch.
 
     Args:
         num_classes: classes with a scale and shift of their own; 0 for one of each.
@@ -141,7 +141,7 @@ class BatchStatisticsNorm(layers.Layer):
 class ResampledConv(layers.Layer):
     """A 3x3 "same" convolution after nearest doubling, or before 2x2 mean pooling, in one.
 
-    Both pairs are a 4x4 kernel of stride 2 made of the 3x3 one: the same function, weights
+    Both pairs are a 4x4 kernel of stride 2 derived from the 3x3 one: the same function, weights
     and gradients. A step of the MNIST layers takes about half the time on a CPU.
 
     Args:

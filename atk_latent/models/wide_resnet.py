@@ -83,7 +83,7 @@ gowal_70_16 = functools.partial(gowal_resnet, depth=70, width=16)
 def wide_body(
     x: keras.KerasTensor, depth: int, width: int, linear: LinearMap, activation: str = "relu"
 ) -> keras.KerasTensor:
-    """The stem and the three groups of a wide residual network, made of `linear` maps.
+    """The stem and the three groups of a wide residual network of `linear` maps.
 
     Raises:
         InputError: on a depth, width or activation that cannot be built.

@@ -12,6 +12,7 @@ from atk_latent import config
 from atk_latent.art_bridge.context import AttackContext
 from atk_latent.data.dataset import Dataset
 from atk_latent.methods.base import Method
+from atk_latent.methods.presets import resolve
 from atk_latent.models.scoring import clean_accuracy
 from atk_latent.progress import Progress
 from atk_latent.registry import METHODS
@@ -51,8 +52,8 @@ def harden(
     """
     started, options = time.monotonic(), request.options
     start = StartingModel(request.model or default_model(dataset), dataset, options.seed)
-    settings = METHODS[request.method].settings_for(
-        start.name, dataset.name, options.preset, dict(options.overrides)
+    settings, preset = resolve(
+        request.method, dataset.name, options.preset, start.name, options.overrides
     )
     settings.check_files()
     run = RunFolder(folder, request, resume=resume)
@@ -72,6 +73,7 @@ def harden(
     card = run.finish(
         {
             **base_card(run, dataset, settings, metrics, started),
+            "preset": preset,
             "model": start.name,
             "clean_accuracy": after,
             "vanilla_clean_accuracy": after if method.is_vanilla else before,
@@ -124,7 +126,7 @@ def _hand_over_fixed_set(
     if request is None:
         return
     context = AttackContext(data=dataset, seed=method.seed)
-    rows = request.rows(dataset.y_train, dataset.num_classes, context.seed)
+    rows = request.images.rows(dataset.y_train, dataset.num_classes, context.seed)
     x, y, path = dataset.x_train[rows], dataset.y_train[rows], run.helpers / "examples.npz"
     method.use(x, adversarial_set(path, request.attack, vanilla, x, y, context, progress), y)
 

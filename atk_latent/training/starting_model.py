@@ -8,6 +8,7 @@ from pathlib import Path
 
 import keras
 
+from atk_latent.data.aliases import known
 from atk_latent.data.dataset import Dataset
 from atk_latent.errors import InputError
 from atk_latent.methods.natural import Natural, natural_settings
@@ -18,13 +19,12 @@ from atk_latent.registry import MODELS
 from atk_latent.training.run_folder import RunFolder
 
 VANILLA = "vanilla.keras"
-DEFAULT_MODELS = {"svhn": "svhnnet", "celeba": "celebanet"}
 
 
 def default_model(dataset: Dataset) -> str:
     """The registered classifier for a data set: its own in the paper, or one by image size."""
-    if dataset.name in DEFAULT_MODELS:
-        return DEFAULT_MODELS[dataset.name]
+    if known(dataset.name).model:
+        return known(dataset.name).model
     height, width, channels = dataset.image_shape
     if channels == 1 and max(height, width) <= 32:
         return "lenet"

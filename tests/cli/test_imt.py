@@ -13,6 +13,7 @@ import atk_latent.art_bridge.estimator  # noqa: F401
 from atk_latent.cli import _common
 from atk_latent.cli.evaluate import evaluate_command
 from atk_latent.cli.export import export_command
+from atk_latent.config import build
 from atk_latent.evaluation import suites
 from atk_latent.methods.atld import ATLD
 from atk_latent.methods.atld_settings import ATLDSettings
@@ -44,7 +45,9 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("place")
     model, judge = network()
     game = ATLD(
-        model, ATLDSettings(eps=0.1, latent="logits", label_smoothing=0.1), discriminator=judge
+        model,
+        build(ATLDSettings, {"eps": 0.1, "latent": "logits", "label_smoothing": 0.1}),
+        discriminator=judge,
     )
     model.save(folder / "model.keras")
     game.save_helpers(folder / "helpers")

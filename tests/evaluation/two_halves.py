@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from atk_latent.config import build
 from atk_latent.methods.atld import ATLD
 from atk_latent.methods.atld_settings import ATLDSettings
 
@@ -36,5 +37,8 @@ def game():
     judge = keras.Model(latent, [layers.Reshape(())(score(apart(latent))), classes(latent)])
     apart.set_weights([np.array([[1.0, -1.0], [-1.0, 1.0]]), np.full(2, -0.05)])
     score.set_weights([np.full((2, 1), -40.0), np.ones(1)])
-    settings = ATLDSettings(eps=EPS, latent="features", latent_layer="means", label_smoothing=0.1)
+    settings = build(
+        ATLDSettings,
+        {"eps": EPS, "latent": "features", "latent_layer": "means", "label_smoothing": 0.1},
+    )
     return ATLD(classifier, settings, discriminator=judge)

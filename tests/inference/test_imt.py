@@ -165,3 +165,35 @@ def test_saved_signatures_answer_bit_for_bit(manifold, images, tmp_path):
     assert {"serving_default", "imt", "imt_plus"} <= set(signatures)
     (logits,) = signatures["imt"](images=tf.constant(images)).values()
     assert np.abs(logits - manifold.classifier(images)).max() > 1e-3
+
+
+def test_the_networks_inside_stay_trainable_and_the_model_around_them_has_nothing_to_train():
+    classifier, discriminator = network()
+    parts = (classifier, discriminator)
+    before = [len(part.trainable_weights) for part in parts]
+    guarded = IMTClassifier(IMT(LatentDiscriminator(classifier, discriminator)))
+    assert min(before) > 0
+    assert [len(part.trainable_weights) for part in parts] == before
+    assert guarded.trainable_weights == guarded.trainable_variables == []
+    assert len(guarded.weights) == sum(len(part.weights) for part in parts)
+    x = np.random.default_rng(0).random((8, 4, 4, 1), np.float32)
+    guarded.predict(x, verbose=0)
+    classifier.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    weights = [weight.copy() for weight in classifier.get_weights()]
+    classifier.fit(x, np.arange(8) % 3, verbose=0)
+    moved = [
+        np.abs(one - two).max() for one, two in zip(classifier.get_weights(), weights, strict=True)
+    ]
+    assert max(moved) > 0
+    images = tf.constant(x)
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        logits = guarded(images)
+    assert np.abs(tape.gradient(logits, images)).max() > 0
+
+
+def test_a_model_for_prediction_cannot_be_made_trainable():
+    guarded = IMTClassifier(IMT(LatentDiscriminator(*network())))
+    guarded.trainable = False
+    with pytest.raises(InputError, match="prediction only"):
+        guarded.trainable = True

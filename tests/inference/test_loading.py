@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 
+from atk_latent.config import build
 from atk_latent.errors import InputError
 from atk_latent.inference.loading import has_manifold, imt_for, load_manifold
 from atk_latent.methods.atld import ATLD
@@ -13,7 +14,9 @@ from tests.adversaries.test_latent_discriminator import network
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     classifier, discriminator = network()
-    game = ATLD(classifier, ATLDSettings(eps=0.1, imt_high=0.6), discriminator=discriminator)
+    game = ATLD(
+        classifier, build(ATLDSettings, {"eps": 0.1, "imt_high": 0.6}), discriminator=discriminator
+    )
     game.save_helpers(folder / "helpers")
     return folder, game
 

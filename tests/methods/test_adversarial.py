@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 from atk_latent.adversaries.kl_ascent import KLAscent, KLSettings, kl_divergence
+from atk_latent.config import build, flat
 from atk_latent.errors import InputError
 from atk_latent.methods.adversarial import (
     FGSMSettings,
@@ -16,7 +17,7 @@ from atk_latent.methods.adversarial import (
     PGDSettings,
     PGDTraining,
 )
-from atk_latent.methods.fitting import Checkpoint
+from atk_latent.methods.callbacks import Checkpoint
 from atk_latent.methods.mart import MART, MARTSettings, log_of_others
 from atk_latent.methods.objectives import CrossEntropy
 from atk_latent.methods.trades import TRADES, TRADESLADDERSettings, TRADESSettings
@@ -73,7 +74,10 @@ def test_fgsm_steps_one_and_a_quarter_eps_from_anywhere_in_the_ball():
 
 def test_free_training_moves_weights_and_image_by_turns():
     # numpy: x_adv starts at x + delta; both move with the gradients of one pass.
-    method = FreeTraining(linear(), FreeSettings(eps=0.1, step_size=0.06, replays=2, batch_size=3))
+    method = FreeTraining(
+        linear(),
+        build(FreeSettings, {"eps": 0.1, "step_size": 0.06, "replays": 2, "batch_size": 3}),
+    )
     kernel, bias, delta = W.astype(np.float64), np.zeros(2), np.zeros(2)
     for _ in range(2):
         for _ in range(2):
@@ -95,7 +99,10 @@ def test_free_training_moves_weights_and_image_by_turns():
 def test_free_training_keeps_the_perturbation_that_dark_and_bright_pixels_cannot_show():
     # numpy, Algorithm 1: the input is cut to [0, 1], the perturbation to the ball alone.
     batches = [np.array([0.02, 0.97]), np.array([0.5, 0.5]), np.array([0.99, 0.01])]
-    method = FreeTraining(linear(), FreeSettings(eps=0.1, step_size=0.06, replays=2, batch_size=1))
+    method = FreeTraining(
+        linear(),
+        build(FreeSettings, {"eps": 0.1, "step_size": 0.06, "replays": 2, "batch_size": 1}),
+    )
     method.compile(keras.optimizers.SGD(0.1), CrossEntropy(), jit_compile=False)
     kernel, bias, delta = W.astype(np.float64), np.zeros(2), np.zeros(2)
     for x in batches:
@@ -112,7 +119,9 @@ def test_free_training_keeps_the_perturbation_that_dark_and_bright_pixels_cannot
 
 
 def test_free_training_survives_a_gradient_that_overflows(monkeypatch):
-    method = FreeTraining(linear(), FreeSettings(eps=0.1, replays=1, batch_size=1))
+    method = FreeTraining(
+        linear(), build(FreeSettings, {"eps": 0.1, "replays": 1, "batch_size": 1})
+    )
     method.compile(keras.optimizers.SGD(0.1), CrossEntropy(), run_eagerly=True)
     real, scale = method.gradients, [np.nan]
     monkeypatch.setattr(method, "gradients", lambda *given, **more: (
@@ -126,7 +135,7 @@ def test_free_training_survives_a_gradient_that_overflows(monkeypatch):
 
 
 def test_free_training_refuses_a_batch_that_it_has_no_perturbations_for():
-    method = FreeTraining(linear(), FreeSettings(eps=0.1, batch_size=2))
+    method = FreeTraining(linear(), build(FreeSettings, {"eps": 0.1, "batch_size": 2}))
     method.compile("sgd", CrossEntropy())
     with pytest.raises(InputError, match="batch_size=2.*Received: 3"):
         method.train_on_batch(np.repeat(X, 3, 0), np.repeat(Y, 3))
@@ -134,7 +143,7 @@ def test_free_training_refuses_a_batch_that_it_has_no_perturbations_for():
 
 @pytest.mark.parametrize("ema", [0.0, 0.9])
 def test_no_epochs_leave_the_classifier_as_it_was(ema):
-    method = PGDTraining(linear(), PGDSettings(eps=0.1, epochs=0, ema=ema))
+    method = PGDTraining(linear(), build(PGDSettings, {"eps": 0.1, "epochs": 0, "ema": ema}))
     assert method.harden(*images()) == []
     np.testing.assert_array_equal(method.classifier.get_weights()[0], W)
 
@@ -171,7 +180,7 @@ LABELS = np.array([0, 1])
 
 
 def pair_loss(method):
-    method.compile("sgd", CrossEntropy(method.settings.label_smoothing))
+    method.compile("sgd", method.settings.optimizer.loss())
     pair = (tf.constant(CLEAN), tf.constant(ADVERSARIAL))
     with tf.GradientTape() as tape:
         tape.watch(pair)
@@ -216,7 +225,9 @@ def test_trades_equals_pytorch():
 
 def test_label_smoothing_reaches_the_trades_loss():
     plain = pair_loss(TRADES(linear(), TRADESSettings(beta=0.0)))[0]
-    smooth = pair_loss(TRADES(linear(), TRADESSettings(beta=0.0, label_smoothing=0.5)))[0]
+    smooth = pair_loss(
+        TRADES(linear(), build(TRADESSettings, {"beta": 0.0, "label_smoothing": 0.5}))
+    )[0]
     # K = 3: half of the weight goes to the two others; log p sums of both rows by hand.
     assert smooth - plain == pytest.approx((0.5 * 2 + 0.5 * 1) / 2, abs=1e-5)
 
@@ -273,7 +284,9 @@ def test_training_from_scratch_learns_and_measures_itself(name):
 
 
 def test_the_state_of_free_training_is_saved_with_the_rest(tmp_path):
-    method = FreeTraining(linear(), FreeSettings(eps=0.1, epochs=1, batch_size=16, replays=2))
+    method = FreeTraining(
+        linear(), build(FreeSettings, {"eps": 0.1, "epochs": 1, "batch_size": 16, "replays": 2})
+    )
     method.harden(*images(), folder=tmp_path)
     again = FreeTraining(linear(), method.settings)
     again.compile("sgd", CrossEntropy())
@@ -298,12 +311,12 @@ def test_the_state_of_free_training_is_saved_with_the_rest(tmp_path):
 )
 def test_presets_are_those_of_the_papers(name, data, wanted):
     settings = METHODS[name].settings_for("", data, "paper", {})
-    assert {key: getattr(settings, key) for key in wanted} == wanted
+    assert {key: flat(settings)[key] for key in wanted} == wanted
 
 
 def test_marts_published_code_counts_epochs_from_one():
     settings = MART.settings_for("", "cifar10", "official", {})
-    assert settings.decay_epochs == (74, 89, 99)
+    assert settings.optimizer.decay_epochs == (74, 89, 99)
     assert (settings.eps, settings.step_size) == (0.031, 0.007)
 
 
@@ -324,7 +337,7 @@ def test_the_step_follows_another_eps_unless_it_is_given():
         (lambda: TRADESSettings(beta=-1.0), "beta"),
         (lambda: MARTSettings(beta=-1.0), "beta"),
         (lambda: KLSettings(step_size=0.0), "step_size"),
-        (lambda: TRADESLADDERSettings(originals="full"), "paired"),
+        (lambda: build(TRADESLADDERSettings, {"originals": "full"}), "paired"),
         (lambda: TRADES.settings_for("", "mnist", "paper", {"betta": 1}), "beta"),
     ],
 )

@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 from atk_latent.adversaries.balls import LinfBall
+from atk_latent.config import build, flat
 from atk_latent.errors import InputError
 from atk_latent.methods import base
 from atk_latent.methods.atld import ATLD, Watch, gradient_ratio, load_settings, manifold_loss
@@ -57,7 +58,7 @@ def game(width, **settings):
     classifier = keras.Sequential([keras.Input((1, 2, 1)), layers.Flatten(), hidden, top])
     hidden.set_weights([A])
     top.set_weights([B])
-    chosen = ATLDSettings(eps=EPS, **settings)
+    chosen = build(ATLDSettings, {"eps": EPS, **settings})
     method = ATLD(classifier, chosen, discriminator=discriminator(width))
     method.compile(
         keras.optimizers.SGD(RATE),
@@ -135,7 +136,7 @@ def test_golden_step_of_the_published_code(monkeypatch):
     )
     method = game(
         3,
-        **{name: getattr(chosen, name) for name in game_settings},
+        **{name: flat(chosen)[name] for name in game_settings},
         discriminator_mode="training",
         discriminator_batches="separate",
         class_head_smoothing=0.5,
@@ -201,10 +202,10 @@ def test_golden_learning_rates():
     official = ATLD.settings_for("", "cifar10", "official", {})
     for settings, rates in [(paper, (0.1, 0.01, 1e-3)), (official, (1e-3, 1e-3, 1e-3))]:
         for optimizer, wanted in [
-            (settings.optimizer(10), (0.1, 0.01, 1e-3)),
-            (settings.discriminator_optimizer(10), rates),
+            (settings.optimizer.make(10), (0.1, 0.01, 1e-3)),
+            (settings.discriminator.make_optimizer(settings.optimizer, 10), rates),
         ]:
-            updates = settings.d_steps if wanted is rates else 1
+            updates = settings.discriminator.steps if wanted is rates else 1
             for epoch, rate in zip((59, 60, 90), wanted, strict=True):
                 optimizer.iterations.assign(epoch * 10 * updates)
                 assert float(optimizer.learning_rate) == pytest.approx(rate)
@@ -233,13 +234,13 @@ def test_golden_learning_rates():
     ],
 )
 def test_presets_differ_as_paper_and_code_do(data, name, paper, official):
-    found = [getattr(ATLD.settings_for("", data, p, {}), name) for p in ("paper", "official")]
+    found = [flat(ATLD.settings_for("", data, p, {}))[name] for p in ("paper", "official")]
     assert found == [paper, official]
 
 
 def test_the_stable_recipe_differs_by_its_term_alone():
     for data in ("mnist", "cifar10"):
-        paper, stable = (vars(ATLD.settings_for("", data, p, {})) for p in ("paper", "stable"))
+        paper, stable = (flat(ATLD.settings_for("", data, p, {})) for p in ("paper", "stable"))
         assert {name for name in paper if paper[name] != stable[name]} <= {
             "latent",
             "theta_term",
@@ -276,7 +277,7 @@ def judge(width):
 
 
 def small(**settings):
-    chosen = ATLDSettings(**{**SMALL, **settings})
+    chosen = build(ATLDSettings, {**SMALL, **settings})
     return ATLD(
         network(), chosen, discriminator=judge(3 if chosen.latent == "logits" else 5), seed=2
     )
@@ -428,7 +429,9 @@ def test_crafting_leaves_running_statistics_alone_and_training_follows_the_adver
 
 def test_the_discriminator_learns_that_clean_is_one():
     """Orientation: its score rises on clean latents and falls on adversarial ones."""
-    method = ATLD(network(), ATLDSettings(**{**SMALL, "discriminator_learning_rate": 0.05}), seed=0)
+    method = ATLD(
+        network(), build(ATLDSettings, {**SMALL, "discriminator_learning_rate": 0.05}), seed=0
+    )
     method.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
     z, y = tf.random.stateless_normal((64, 5), (0, 1)), tf.zeros(64, tf.int64)
     for _ in range(30):
@@ -473,19 +476,19 @@ def test_mixed_precision_trains_with_finite_numbers():
     ],
 )
 def test_a_dead_regulariser_is_found(term, logs, word):
-    found = Watch(ATLDSettings(theta_term=term)).diagnosis(logs)
+    found = Watch(build(ATLDSettings, {"theta_term": term})).diagnosis(logs)
     assert found is None if word is None else word in found
 
 
 def test_the_discriminator_is_built_for_the_latent_that_the_settings_name():
     for latent, width in (("features", 5), ("logits", 3)):
-        method = ATLD(network(), ATLDSettings(**SMALL, latent=latent))
+        method = ATLD(network(), build(ATLDSettings, {**SMALL, "latent": latent}))
         assert method.discriminator.inputs[0].shape == (None, width)
 
 
 @pytest.mark.parametrize("name", ["label_smoothing", "class_head_smoothing"])
 def test_smoothing_that_leaves_nothing_of_the_label_is_refused(name):
-    settings = ATLDSettings(**{"label_smoothing": 0.4, name: 0.67})
+    settings = build(ATLDSettings, {"label_smoothing": 0.4, name: 0.67})
     with pytest.raises(InputError, match=rf"{name}' must be below 0.666667 for 3 classes"):
         ATLD(network(), settings, discriminator=judge(5))
 
@@ -510,7 +513,7 @@ def test_evaluation_logs_hold_no_game():
 )
 def test_settings_out_of_range_are_refused(name, value):
     with pytest.raises(InputError, match=name):
-        ATLDSettings(**{name: value})
+        build(ATLDSettings, {name: value})
 
 
 TWO_DEVICES = """

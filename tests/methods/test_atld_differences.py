@@ -1,14 +1,14 @@
-import dataclasses
 import re
 import subprocess
 import sys
 
+from atk_latent.config import places
 from atk_latent.methods.atld_differences import DIFFERENCES
 from atk_latent.methods.atld_settings import ATLDSettings
 
 
 def test_every_difference_names_settings_that_exist():
-    known = {field.name for field in dataclasses.fields(ATLDSettings)}
+    known = places(ATLDSettings)
     for _, paper, code, settings in DIFFERENCES:
         assert paper and code
         for name in re.split(r",\s*", settings):

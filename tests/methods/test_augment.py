@@ -1,12 +1,11 @@
 """Training on fixed sets, and TRADES' loss on LADDER examples."""
 
-import dataclasses
-
 import keras
 import numpy as np
 import pytest
 from keras import layers
 
+from atk_latent.config import build, flat
 from atk_latent.errors import InputError
 from atk_latent.methods.augment import AugmentedTraining, AugmentSettings, read_examples
 from atk_latent.methods.objectives import CrossEntropy
@@ -34,7 +33,7 @@ def first(method):
 
 
 def test_adversarial_batches_are_paired_with_batches_of_the_whole_training_set():
-    method = AugmentedTraining(linear(), AugmentSettings(batch_size=4))
+    method = AugmentedTraining(linear(), build(AugmentSettings, {"batch_size": 4}))
     x, x_adv, y = examples()
     method.use(x[:8], x_adv[:8], y[:8])
     ((clean, made), (y_clean, y_made)), rows = first(method)
@@ -47,25 +46,34 @@ def test_adversarial_batches_are_paired_with_batches_of_the_whole_training_set()
 
 @pytest.mark.parametrize("originals", ["full", "paired"])
 def test_early_stopping_scores_images_whose_examples_are_not_trained_on(originals):
-    settings = AugmentSettings(
-        batch_size=4, originals=originals, early_stopping=True, validation_eps=0.1,
-        validation_share=0.25, epochs=1,
-    )  # fmt: skip
+    settings = build(
+        AugmentSettings,
+        {
+            "batch_size": 4,
+            "originals": originals,
+            "early_stopping": True,
+            "validation_eps": 0.1,
+            "validation_share": 0.25,
+            "epochs": 1,
+        },
+    )
     method = AugmentedTraining(linear(), settings)
     x, x_adv, y = examples()
     method.use(x, x_adv, y)
-    kept, y_kept, _ = method._hold_out(x, y)
+    kept, y_kept, method.held_out, _ = settings.early_stopping.split(x, y, method.seed)
     stream, rows = method.training_batches(kept, y_kept)
     assert rows == len(kept) == 9
     shown = [1 - made.numpy() for (_, made), _ in stream(0).take(3)]
     assert all(np.abs(kept - image).max((1, 2, 3)).min() < 1e-6 for image in np.concatenate(shown))
-    method._made["examples"] = (None, x_adv, y)
+    method._fixed["examples"] = (None, x_adv, y)
     with pytest.raises(InputError, match="as 'x'. Received"):
         method.training_batches(kept, y_kept)
 
 
 def test_paired_originals_are_the_images_the_examples_were_made_from():
-    method = AugmentedTraining(linear(), AugmentSettings(batch_size=4, originals="paired"))
+    method = AugmentedTraining(
+        linear(), build(AugmentSettings, {"batch_size": 4, "originals": "paired"})
+    )
     method.use(*examples())
     ((clean, made), _), _ = first(method)
     np.testing.assert_allclose(1 - clean.numpy(), made.numpy(), atol=1e-6)
@@ -81,7 +89,9 @@ def test_a_file_of_examples_trains_the_classifier(tmp_path):
     assert original is None
     np.testing.assert_array_equal(found, x_adv)
     np.testing.assert_array_equal(labels, y)
-    method = AugmentedTraining(linear(), AugmentSettings(examples_from=str(path), epochs=1))
+    method = AugmentedTraining(
+        linear(), build(AugmentSettings, {"examples_from": str(path), "epochs": 1})
+    )
     before = method.classifier.get_weights()[0]
     logs = method.harden(x, y)
     assert set(logs[0]) == {"loss", "accuracy", "adversarial_accuracy", "seconds"}
@@ -106,8 +116,8 @@ def test_what_cannot_be_trained_on_is_refused(tmp_path):
 
 def test_the_settings_are_those_of_ladder():
     for data in ("mnist", "svhn", "cifar10", "celeba"):
-        found = dataclasses.asdict(METHODS["augment"].settings_for("", data, "paper", {}))
-        ladder = dataclasses.asdict(METHODS["ladder"].settings_for("", data, "paper", {}))
+        found = flat(METHODS["augment"].settings_for("", data, "paper", {}))
+        ladder = flat(METHODS["ladder"].settings_for("", data, "paper", {}))
         shared = set(found) & set(ladder)
         assert {"epochs", "momentum", "examples_per_class", "alpha", "originals"} < shared
         assert {name: found[name] for name in shared} == {name: ladder[name] for name in shared}
@@ -125,4 +135,5 @@ def test_trades_on_ladder_examples_has_the_golden_loss(alpha):
     assert float(logs["loss"]) == pytest.approx(0.729047, abs=1e-5)
     assert float(logs["adversarial_accuracy"]) == 0.5
     settings = TRADESLADDER.settings_for("", "mnist", "paper", {"beta": 3})
-    assert (settings.beta, settings.originals, settings.ema) == (3.0, "paired", 0.999)
+    assert (settings.beta, settings.fixed_set.originals) == (3.0, "paired")
+    assert settings.optimizer.ema == 0.999

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from atk_latent.config import build
 from atk_latent.errors import InputError
 from atk_latent.methods.boundaries import (
     BoundarySettings,
@@ -13,16 +14,19 @@ from atk_latent.methods.boundaries import (
 )
 from atk_latent.models.attention_svm import AttentionSVM, attend, class_pairs
 
-OFFICIAL = BoundarySettings(
-    attention="exp-softmax",
-    attention_gain="one",
-    normal="raw",
-    svm_optimizer="sgd",
-    svm_learning_rate=0.01,
-    svm_epochs=1,
-    svm_batch_size=1,
-    hinge_weight=0.01,
-    l2_weight=1.0,
+OFFICIAL = build(
+    BoundarySettings,
+    {
+        "attention": "exp-softmax",
+        "attention_gain": "one",
+        "normal": "raw",
+        "svm_optimizer": "sgd",
+        "svm_learning_rate": 0.01,
+        "svm_epochs": 1,
+        "svm_batch_size": 1,
+        "hinge_weight": 0.01,
+        "l2_weight": 1.0,
+    },
 )
 
 
@@ -92,8 +96,9 @@ def clusters(per_class=40, classes=3, width=6, seed=0):
 @pytest.mark.parametrize("attention", ["softmax", "exp-softmax"])
 def test_boundaries_separate_clusters_and_point_to_the_target(attention):
     z, y = clusters()
-    settings = BoundarySettings(
-        svm_images=20, svm_test_images=10, attention=attention, svm_epochs=150
+    settings = build(
+        BoundarySettings,
+        {"svm_images": 20, "svm_test_images": 10, "attention": attention, "svm_epochs": 150},
     )
     trained = fit_boundaries(z, y, 3, settings, seed=1)
     assert trained.accuracies.shape == (3,)
@@ -108,7 +113,7 @@ def test_boundaries_separate_clusters_and_point_to_the_target(attention):
 
 def test_training_in_groups_of_one_pair_works_as_well_as_all_together(monkeypatch):
     z, y = clusters(classes=4)
-    settings = BoundarySettings(svm_images=20, svm_test_images=10, svm_epochs=150)
+    settings = build(BoundarySettings, {"svm_images": 20, "svm_test_images": 10, "svm_epochs": 150})
     together = fit_boundaries(z, y, 4, settings, seed=1)
     monkeypatch.setattr("atk_latent.methods.boundaries.MEMORY_PER_GROUP", 4 * 36)
     alone = fit_boundaries(z, y, 4, settings, seed=1)
@@ -119,7 +124,9 @@ def test_training_in_groups_of_one_pair_works_as_well_as_all_together(monkeypatc
 
 def test_attention_of_a_batch_equals_that_of_each_pair():
     z, y = clusters()
-    trained = fit_boundaries(z, y, 3, BoundarySettings(svm_epochs=3, svm_images=20), seed=2)
+    trained = fit_boundaries(
+        z, y, 3, build(BoundarySettings, {"svm_epochs": 3, "svm_images": 20}), seed=2
+    )
     pair = np.array([0, 2, 1, 2])
     got = trained.attention_weights(tf.constant(z[:4]), tf.constant(pair)).numpy()
     for row, index in enumerate(pair):
@@ -131,7 +138,9 @@ def test_attention_of_a_batch_equals_that_of_each_pair():
 
 def test_boundaries_survive_saving(tmp_path):
     z, y = clusters()
-    trained = fit_boundaries(z, y, 3, BoundarySettings(svm_epochs=2, svm_images=20), seed=0)
+    trained = fit_boundaries(
+        z, y, 3, build(BoundarySettings, {"svm_epochs": 2, "svm_images": 20}), seed=0
+    )
     trained.save(tmp_path / "b.npz")
     again = AttentionSVM.load(tmp_path / "b.npz")
     for name, value in trained.arrays.items():
@@ -150,7 +159,9 @@ def test_loading_what_is_no_boundary_says_so(tmp_path, content):
 
 def test_loading_wrong_shapes_says_which(tmp_path):
     z, y = clusters()
-    trained = fit_boundaries(z, y, 3, BoundarySettings(svm_epochs=1, svm_images=20), seed=0)
+    trained = fit_boundaries(
+        z, y, 3, build(BoundarySettings, {"svm_epochs": 1, "svm_images": 20}), seed=0
+    )
     trained.arrays["bias"] = trained.arrays["bias"][:, :2]
     trained.save(tmp_path / "b.npz")
     with pytest.raises(InputError, match="'bias' must have shape"):
@@ -180,4 +191,4 @@ def test_class_pairs_are_all_unordered_pairs():
 @pytest.mark.parametrize("bad", [{"svm_images": 0}, {"svm_learning_rate": 0}, {"l2_weight": -1}])
 def test_settings_out_of_range_are_refused(bad):
     with pytest.raises(InputError, match=next(iter(bad))):
-        BoundarySettings(**bad)
+        build(BoundarySettings, bad)

@@ -4,9 +4,10 @@ import keras
 import numpy as np
 import pytest
 
+from atk_latent.config import build
 from atk_latent.errors import InputError
 from atk_latent.methods.augment import AugmentedTraining, AugmentSettings
-from atk_latent.methods.fixed_sets import FixedSetRequest
+from atk_latent.methods.fixed_set import FixedSet, FixedSetRequest
 from atk_latent.registry import METHODS
 
 
@@ -46,8 +47,8 @@ def test_other_methods_want_no_fixed_set_and_take_none(name):
 
 def test_the_fixed_set_is_wanted_unless_a_file_has_it():
     def wanted(**settings):
-        return AugmentedTraining(network(), AugmentSettings(**settings)).fixed_set_request()
+        return AugmentedTraining(network(), build(AugmentSettings, settings)).fixed_set_request()
 
-    assert wanted(attack="pgd:eps=0.2") == FixedSetRequest("pgd:eps=0.2", 450)
-    assert wanted(examples_per_class=None) == FixedSetRequest("fgsm", None)
+    assert wanted(attack="pgd:eps=0.2") == FixedSetRequest("pgd:eps=0.2", FixedSet(450))
+    assert wanted(examples_per_class=None) == FixedSetRequest("fgsm", FixedSet(None))
     assert wanted(examples_from="set.npz") is None

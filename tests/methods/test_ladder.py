@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from keras import layers
 
+from atk_latent.config import build
 from atk_latent.errors import InputError
+from atk_latent.methods.fixed_set import rows_per_class
 from atk_latent.methods.generator_training import (
     GeneratorSettings,
     GeneratorTraining,
@@ -18,10 +20,9 @@ from atk_latent.methods.ladder import (
     LADDERRandom,
     LADDERSettings,
     label_rule_counts,
-    rows_per_class,
 )
 from atk_latent.methods.natural import Natural
-from atk_latent.methods.optimizers import SGDSettings
+from atk_latent.methods.settings import MethodSettings
 from atk_latent.models.discriminators import image_discriminator
 
 FAST = {
@@ -59,7 +60,9 @@ def trained_classifier(seed=0):
             layers.Dense(3),
         ]
     )
-    Natural(model, SGDSettings(epochs=3, learning_rate=0.05, batch_size=32)).harden(*blobs())
+    Natural(
+        model, build(MethodSettings, {"epochs": 3, "learning_rate": 0.05, "batch_size": 32})
+    ).harden(*blobs())
     return model
 
 
@@ -76,7 +79,7 @@ def vanilla(vanilla_path):
 
 
 def prepared(model, kind=LADDER, **settings):
-    method = kind(model, LADDERSettings(**{**FAST, **kind.variant, **settings}), seed=1)
+    method = kind(model, build(LADDERSettings, {**FAST, **kind.variant, **settings}), seed=1)
     method.prepare(*blobs())
     return method
 
@@ -158,10 +161,10 @@ def test_fresh_examples_compile_with_xla(vanilla):
 
 
 def test_a_second_run_in_the_same_folder_takes_the_helpers_from_there(vanilla, tmp_path):
-    first = LADDER(vanilla, LADDERSettings(**FAST), seed=1)
+    first = LADDER(vanilla, build(LADDERSettings, FAST), seed=1)
     first.prepare(*blobs(), folder=tmp_path)
     stages = []
-    second = LADDER(vanilla, LADDERSettings(**FAST), seed=1)
+    second = LADDER(vanilla, build(LADDERSettings, FAST), seed=1)
     second.prepare(*blobs(), folder=tmp_path, progress=lambda stage, *_: stages.append(stage))
     assert stages == []
     x, y = blobs(30)
@@ -251,11 +254,13 @@ def test_generator_training_stops_when_the_error_stops_falling():
     rng = np.random.default_rng(0)
     z = rng.standard_normal((200, 2), np.float32)
     x = np.clip(0.5 + 0.1 * np.stack([z, -z], axis=1)[..., None], 0, 1)
-    settings = GeneratorSettings(generator_batch_size=20, generator_learning_rate=0.05)
+    settings = build(
+        GeneratorSettings, {"generator_batch_size": 20, "generator_learning_rate": 0.05}
+    )
     logs = fit_generator(generator, z, x, settings)
     assert 4 <= len(logs) < 200
     assert logs[-1]["val_mse"] < 0.01 * logs[0]["val_mse"] + 0.01
-    fixed = dataclasses.replace(settings, generator_patience=0, generator_epochs=3)
+    fixed = dataclasses.replace(settings, patience=0, epochs=3)
     assert len(fit_generator(generator, z, x, fixed)) == 3
 
 
@@ -270,24 +275,20 @@ def test_generator_training_stops_when_the_error_stops_falling():
 )
 def test_the_paper_preset_is_table_6(data, expected):
     s = LADDER.settings_for("", data, "paper", {})
-    got = (
-        s.learning_rate,
-        s.epochs,
-        s.batch_size,
-        s.momentum,
-        s.weight_decay,
-        s.examples_per_class,
-    )
-    assert got == expected
+    o = s.optimizer
+    got = (o.learning_rate, o.epochs, o.batch_size, o.momentum, o.weight_decay)
+    assert (*got, s.fixed_set.per_class) == expected
     assert s.alpha == 0.5
 
 
 def test_the_official_preset_is_the_published_code():
     s = LADDER.settings_for("lenet", "mnist", "official", {})
-    assert (s.attention, s.normal, s.attention_gain) == ("exp-softmax", "raw", "one")
-    assert (s.hinge_weight, s.l2_weight, s.svm_batch_size, s.svm_epochs) == (0.01, 1.0, 1, 10)
-    assert (s.originals, s.latent_layer, s.search_rounding) == ("paired", "fc1", False)
-    assert s.generator_style == "official"
+    b = s.boundaries
+    assert (b.attention, b.normal, b.attention_gain) == ("exp-softmax", "raw", "one")
+    assert (b.hinge_weight, b.l2_weight, b.batch_size, b.epochs) == (0.01, 1.0, 1, 10)
+    assert (s.fixed_set.originals, s.latent_layer) == ("paired", "fc1")
+    assert not s.perturbation.search_rounding
+    assert s.generator.style == "official"
 
 
 @pytest.mark.parametrize(("style", "ends_in"), [("paper", "sigmoid"), ("official", "tanh")])
@@ -296,7 +297,7 @@ def test_the_official_style_reaches_the_generator(monkeypatch, style, ends_in):
         [layers.Input((16, 16, 3)), layers.Flatten(), layers.Dense(8), layers.Dense(2)]
     )
     monkeypatch.setattr("atk_latent.methods.ladder.fit_generator", lambda *_, **__: [])
-    method = LADDER(model, LADDERSettings(generator_style=style))
+    method = LADDER(model, build(LADDERSettings, {"generator_style": style}))
     x = np.zeros((2, 16, 16, 3), np.float32)
     generator = method._generator(np.zeros((2, 8), np.float32), x, None, None)
     activations = [getattr(layer, "activation", None) for layer in generator.layers]
@@ -306,10 +307,10 @@ def test_the_official_style_reaches_the_generator(monkeypatch, style, ends_in):
 
 
 def test_variants_and_overrides_reach_the_settings():
-    assert LADDERRandom.settings_for("", "mnist", "quick", {}).noise == "random"
-    assert LADDERGAN.settings_for("", "cifar10", "paper", {}).gan == "replace"
-    assert LADDERGAN.settings_for("", "cifar10", "official", {}).gan == "add"
-    assert LADDER.settings_for("", "mnist", "paper", {"epochs": "7"}).epochs == 7
+    assert LADDERRandom.settings_for("", "mnist", "quick", {}).perturbation.noise == "random"
+    assert LADDERGAN.settings_for("", "cifar10", "paper", {}).generator.gan == "replace"
+    assert LADDERGAN.settings_for("", "cifar10", "official", {}).generator.gan == "add"
+    assert LADDER.settings_for("", "mnist", "paper", {"epochs": "7"}).optimizer.epochs == 7
     with pytest.raises(InputError, match="alpha"):
         LADDER.settings_for("", "mnist", "paper", {"alpha": "2"})
 
@@ -380,8 +381,9 @@ def test_a_killed_gan_training_goes_on_with_both_optimizers(tmp_path, monkeypatc
     monkeypatch.setattr("atk_latent.methods.generator_training.image_discriminator", small_judge)
     rng = np.random.default_rng(0)
     z, x = rng.standard_normal((40, 2), np.float32), rng.random((40, 2, 2, 1), np.float32)
-    settings = GeneratorSettings(
-        gan="add", generator_epochs=4, generator_patience=0, generator_batch_size=8
+    settings = build(
+        GeneratorSettings,
+        {"gan": "add", "generator_epochs": 4, "generator_patience": 0, "generator_batch_size": 8},
     )
 
     def train(folder, progress=None):

@@ -84,7 +84,7 @@ def test_most_confusing_class_is_the_likeliest_other_one():
 
 def test_bilateral_step_by_hand():
     kernel, eps = np.array([[1.0, 0.2, -0.6], [-0.4, 0.5, 0.9]]), 0.05
-    settings = BilateralSettings(eps=eps, random_start=False, momentum=0.0)
+    settings = build(BilateralSettings, {"eps": eps, "random_start": False, "momentum": 0.0})
     method = compiled(Bilateral(network(kernel), settings))
     logs = method.train_on_batch(X, Y, return_dict=True)
     x = X.reshape(3, 2).astype(np.float64)
@@ -119,7 +119,7 @@ def test_bilateral_can_learn_clean_images_beside():
 
 
 def test_feature_scattering_learns_smoothed_labels_of_moved_images_alone():
-    settings = FeatureScatteringSettings(eps=0.0, momentum=0.0)
+    settings = build(FeatureScatteringSettings, {"eps": 0.0, "momentum": 0.0})
     method = compiled(FeatureScattering(network(bias=(2, 1, 0)), settings))
     logs = method.train_on_batch(X[:1], Y[:1], return_dict=True)
     assert logs["loss"] == pytest.approx(1.157606, abs=1e-6)  # labels (.5, .25, .25)
@@ -213,7 +213,7 @@ def test_tla_update_reaches_the_layers_below_the_latent():
 
 def test_latents_are_pushed_to_the_ends_of_their_channels_range():
     kernel = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
-    settings = LATSettings(latent_layer="flat", latent_eps=1.0, latent_steps=1)
+    settings = build(LATSettings, {"latent_layer": "flat", "latent_eps": 1.0, "latent_steps": 1})
     method = LAT(network(kernel, bias=(0, -99, 0)), settings)
     z = method.perturb_latents(tf.constant(X), tf.constant(Y)).numpy()
     # Logit 0 is channel 0 in [.4, .8], logit 2 channel 1 in [.1, .6]: class 0 wants them low
@@ -223,7 +223,7 @@ def test_latents_are_pushed_to_the_ends_of_their_channels_range():
 
 
 def test_latents_stay_in_their_ball():
-    settings = LATSettings(latent_layer="flat", latent_eps=0.1, latent_steps=5)
+    settings = build(LATSettings, {"latent_layer": "flat", "latent_eps": 0.1, "latent_steps": 5})
     method = LAT(network(np.random.default_rng(0).normal(size=(2, 3))), settings)
     z = method.perturb_latents(tf.constant(X), tf.constant(Y)).numpy()
     move = np.abs(z - X.reshape(3, 2)).max(0)
@@ -232,7 +232,10 @@ def test_latents_stay_in_their_ball():
 
 
 def test_lat_loss_by_hand_and_its_step():
-    settings = LATSettings(latent_layer="flat", eps=0.1, steps=1, latent_steps=1, momentum=0.0)
+    settings = build(
+        LATSettings,
+        {"latent_layer": "flat", "eps": 0.1, "steps": 1, "latent_steps": 1, "momentum": 0.0},
+    )
     method = compiled(LAT(network(bias=(2, 1, 0)), settings))
     logs = method.train_on_batch(X[:1], Y[:1], return_dict=True)
     assert logs["loss"] == pytest.approx(1.25 * 0.407606, abs=1e-6)
@@ -248,13 +251,19 @@ def test_lat_loss_by_hand_and_its_step():
 
 
 def test_lat_trains_adversarially_first_and_once(tmp_path):
-    settings = LATSettings(
-        latent_layer="flat", adversarial_epochs=2, adversarial_learning_rate=0.5, steps=1
+    settings = build(
+        LATSettings,
+        {
+            "latent_layer": "flat",
+            "adversarial_epochs": 2,
+            "adversarial_learning_rate": 0.5,
+            "steps": 1,
+        },
     )
     stages = []
     method = LAT(network(), settings)
     first = settings.adversarial_training()
-    assert (first.epochs, first.learning_rate, first.steps) == (2, 0.5, 1)
+    assert (first.optimizer.epochs, first.optimizer.learning_rate, first.steps) == (2, 0.5, 1)
     method.prepare(X, Y, folder=tmp_path, progress=lambda stage, *_: stages.append(stage))
     trained = method.classifier.get_weights()
     assert set(stages) == {"adversarial"}
@@ -273,30 +282,25 @@ def test_the_fine_tuning_alone_can_be_cyclic():
     for data, first in (("cifar10", "steps"), ("some.npz", "cyclic")):
         settings = LAT.settings_for("", data, "paper", {"schedule": "cyclic"})
         before = settings.adversarial_training()
-        assert (settings.schedule, before.schedule) == ("cyclic", first)
-        assert bool(before.decay_epochs) == (first == "steps")
+        assert (settings.optimizer.schedule, before.optimizer.schedule) == ("cyclic", first)
+        assert bool(before.optimizer.decay_epochs) == (first == "steps")
 
 
 def test_presets_are_those_of_the_published_code():
     scattering, tla, lat, bilateral = (
         METHODS[name].settings_for("wrn-28-10", "cifar10", "paper", {}) for name in NAMES
     )
-    assert (scattering.batch_size, scattering.epochs, scattering.decay_epochs) == (
-        60,
-        200,
-        (60, 90),
-    )
-    assert (scattering.label_smoothing, scattering.steps, scattering.weight_decay) == (0.5, 1, 2e-4)
-    assert (scattering.regularisation, scattering.sinkhorn_iterations) == (0.01, 100)
+    sgd = scattering.optimizer
+    assert (sgd.batch_size, sgd.epochs, sgd.decay_epochs) == (60, 200, (60, 90))
+    assert (sgd.label_smoothing, scattering.steps, sgd.weight_decay) == (0.5, 1, 2e-4)
+    transport = scattering.transport
+    assert (transport.regularisation, transport.sinkhorn_iterations) == (0.01, 100)
     assert (tla.triplet_weight, tla.margin, tla.norm_weight) == (2.0, 0.03, 1e-3)
-    assert (tla.positives, tla.batch_size, tla.steps) == ("both", 50, 7)
-    assert (lat.latent_layer, lat.latent_eps, lat.latent_steps) == (
-        "group2_block4_add",
-        8 / 255,
-        20,
-    )
-    assert (lat.learning_rate, lat.adversarial_learning_rate) == (1e-3, 0.1)
-    assert (bilateral.label_ratio, bilateral.decay_epochs) == (9.0, (100, 150))
+    assert (tla.positives, tla.optimizer.batch_size, tla.steps) == ("both", 50, 7)
+    assert lat.latent_layer == "group2_block4_add"
+    assert (lat.latent_attack.eps, lat.latent_attack.steps) == (8 / 255, 20)
+    assert (lat.optimizer.learning_rate, lat.adversarial.learning_rate) == (1e-3, 0.1)
+    assert (bilateral.label_ratio, bilateral.optimizer.decay_epochs) == (9.0, (100, 150))
     for settings in (scattering, bilateral):  # one step of eps
         assert settings.ascent().step_length == settings.eps == 8 / 255
     assert METHODS["tla"].settings_for("lenet", "mnist", "paper", {}).triplet_weight == 0.5

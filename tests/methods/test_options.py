@@ -1,6 +1,5 @@
 """Options that every method takes: schedules, smoothing, crops, early stopping, extra data, AWP."""
 
-import dataclasses
 import json
 
 import keras
@@ -9,18 +8,18 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from atk_latent.config import build
+from atk_latent.config import build, flat
 from atk_latent.data.streams import batches
 from atk_latent.errors import InputError
 from atk_latent.methods.augment import AugmentSettings
+from atk_latent.methods.augmentation import PADDING, Augmentation, crop_flip
 from atk_latent.methods.base import Method
-from atk_latent.methods.crop_flip import PADDING, augmented, crop_flip
-from atk_latent.methods.extra_data import mixed_batches, pseudo_labelled, read_images
-from atk_latent.methods.fitting import BestWeights, run_fit
+from atk_latent.methods.callbacks import BestWeights
+from atk_latent.methods.extra_data import ExtraData, read_images
+from atk_latent.methods.fit import Loop, run_fit
 from atk_latent.methods.ladder import LADDERSettings
 from atk_latent.methods.objectives import CrossEntropy, smoothed
-from atk_latent.methods.optimizers import SGDSettings
-from atk_latent.methods.recipes import recipe
+from atk_latent.methods.settings import MethodSettings
 
 
 def linear(kernel=((1.0, -1.0), (-2.0, 2.0)), bias=(0.0, 0.0)):
@@ -39,8 +38,10 @@ def data(n=40, seed=0):
 
 
 def test_the_rate_drops_when_the_epochs_begin():
-    settings = SGDSettings(learning_rate=0.1, decay_epochs=(60, 90), epochs=400)
-    optimizer = settings.optimizer(steps_per_epoch=5)
+    settings = build(
+        MethodSettings, {"learning_rate": 0.1, "decay_epochs": (60, 90), "epochs": 400}
+    )
+    optimizer = settings.optimizer.make(steps_per_epoch=5)
     for epoch, step, rate in (
         (0, 0, 0.1),
         (59, 4, 0.1),
@@ -53,7 +54,9 @@ def test_the_rate_drops_when_the_epochs_begin():
 
 
 def test_the_cyclic_rate_rises_for_two_fifths_and_falls_to_nothing():
-    rate = SGDSettings(learning_rate=0.2, schedule="cyclic", epochs=3).optimizer(3)
+    rate = build(
+        MethodSettings, {"learning_rate": 0.2, "schedule": "cyclic", "epochs": 3}
+    ).optimizer.make(3)
     found = []
     for step in range(9):
         rate.iterations.assign(step)
@@ -64,8 +67,10 @@ def test_the_cyclic_rate_rises_for_two_fifths_and_falls_to_nothing():
 
 
 def test_adam_and_sgd_are_told_apart():
-    assert isinstance(SGDSettings(algorithm="adam").optimizer(1), keras.optimizers.Adam)
-    assert SGDSettings(weight_decay=0.5).optimizer(1).l2 == 0.5
+    assert isinstance(
+        build(MethodSettings, {"algorithm": "adam"}).optimizer.make(1), keras.optimizers.Adam
+    )
+    assert build(MethodSettings, {"weight_decay": 0.5}).optimizer.make(1).l2 == 0.5
 
 
 @pytest.mark.parametrize(
@@ -83,18 +88,7 @@ def test_adam_and_sgd_are_told_apart():
 )
 def test_settings_that_cannot_be_are_refused(changes, message):
     with pytest.raises(InputError, match=message):
-        build(SGDSettings, changes)
-
-
-def test_a_preset_is_the_papers_and_the_narrower_rows_win():
-    rows = {
-        "paper": {"any": {"a": 1, "b": 1}, "mnist": {"b": 2}, "digits": {"c": 3}},
-        "quick": {"any": {"b": 4}},
-    }
-    assert recipe(rows, "mnist", "paper") == {"a": 1, "b": 2}
-    assert recipe(rows, "digits", "paper") == {"a": 1, "b": 2, "c": 3}
-    assert recipe(rows, "digits", "quick") == {"a": 1, "b": 4, "c": 3}
-    assert recipe(rows, "my.npz", "official") == {"a": 1, "b": 1}
+        build(MethodSettings, changes)
 
 
 # Labels
@@ -152,7 +146,8 @@ def test_members_of_a_pair_are_moved_alike_and_a_resumed_stream_as_before():
     def plain(step):
         return batches(((x, 2 * x), y), 4, seed=1, start_step=step)
 
-    stream = augmented(plain, 5)
+    assert Augmentation().apply(plain, 5) is plain
+    stream = Augmentation("crop-flip").apply(plain, 5)
     whole = list(stream(0).take(4))
     for (one, two), _ in whole:
         np.testing.assert_array_equal(2 * one.numpy(), two.numpy())
@@ -177,17 +172,14 @@ class Scores:
 
 def fitted(scores, folder=None, epochs=4, ema=0.0, done=0):
     keras.utils.set_random_seed(0)
-    method = Method(linear(), SGDSettings(ema=ema))
-    method.compile(method.settings.optimizer(5), CrossEntropy(), jit_compile=False)
+    method = Method(linear(), build(MethodSettings, {"ema": ema}))
+    method.compile(method.settings.optimizer.make(5), CrossEntropy(), jit_compile=False)
     score = Scores(method.classifier, scores[done:])
     best = BestWeights([method.classifier], score, "score")
     logs = run_fit(
         method,
         lambda step: batches(data(), 8, seed=2, start_step=step),
-        epochs=epochs,
-        steps_per_epoch=5,
-        stage="x",
-        checkpoint=folder,
+        Loop(epochs, steps_per_epoch=5, stage="x", checkpoint=folder),
         best=best,
     )
     return method, score, logs
@@ -219,18 +211,28 @@ def test_the_best_epoch_survives_a_resumed_run(tmp_path):
 
 
 def test_early_stopping_needs_an_image_to_hold_out():
-    method = Method(linear(), SGDSettings(early_stopping=True, validation_eps=0.1))
+    method = Method(
+        linear(), build(MethodSettings, {"early_stopping": True, "validation_eps": 0.1})
+    )
     with pytest.raises(InputError, match="Received: 1"):
         method.harden(*(part[:1] for part in data()))
 
 
 def test_early_stopping_scores_pgd_accuracy_on_held_out_images():
-    settings = SGDSettings(
-        epochs=2, batch_size=8, early_stopping=True, validation_share=0.25, validation_eps=0.1
+    settings = build(
+        MethodSettings,
+        {
+            "epochs": 2,
+            "batch_size": 8,
+            "early_stopping": True,
+            "validation_share": 0.25,
+            "validation_eps": 0.1,
+        },
     )
     method = Method(linear(), settings)
     images, labels = data()
-    x, y, best = method._hold_out(images, labels)
+    x, y, *_ = split = settings.early_stopping.split(images, labels, method.seed)
+    score = settings.early_stopping.score(method.classifier, split, settings.linf_radius, 0)
     assert len(x) == len(y) == 30
     trained_on = {tuple(row) for row in x.reshape(30, 2)}
     held = [i for i, row in enumerate(images.reshape(40, 2)) if tuple(row) not in trained_on]
@@ -239,7 +241,7 @@ def test_early_stopping_scores_pgd_accuracy_on_held_out_images():
     against = 0.1 * np.where(labels[held, None] == 0, [-1, 1], [1, -1])
     worst = np.clip(images[held].reshape(10, 2) + against, 0, 1)
     right = (worst @ [1.0, -2.0] > 0) == (labels[held] == 0)
-    assert best.score() == pytest.approx(np.mean(right))
+    assert score() == pytest.approx(np.mean(right))
     logs = method.harden(*data())
     assert len(logs) == 2
     assert "val_pgd_accuracy" in logs[0]
@@ -252,19 +254,19 @@ def test_extra_images_are_labelled_by_the_teacher(tmp_path):
     x, _ = data(12)
     np.savez(tmp_path / "extra.npz", x=x)
     linear([[-1.0, 1.0], [2.0, -2.0]]).save(tmp_path / "teacher.keras")
-    settings = SGDSettings(extra_data=str(tmp_path / "extra.npz"))
-    found, labels = pseudo_labelled(settings, linear(), (1, 2, 1))
+    extra = ExtraData(str(tmp_path / "extra.npz"))
+    found, labels = extra.labelled(linear(), (1, 2, 1))
     np.testing.assert_array_equal(found, x)
     u = x.reshape(12, 2) @ [1.0, -2.0]
     np.testing.assert_array_equal(labels, u < 0)
-    named = SGDSettings(extra_data=settings.extra_data, teacher=str(tmp_path / "teacher.keras"))
-    np.testing.assert_array_equal(pseudo_labelled(named, linear(), (1, 2, 1))[1], u > 0)
+    named = ExtraData(extra.path, teacher=str(tmp_path / "teacher.keras"))
+    np.testing.assert_array_equal(named.labelled(linear(), (1, 2, 1))[1], u > 0)
 
 
 def test_a_share_of_each_batch_is_extra_and_an_epoch_is_one_pass_over_the_rest():
     x, extra = np.zeros((10, 1, 2, 1), np.float32), np.ones((7, 1, 2, 1), np.float32)
-    settings = SGDSettings(batch_size=8, extra_share=0.25)
-    stream, rows = mixed_batches((x, np.arange(10)), (extra, np.arange(7)), settings, 0)
+    one, two = (x, np.arange(10)), (extra, np.arange(7))
+    stream, rows = ExtraData(share=0.25).mixed(one, two, batch_size=8, seed=0)
     assert rows == 16
     first = list(stream(0).take(3))
     assert [len(b[1]) for b in first] == [8, 6, 8]
@@ -276,7 +278,10 @@ def test_a_share_of_each_batch_is_extra_and_an_epoch_is_one_pass_over_the_rest()
 
 def test_extra_data_reaches_the_training(tmp_path):
     np.savez(tmp_path / "extra.npz", x=np.ones((4, 1, 2, 1), np.float32))
-    method = Method(linear(), SGDSettings(batch_size=8, extra_data=str(tmp_path / "extra.npz")))
+    method = Method(
+        linear(),
+        build(MethodSettings, {"batch_size": 8, "extra_data": str(tmp_path / "extra.npz")}),
+    )
     stream, rows = method.training_batches(*data())
     assert rows == 80
     np.testing.assert_array_equal(next(iter(stream(0)))[0][4:], np.ones((4, 1, 2, 1)))
@@ -285,19 +290,25 @@ def test_extra_data_reaches_the_training(tmp_path):
 def test_a_fixed_set_takes_no_extra_data():
     for kind in (LADDERSettings, AugmentSettings):
         with pytest.raises(InputError, match="fixed set"):
-            kind(extra_data="extra.npz")
+            kind(extra_data=ExtraData("extra.npz"))
 
 
 def test_files_that_are_not_there_are_missed_before_anything_runs():
-    for settings in (SGDSettings(teacher="none.keras"), AugmentSettings(examples_from="no.npz")):
+    for settings in (
+        build(MethodSettings, {"teacher": "none.keras"}),
+        AugmentSettings(examples_from="no.npz"),
+    ):
         with pytest.raises(InputError, match="there is nothing at 'no"):
             settings.check_files()
 
 
 def test_settings_of_a_card_are_read_back():
-    for settings in (SGDSettings(), SGDSettings(decay_epochs=(3, 4), validation_eps=0.1)):
-        stored = json.loads(json.dumps(dataclasses.asdict(settings)))
-        assert build(SGDSettings, stored) == settings
+    for settings in (
+        MethodSettings(),
+        build(MethodSettings, {"decay_epochs": (3, 4), "validation_eps": 0.1}),
+    ):
+        stored = json.loads(json.dumps(flat(settings)))
+        assert build(MethodSettings, stored) == settings
 
 
 def test_files_that_hold_no_such_images_are_refused(tmp_path):
@@ -326,9 +337,12 @@ def gradient(kernel, bias):
 def test_gradients_are_taken_where_the_weights_are_worse_and_applied_where_they_are(ema):
     kernel, bias, gamma = np.array([[1.0, -1.0], [-2.0, 2.0]]), np.zeros(2), 0.3
     method = Method(
-        linear(), SGDSettings(awp_gamma=gamma, ema=ema, momentum=0.0, learning_rate=1.0)
+        linear(),
+        build(
+            MethodSettings, {"awp_gamma": gamma, "ema": ema, "momentum": 0.0, "learning_rate": 1.0}
+        ),
     )
-    method.compile(method.settings.optimizer(1), CrossEntropy(), jit_compile=False)
+    method.compile(method.settings.optimizer.make(1), CrossEntropy(), jit_compile=False)
     loss = method.train_on_batch(X, Y, return_dict=True)["loss"]
     climb, _ = gradient(kernel, bias)
     worse = kernel + gamma * np.linalg.norm(kernel) / np.linalg.norm(climb) * climb
@@ -346,8 +360,8 @@ def test_no_move_before_the_warm_up_ends():
     settings = {"momentum": 0.0, "learning_rate": 1.0}
     kernels = []
     for changes in ({}, {"awp_gamma": 0.3, "awp_warmup": 1}):
-        method = Method(linear(), SGDSettings(**settings, **changes))
-        method.compile(method.settings.optimizer(1), CrossEntropy(), jit_compile=False)
+        method = Method(linear(), build(MethodSettings, {**settings, **changes}))
+        method.compile(method.settings.optimizer.make(1), CrossEntropy(), jit_compile=False)
         for _ in range(2):
             method.train_on_batch(X, Y)
             kernels.append(method.classifier.get_weights()[0])
@@ -364,8 +378,8 @@ def test_both_passes_see_the_same_statistics_and_count_once():
             layers.Dense(2),
         ]
     )
-    method = Method(model, SGDSettings(awp_gamma=0.1))
-    method.compile(method.settings.optimizer(1), CrossEntropy(), jit_compile=False)
+    method = Method(model, build(MethodSettings, {"awp_gamma": 0.1}))
+    method.compile(method.settings.optimizer.make(1), CrossEntropy(), jit_compile=False)
     x, y = data(8)
     method.train_on_batch(x, y)
     assert float(model.layers[0].moving_mean[0]) == pytest.approx(0.5 * x.mean(), abs=1e-6)

@@ -23,8 +23,9 @@ def test_every_row_can_be_asked_for(scene, preset):
         )
         assert options.seed == 3
         if preset == "quick" and request.method != "natural":
-            assert settings.epochs == scene.epochs and options.limit == scene.limit
-    radius = [METHODS["atld"].settings_for("", scene.data, p, {}).eps for p in ("paper", "stable")]
+            assert settings.optimizer.epochs == scene.epochs and options.limit == scene.limit
+    settings = [METHODS["atld"].settings_for("", scene.data, p, {}) for p in ("paper", "stable")]
+    radius = [chosen.crafting.eps for chosen in settings]
     assert radius == pytest.approx(2 * [0.3 if scene.data == "mnist" else 8 / 255])
 
 

@@ -140,7 +140,7 @@ def test_every_row_of_the_baselines_can_be_set(scene, preset):
         model = scene.model if preset == "quick" else scene.paper_model
         settings = kind.settings_for(model, scene.data, row.preset, dict(row.settings))
         if preset == "quick" and kind.starts_from == "scratch" and row.method != "lat":
-            assert settings.epochs == scene.epochs, row.label
+            assert settings.optimizer.epochs == scene.epochs, row.label
 
 
 def test_song_examples_come_from_the_gan_that_the_baselines_train(dataset, tmp_path, monkeypatch):

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 
 from atk_latent.art_bridge.context import AttackContext
-from atk_latent.methods.fixed_sets import FixedSetRequest
+from atk_latent.methods.fixed_set import FixedSet
 from atk_latent.training import adversarial_sets
 from atk_latent.training.adversarial_sets import adversarial_set
 
@@ -26,8 +26,8 @@ def test_a_set_is_made_once_and_read_afterwards(tmp_path, monkeypatch):
     np.testing.assert_array_equal(adversarial_set(*arguments), x_adv)
 
 
-def test_a_request_picks_some_images_of_each_class_or_all():
+def test_a_fixed_set_takes_some_images_of_each_class_or_all():
     labels = np.array([0, 0, 0, 1, 1, 2])
-    some = FixedSetRequest("fgsm", 2).rows(labels, 3, seed=0)
+    some = FixedSet(2).rows(labels, 3, seed=0)
     assert np.bincount(labels[some]).tolist() == [2, 2, 1]
-    assert np.array_equal(labels[FixedSetRequest("fgsm").rows(labels, 3, seed=0)], labels)
+    assert np.array_equal(labels[FixedSet(None).rows(labels, 3, seed=0)], labels)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -85,10 +84,8 @@ def network(seed: int = 0) -> keras.Model:
 
 def _settings(key: str, own: Mapping[str, Any], preset: str) -> Any:
     """A method's settings with the toy's optimizer, at a constant rate."""
-    values = {**_SGD, **own, "epochs": EPOCHS[preset]}
-    return dataclasses.replace(
-        METHODS[key].settings_for("", "mnist", "paper", values), decay_epochs=None
-    )
+    values = {**_SGD, **own, "epochs": EPOCHS[preset], "decay_epochs": None}
+    return METHODS[key].settings_for("", "mnist", "paper", values)
 
 
 def trained(name: str, x: np.ndarray, y: np.ndarray, preset: str, seed: int) -> Method:

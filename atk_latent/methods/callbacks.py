@@ -1,4 +1,4 @@
-"""What every training loop here shares: resuming and quiet progress.
+"""Callbacks that every training loop here shares: resuming, the best epoch, progress.
 
 `keras.callbacks.BackupAndRestore` is not used: it writes two files one after the other, so
 a kill between them loses the state, and it does not bring back the order of the data.
@@ -6,39 +6,30 @@ a kill between them loses the state, and it does not bring back the order of the
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
-from atk_latent.data.streams import Stream
 from atk_latent.errors import InputError
 from atk_latent.progress import Progress
 
 
-def jit_compile() -> bool:
-    """Whether to compile train steps with XLA: on a GPU only.
-
-    On a CPU XLA took 1.8 times as long for a LeNet step (TensorFlow 2.21, 2 cores).
-    """
-    return bool(tf.config.list_logical_devices("GPU"))
-
-
 class BestWeights(keras.callbacks.Callback):
-    """Keeps the weights of the epoch that scores highest; later equals do not replace it.
+    """Remembers the weights of the epoch that scores highest; the first of equals.
 
     Keras' `EarlyStopping` and `ModelCheckpoint` forget the best epoch when a run is resumed;
     here it is part of the state that `Checkpoint` saves.
 
     Args:
-        models: whose weights are kept, all of the same epoch.
+        models: whose weights are remembered, all of the same epoch.
         score: number of the models as they stand, the higher the better.
         name: of the score in the logs.
     """
@@ -49,7 +40,7 @@ class BestWeights(keras.callbacks.Callback):
         super().__init__()
         self.models, self.score, self.name = models, score, name
         self.highest = keras.Variable(-1.0, trainable=False, name="highest")
-        self.kept = [
+        self.best = [
             keras.Variable(weight, trainable=False, dtype=weight.dtype) for weight in self.weights
         ]
 
@@ -61,28 +52,28 @@ class BestWeights(keras.callbacks.Callback):
     @property
     def variables(self) -> list[keras.Variable]:
         """Everything that a resumed run needs."""
-        return [self.highest, *self.kept]
+        return [self.highest, *self.best]
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Scores the epoch that ended, with averaged weights in place where there are any."""
         weights = self.weights
         current = [np.array(weight) for weight in weights]
         self.model.optimizer.finalize_variable_values(self.model.trainable_weights)
-        found = self.score()
-        if found > float(self.highest):
-            self.highest.assign(found)
-            _assign(self.kept, weights)
+        score = self.score()
+        if score > float(self.highest):
+            self.highest.assign(score)
+            _assign(self.best, weights)
         _assign(weights, current)
         if logs is not None:
-            logs[self.name] = found
+            logs[self.name] = score
 
     def put_back(self) -> None:
-        """Gives the models the kept weights, where an epoch has been scored."""
+        """Gives the models the weights of the best epoch, where one has been scored."""
         if float(self.highest) >= 0:
-            _assign(self.weights, self.kept)
+            _assign(self.weights, self.best)
 
 
-def _assign(variables: Any, values: Any) -> None:
+def _assign(variables: Iterable[keras.Variable], values: Iterable[object]) -> None:
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
 
@@ -96,7 +87,7 @@ class Checkpoint(keras.callbacks.Callback):
     optimizers, bit for bit, and the logs so far, to which it adds the `seconds` of each epoch.
 
     Args:
-        folder: where the states live; made when needed. None keeps nothing on disk.
+        folder: where the states live; created when needed. None writes nothing to disk.
         best: another callback whose `variables` belong to the state.
     """
 
@@ -106,7 +97,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.logs: list[dict[str, float]] = []
         self.begun = 0.0
 
-    def variables(self) -> dict[str, Any]:
+    def variables(self) -> dict[str, keras.Variable]:
         """Everything that is saved: the model's variables, its optimizers', the best so far."""
         owners = {"model": self.model, **_optimizers(self.model)}
         if self.best:
@@ -171,15 +162,11 @@ def _optimizers(model: keras.Model) -> dict[str, keras.optimizers.Optimizer]:
     return {name: value for name, value in vars(model).items() if isinstance(value, kind)}
 
 
-class Plateau(keras.callbacks.Callback):
-    """Lowers the learning rate when a logged value stops improving; in the end stops.
-
-    Keras' `ReduceLROnPlateau` and `EarlyStopping` want an absolute `min_delta`, which fits
-    one data set only, and forget their counters when a run is resumed. Here everything
-    follows from the logs.
+@dataclasses.dataclass(frozen=True)
+class PlateauRule:
+    """When a logged value has stopped improving, and what happens then.
 
     Args:
-        checkpoint: holds the logs, those of a killed run included.
         monitor: name of a value that should fall.
         learning_rate: float > 0, the rate to start from.
         min_improvement: relative fall that counts, 0.01 is one percent.
@@ -188,42 +175,49 @@ class Plateau(keras.callbacks.Callback):
             many, the next plateau ends the training.
     """
 
-    def __init__(
-        self,
-        checkpoint: Checkpoint,
-        *,
-        monitor: str,
-        learning_rate: float,
-        min_improvement: float,
-        patience: int,
-        factor: float = 0.3,
-        cuts: int = 2,
-    ) -> None:
+    monitor: str
+    learning_rate: float
+    min_improvement: float
+    patience: int
+    factor: float = 0.3
+    cuts: int = 2
+
+
+class Plateau(keras.callbacks.Callback):
+    """Lowers the learning rate when a logged value stops improving; in the end stops.
+
+    Keras' `ReduceLROnPlateau` and `EarlyStopping` want an absolute `min_delta`, which fits
+    one data set only, and forget their counters when a run is resumed. Here everything
+    follows from the logs.
+
+    Args:
+        checkpoint: holds the logs, those of a killed run included. rule: see `PlateauRule`.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, rule: PlateauRule) -> None:
         super().__init__()
-        self.checkpoint, self.monitor, self.learning_rate = checkpoint, monitor, learning_rate
-        self.min_improvement, self.patience = min_improvement, patience
-        self.factor, self.cuts = factor, cuts
+        self.checkpoint, self.rule = checkpoint, rule
 
     def plateaus(self) -> int:
         """How often the value has stopped improving so far."""
-        best, waited, found = float("inf"), 0, 0
+        best, waited, plateaus = float("inf"), 0, 0
         for logs in self.checkpoint.logs:
-            if logs[self.monitor] < best * (1 - self.min_improvement):
-                best, waited = logs[self.monitor], 0
+            if logs[self.rule.monitor] < best * (1 - self.rule.min_improvement):
+                best, waited = logs[self.rule.monitor], 0
             else:
                 waited += 1
-            if waited >= self.patience:
-                found, waited = found + 1, 0
-        return found
+            if waited >= self.rule.patience:
+                plateaus, waited = plateaus + 1, 0
+        return plateaus
 
     @property
     def finished(self) -> bool:
         """Whether training has come to its end."""
-        return self.plateaus() > self.cuts
+        return self.plateaus() > self.rule.cuts
 
     def _apply(self) -> None:
         self.model.optimizer.learning_rate.assign(
-            self.learning_rate * self.factor ** min(self.plateaus(), self.cuts)
+            self.rule.learning_rate * self.rule.factor ** min(self.plateaus(), self.rule.cuts)
         )
         if self.finished:
             self.model.stop_training = True
@@ -261,53 +255,3 @@ class Report(keras.callbacks.Callback):
         if (batch + 1) % self.every == 0 or batch + 1 == steps:
             done = self.epoch * steps + batch + 1
             self.progress(self.stage, done, self.epochs * steps, dict(logs or {}))
-
-
-def run_fit(
-    model: keras.Model,
-    stream: Stream,
-    *,
-    epochs: int,
-    steps_per_epoch: int,
-    stage: str,
-    checkpoint: Path | None = None,
-    progress: Progress | None = None,
-    callbacks: list[keras.callbacks.Callback] | None = None,
-    plateau: Mapping[str, Any] | None = None,
-    best: BestWeights | None = None,
-    validation_data: Any = None,
-) -> list[dict[str, float]]:
-    """`model.fit` that goes on where a killed one stopped.
-
-    Args:
-        stream: from the step to start at to an endless data set of batches.
-        stage: the name in progress reports.
-        checkpoint: folder of the state; None keeps none.
-        callbacks: the user's own. plateau: settings of `Plateau`, to stop early.
-        best: scores each epoch; its weights are the ones that stay.
-        validation_data: as in Keras.
-
-    Returns:
-        The logs of every epoch, those before a resumed start included, with its `seconds`.
-    """
-    keeper = Checkpoint(checkpoint, best)
-    start = keeper.restore(model)
-    ours = [Plateau(keeper, **plateau)] if plateau else []
-    scores = [best] if best else []
-    reports = [Report(progress, stage, epochs)] if progress else []
-    if start < epochs and not any(one.finished for one in ours):
-        model.fit(
-            stream(start * steps_per_epoch),
-            epochs=epochs,
-            initial_epoch=start,
-            steps_per_epoch=steps_per_epoch,
-            validation_data=validation_data,
-            callbacks=[*scores, keeper, *ours, *reports, *(callbacks or [])],
-            shuffle=False,
-            verbose=0,
-        )
-    elif start:  # `fit` would do this last: put averaged weights in place where there are any
-        model.optimizer.finalize_variable_values(model.trainable_weights)
-    if best:
-        best.put_back()
-    return keeper.logs

@@ -6,12 +6,15 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from atk_latent.config import build
 from atk_latent.data.streams import batches
 from atk_latent.labels import is_correct
 from atk_latent.methods.base import Method
-from atk_latent.methods.fitting import Checkpoint, Plateau, run_fit
+from atk_latent.methods.callbacks import Checkpoint, Plateau, PlateauRule
+from atk_latent.methods.fit import Loop, run_fit
 from atk_latent.methods.natural import Natural, natural_settings
-from atk_latent.methods.optimizers import SGDL2, SGDSettings
+from atk_latent.methods.optimizers import SGDL2, Optimizer
+from atk_latent.methods.settings import MethodSettings
 
 
 def linear(width=2, classes=2, weights=None):
@@ -73,10 +76,7 @@ def fit(method, folder, callbacks=()):
     return run_fit(
         method,
         lambda step: batches(data(), 8, seed=5, start_step=step),
-        epochs=6,
-        steps_per_epoch=5,
-        stage="x",
-        checkpoint=folder,
+        Loop(epochs=6, steps_per_epoch=5, stage="x", checkpoint=folder),
         callbacks=list(callbacks),
     )
 
@@ -135,7 +135,7 @@ def plateau(values, **settings):
     keeper = Checkpoint(None)
     keeper.logs = [{"v": v} for v in values]
     options = {"learning_rate": 1.0, "min_improvement": 0.01, "patience": 2, "cuts": 1} | settings
-    return Plateau(keeper, monitor="v", **options)
+    return Plateau(keeper, PlateauRule("v", **options))
 
 
 @pytest.mark.parametrize(
@@ -229,16 +229,30 @@ def test_correct_takes_integer_and_one_hot_labels():
 
 
 def test_natural_training_learns():
-    method = Natural(linear(), SGDSettings(epochs=20, batch_size=8, learning_rate=0.5), seed=1)
+    method = Natural(
+        linear(),
+        build(MethodSettings, {"epochs": 20, "batch_size": 8, "learning_rate": 0.5}),
+        seed=1,
+    )
     x, y = data(200)
     logs = method.harden(x, y, validation_data=data(100, seed=9))
     assert len(logs) == 20
     assert logs[-1]["val_accuracy"] > 0.93
 
 
-def test_recipes_are_those_of_the_published_code():
-    assert natural_settings("lenet", "mnist") == SGDSettings(10, 64, 0.01, 0.5, 0.0)
-    assert natural_settings("svhnnet", "svhn") == SGDSettings(150, 1280, 0.1, 0.9, 5e-4)
-    assert natural_settings("celebanet", "celeba") == SGDSettings(100, 64, 0.01, 0.9, 0.0)
-    assert natural_settings("cifarnet", "cifar10") == SGDSettings(200, 128, 0.1, 0.9, 5e-4)
-    assert natural_settings("lenet", "mnist", "quick").epochs == 5
+@pytest.mark.parametrize(
+    ("model", "data", "optimizer"),
+    [
+        ("lenet", "mnist", Optimizer(10, 64, 0.01, 0.5, 0.0)),
+        ("svhnnet", "svhn", Optimizer(150, 1280, 0.1, 0.9, 5e-4)),
+        ("celebanet", "celeba", Optimizer(100, 64, 0.01, 0.9, 0.0)),
+        ("cifarnet", "cifar10", Optimizer(200, 128, 0.1, 0.9, 5e-4)),
+    ],
+)
+def test_vanilla_settings_are_those_of_the_published_code(model, data, optimizer):
+    assert natural_settings(model, data) == MethodSettings(optimizer)
+
+
+def test_the_vanilla_classifier_of_another_preset_is_quick_or_the_papers():
+    assert natural_settings("lenet", "mnist", "quick").optimizer.epochs == 5
+    assert natural_settings("lenet", "mnist", "stable") == natural_settings("lenet", "mnist")
