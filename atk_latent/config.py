@@ -175,3 +175,13 @@ def check_range(name: str, value: float, low: float, high: float = float("inf"))
     if not low <= value <= high:
         wanted = f"at least {low:g}" if high == float("inf") else f"between {low:g} and {high:g}"
         raise InputError(f"setting '{name}' must be {wanted}. Received: {value!r}")
+
+
+def setting_names(kind: Any) -> tuple[str, ...]:
+    """The names under which a user can set the fields of the frozen dataclass `kind`."""
+    return tuple(field.name for field in dataclasses.fields(kind) if field.init)
+
+
+def changed(settings: S, **values: Any) -> S:
+    """A copy of frozen settings with typed `values` in place of its own."""
+    return dataclasses.replace(settings, **values)  # type: ignore[type-var]

@@ -57,14 +57,6 @@ inference_option = click.option(
     metavar="none|imt|imt+",
     help="Score TARGET, an ATLD run, behind IMT; imt+:magnitude=0.25 changes its settings.",
 )
-training_limit_option = click.option(
-    "--limit", type=click.IntRange(1), metavar="N", help="Training images at most."
-)
-set_option = click.option(
-    "--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Any other setting."
-)
-run_out_option = click.option("--out", type=click.Path(path_type=Path), help="Run folder to write.")
-resume_option = click.option("--resume", is_flag=True, help="Go on with the run in --out.")
 device_option = click.option(
     "--device", default="auto", show_default=True, help="auto, cpu or gpu:N."
 )
@@ -186,37 +178,6 @@ def _start_messages_held_back() -> Iterator[None]:
 def print_json(value: Any) -> None:
     """The one JSON object of a ``--json`` run, on stdout."""
     click.echo(json_text(value))
-
-
-Train = Callable[..., dict[str, Any]]
-
-
-def trained(
-    train: Callable[[], Train], asked: Mapping[str, Any], folder: Path, *, resume: bool, device: str
-) -> dict[str, Any]:
-    """Trains with progress on stderr; Ctrl-C says how to go on.
-
-    Args:
-        train: imports `hardening.harden` or its like, once TensorFlow is set up.
-        asked: fields of `hardening.Request`. folder: the run folder.
-        resume: go on with what is there. device: as `setup_tensorflow` reads it.
-
-    Returns:
-        The content of `card.json`.
-    """
-    with stdout_kept_clean():
-        try:
-            setup_tensorflow(device)
-            from atk_latent.data.loading import load_dataset
-            from atk_latent.training.pipeline import Request
-
-            request = Request(**asked)
-            dataset = load_dataset(request.data, limit_train=request.limit, seed=request.seed)
-            with progress_bars() as show:
-                return train()(request, dataset, folder, resume=resume, progress=show)
-        except KeyboardInterrupt:
-            click.echo(f"Stopped. The same command with --resume goes on in {folder}.", err=True)
-            sys.exit(INTERRUPTED)
 
 
 Show = Callable[..., None]

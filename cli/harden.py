@@ -2,41 +2,45 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-from atk_latent.config import assignments
+from atk_latent.config import assignments, setting_names
 from atk_latent.errors import InputError
 from atk_latent.registry import METHODS
+from atk_latent.training.request import HardenRequest, RunOptions
 
 from . import _common as common
+from . import _training as training
+
+if TYPE_CHECKING:
+    from atk_latent.training.card import Card
 
 PRESETS = ("paper", "official", "quick", "stable")
 # Options that are settings under another name.
 SHORTHANDS = ("eps", "epochs", "batch_size", "latent_layer")
 
 
-def _overrides(pairs: tuple[str, ...], shorthands: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = dict(assignments(pairs))
+def _overrides(pairs: tuple[str, ...], shorthands: Mapping[str, str | None]) -> dict[str, str]:
+    overrides = assignments(pairs)
     for name, value in shorthands.items():
-        if value is not None and name in found:
+        if value is not None and name in overrides:
             option = "--" + name.replace("_", "-")
             raise InputError(f"'{name}' is given twice, by {option} and by --set; keep one")
         if value is not None:
-            found[name] = value
-    return found
+            overrides[name] = value
+    return overrides
 
 
 def _default_out(method: str, data: str) -> Path:
     return Path("saved_models") / f"{method}-{Path(data).stem}"
 
 
-def _table(card: dict[str, Any]) -> None:
+def _table(card: Card) -> None:
     from rich.table import Table
 
     console, metrics = common.console(), card["metrics"]
@@ -75,11 +79,11 @@ def _table(card: dict[str, Any]) -> None:
 @click.option("--eps", metavar="E[,E...]", help="Size of the perturbation; a list is drawn from.")
 @click.option("--epochs", metavar="N", help="Epochs of adversarial training.")
 @click.option("--batch-size", metavar="N", help="Images of a training batch.")
-@common.training_limit_option
-@common.set_option
+@training.limit_option
+@training.set_option
 @click.option("--config", type=click.Path(path_type=Path), help="JSON file with settings.")
-@common.run_out_option
-@common.resume_option
+@training.out_option
+@training.resume_option
 @common.seed_option
 @common.device_option
 @common.json_option
@@ -111,30 +115,29 @@ def harden(
     """  # noqa: D301
     METHODS.entry(method)
     overrides = {**_from_file(config), **_overrides(pairs, shorthands)}
+    request = HardenRequest(method, RunOptions(data, preset, overrides, limit, seed), model)
     folder = out or _default_out(method, data)
-    asked: dict[str, Any] = {"method": method, "data": data, "preset": preset, "model": model}
-    asked |= {"limit": limit, "overrides": overrides, "seed": seed}
-    train = partial(_train, method, shorthands)
-    card = common.trained(train, asked, folder, resume=resume, device=device)
+    with training.session(request.options, folder, device) as (dataset, show):
+        from atk_latent.training import pipeline
+
+        _check_shorthands(method, shorthands)
+        card = pipeline.harden(request, dataset, folder, resume=resume, progress=show)
     if as_json:
         common.print_json(card)
     else:
         _table(card)
 
 
-def _train(method: str, shorthands: dict[str, Any]) -> common.Train:
-    """`hardening.harden`, once every option is one that the method knows."""
-    from atk_latent.training.pipeline import harden
-
-    known = {field.name for field in dataclasses.fields(METHODS[method].settings_type)}
+def _check_shorthands(method: str, shorthands: Mapping[str, str | None]) -> None:
+    """Refuses an option that is no setting of the method."""
+    known = setting_names(METHODS[method].settings_type)
     for name, value in shorthands.items():
         if value is not None and name not in known:
             option = "--" + name.replace("_", "-")
             raise InputError(f"{option} does nothing for --method {method}; leave it out")
-    return harden
 
 
-def _from_file(path: Path | None) -> dict[str, Any]:
+def _from_file(path: Path | None) -> dict[str, object]:
     if path is None:
         return {}
     try:

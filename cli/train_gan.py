@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from atk_latent.config import assignments
+from atk_latent.training.request import GANRequest, RunOptions
 
 from . import _common as common
+from . import _training as training
+
+if TYPE_CHECKING:
+    from atk_latent.training.card import Card
 
 PRESETS = ("paper", "quick")
 
 
-def _show(card: dict[str, Any]) -> None:
+def _show(card: Card) -> None:
     metrics = card["metrics"]
     click.echo(
         f"GAN on {card['data']} ({card['preset']}), {card['settings']['steps']} steps, "
@@ -30,10 +35,10 @@ def _show(card: dict[str, Any]) -> None:
 @click.option("--data", required=True, metavar="D", help="Registered name, .npz or folder.")
 @click.option("--preset", type=click.Choice(PRESETS), default="paper", show_default=True)
 @click.option("--judge", metavar="MODEL", help="Trained classifier that also judges the images.")
-@common.training_limit_option
-@common.set_option
-@common.run_out_option
-@common.resume_option
+@training.limit_option
+@training.set_option
+@training.out_option
+@training.resume_option
 @common.seed_option
 @common.device_option
 @common.json_option
@@ -56,17 +61,13 @@ def train_gan(
     atkl train-gan --data mnist --preset quick --out runs/song-mnist
     atkl evaluate runs/ladder --data mnist --attack song:gan=runs/song-mnist,steps=200
     """  # noqa: D301
-    asked: dict[str, Any] = {"method": "song-gan", "data": data, "preset": preset, "model": judge}
-    asked |= {"limit": limit, "overrides": assignments(pairs), "seed": seed}
+    request = GANRequest(RunOptions(data, preset, assignments(pairs), limit, seed), judge)
     folder = out or Path("runs") / f"song-{Path(data).stem}"
-    card = common.trained(_train, asked, folder, resume=resume, device=device)
+    with training.session(request.options, folder, device) as (dataset, show):
+        from atk_latent.training import gan_training
+
+        card = gan_training.train_gan(request, dataset, folder, resume=resume, progress=show)
     if as_json:
         common.print_json(card)
     else:
         _show(card)
-
-
-def _train() -> common.Train:
-    from atk_latent.training.gan_training import train_gan
-
-    return train_gan

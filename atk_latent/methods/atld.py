@@ -28,7 +28,6 @@ from atk_latent.methods.fitting import jit_compile
 from atk_latent.methods.objectives import CrossEntropy
 from atk_latent.models.latent import latent_width
 from atk_latent.models.manifold_discriminator import manifold_discriminator
-from atk_latent.progress import Progress
 
 DISCRIMINATOR, MANIFOLD = "discriminator.keras", "manifold.json"
 DEAD_SCALE = 1e-4  # a gradient ratio below it leaves nothing of the mse term
@@ -102,7 +101,6 @@ class ATLD(Method):
             name: keras.metrics.Mean(name=name)
             for name in ("divergence", "scale", "discriminator_accuracy")
         }
-        self.helpers: Path | None = None
 
     @property
     def trainable_weights(self) -> list[Any]:
@@ -276,28 +274,13 @@ class ATLD(Method):
             return logs
         return {name: value for name, value in logs.items() if name not in self.watched}
 
-    def prepare(
-        self,
-        x: np.ndarray,
-        y: np.ndarray,
-        *,
-        folder: Path | None = None,
-        progress: Progress | None = None,
-    ) -> None:
-        """Remembers where the discriminator is to be stored; see `Method.prepare`."""
-        del x, y, progress
-        self.helpers = folder
-
     def harden(self, x: np.ndarray, y: np.ndarray, **options: Any) -> list[dict[str, float]]:
-        """Plays the game; see `Method.harden`. The discriminator ends in the helpers' folder.
+        """Plays the game; see `Method.harden`.
 
         Warns (`DeadRegulariserWarning`) at the end of the first epoch that has no game in it.
         """
         callbacks = [Watch(self.settings), *(options.pop("callbacks", None) or [])]
-        logs = super().harden(x, y, callbacks=callbacks, **options)
-        if self.helpers is not None:
-            self.save_helpers(self.helpers)
-        return logs
+        return super().harden(x, y, callbacks=callbacks, **options)
 
     def save_helpers(self, folder: Path) -> None:
         """Writes the discriminator and what it takes to use it again (`inference.loading`)."""

@@ -12,6 +12,7 @@ from atk_latent.config import check_range, spec
 from atk_latent.data.streams import Stream, fixed_set_batches
 from atk_latent.errors import InputError
 from atk_latent.methods.base import Method
+from atk_latent.methods.fixed_sets import FixedSetRequest
 from atk_latent.methods.ladder import TABLE_6
 from atk_latent.methods.optimizers import SGDSettings
 from atk_latent.methods.recipes import Recipes
@@ -109,15 +110,17 @@ class AugmentedTraining(Method):
         super().__init__(classifier, settings, seed=seed, alpha=settings.alpha)
         self._made: dict[str, Examples] = {}
 
-    def use(self, x: np.ndarray | None, x_adv: np.ndarray, y: np.ndarray) -> None:
-        """Takes the fixed set.
+    def fixed_set_wanted(self) -> FixedSetRequest | None:
+        """What `attack` makes of training images, unless `examples_from` names a set."""
+        if self.settings.examples_from is not None:
+            return None
+        return FixedSetRequest(self.settings.attack, self.settings.examples_per_class)
 
-        Args:
-            x: float32 (n, H, W, C) in [0, 1], the originals; None where they are not known.
-            x_adv: float32, same shape. y: integers (n,), the true classes.
+    def use(self, x: np.ndarray | None, x_adv: np.ndarray, y: np.ndarray) -> None:
+        """Takes the fixed set; see `Method.use`.
 
         Raises:
-            InputError: if they do not fit each other or the classifier.
+            InputError: if its arrays do not fit each other or the classifier.
         """
         shape = tuple(self.classifier.input_shape[1:])
         if x_adv.shape[1:] != shape or len(x_adv) != len(y) or not len(y):

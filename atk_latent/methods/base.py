@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import keras
 import numpy as np
@@ -17,6 +17,7 @@ from atk_latent.errors import InputError
 from atk_latent.labels import is_correct
 from atk_latent.methods.crop_flip import augmented
 from atk_latent.methods.extra_data import mixed_batches, pseudo_labelled
+from atk_latent.methods.figures import Figure
 from atk_latent.methods.fitting import BestWeights, jit_compile, run_fit
 from atk_latent.methods.objectives import CrossEntropy
 from atk_latent.methods.optimizers import SGDSettings
@@ -25,17 +26,8 @@ from atk_latent.methods.weight_perturbation import moved_against
 from atk_latent.models.scoring import clean_accuracy
 from atk_latent.progress import Progress
 
-
-class Figure(NamedTuple):
-    """A figure that a method has to show.
-
-    Args:
-        kind: the function of `reporting.figures` that draws it.
-        content: its arguments, but for the path.
-    """
-
-    kind: str
-    content: dict[str, Any]
+if TYPE_CHECKING:
+    from atk_latent.methods.fixed_sets import FixedSetRequest
 
 
 def _replicas() -> int:
@@ -50,8 +42,9 @@ class Method(keras.Model):
     terms). `fit`, callbacks, `tf.data`, mixed precision, `jit_compile` and
     `tf.distribute` are Keras' own. The trained `classifier` is taken out and used bare.
 
-    A class says what its settings are (`settings_type`), how presets set them (`recipes`)
-    and whether `harden` starts from new weights or from those of a vanilla classifier.
+    A class says what its settings are (`settings_type`), how presets set them (`recipes`),
+    whether `harden` starts from new weights or from those of a vanilla classifier
+    (`starts_from`), and whether it is itself what trains that one (`is_vanilla`).
 
     Data may be ``(x, y)``; then `perturb` makes the adversarial half of each batch, and with
     alpha 0 that half is all there is to train on. Or ``((x, x_adv), y)`` with images made
@@ -69,6 +62,7 @@ class Method(keras.Model):
     settings_type: ClassVar[type[SGDSettings]] = SGDSettings
     recipes: ClassVar[Recipes] = {}
     starts_from: ClassVar[Literal["scratch", "vanilla"]] = "scratch"
+    is_vanilla: ClassVar[bool] = False
     updates_per_batch = 1
 
     def __init__(
@@ -262,6 +256,33 @@ class Method(keras.Model):
                 logs |= found if isinstance(found, dict) else {metric.name: found}
         return logs
 
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether there are images without labels and no model is named that labels them."""
+        return self.settings.extra_data is not None and self.settings.teacher is None
+
+    @property
+    def needs_vanilla(self) -> bool:
+        """Whether a vanilla classifier must be trained first: to start from, or as teacher."""
+        return self.starts_from == "vanilla" or self.needs_teacher
+
+    def fixed_set_wanted(self) -> FixedSetRequest | None:
+        """The adversarial images that are to be handed in with `use`; None for none."""
+        return None
+
+    def use(self, x: np.ndarray | None, x_adv: np.ndarray, y: np.ndarray) -> None:
+        """Takes the fixed set that `fixed_set_wanted` asks for.
+
+        Args:
+            x: float32 (n, H, W, C) in [0, 1], the originals; None where they are not known.
+            x_adv: float32, same shape. y: integers (n,), the true classes.
+
+        Raises:
+            InputError: if the method trains on no fixed set, or this one does not fit.
+        """
+        del x, x_adv, y
+        raise InputError(f"{type(self).__name__} trains on no fixed set of adversarial images")
+
     def prepare(
         self,
         x: np.ndarray,
@@ -318,6 +339,9 @@ class Method(keras.Model):
             validation_data=validation_data,
             callbacks=callbacks,
         )
+
+    def save_helpers(self, folder: Path) -> None:
+        """Writes what was trained beside the classifier into `folder`; nothing by default."""
 
     @property
     def kept_models(self) -> tuple[keras.Model, ...]:

@@ -19,8 +19,9 @@ from atk_latent.atomic import atomic_file
 from atk_latent.config import build, check_range
 from atk_latent.data.streams import Stream, fixed_set_batches
 from atk_latent.errors import InputError
-from atk_latent.methods.base import Figure, Method
+from atk_latent.methods.base import Method
 from atk_latent.methods.boundaries import BoundarySettings, fit_boundaries
+from atk_latent.methods.figures import AccuracyOverEps, EpsStrip, Figure
 from atk_latent.methods.generator_training import GeneratorSettings, fit_generator
 from atk_latent.methods.optimizers import SGDSettings
 from atk_latent.methods.recipes import check_preset
@@ -375,24 +376,24 @@ class LADDER(Method):
         self, x: np.ndarray, y: np.ndarray, metrics: dict[str, Any], class_names: Sequence[str]
     ) -> dict[str, Figure]:
         """Examples over eps, and accuracy over eps; see `Method.figures`."""
-        strip = {"strip": self.strip(x, y), "class_names": class_names}
-        table = {"table": metrics["accuracy_over_eps"]}
+        rows = metrics["accuracy_over_eps"]
+        eps, vanilla, hardened = (
+            [row[name] for row in rows] for name in ("eps", "vanilla", "hardened")
+        )
         return {
-            "ladder_strip": Figure("eps_strip", strip),
-            "accuracy_over_eps": Figure("accuracy_over_eps", table),
+            "ladder_strip": self.strip(x, y, class_names),
+            "accuracy_over_eps": AccuracyOverEps(eps, vanilla, hardened),
         }
 
-    def strip(self, x: np.ndarray, y: np.ndarray, count: int = 10) -> dict[str, np.ndarray]:
+    def strip(
+        self, x: np.ndarray, y: np.ndarray, class_names: Sequence[str], count: int = 10
+    ) -> EpsStrip:
         """Images for the figure: originals, reconstructions and examples over eps.
 
         Args:
             x: float32 (n, H, W, C); y: int64 (n,). The first `count` images with different
                 labels are shown (repeating labels where there are fewer classes).
-
-        Returns:
-            original and reconstruction (count, H, W, C), adversarial (count, E, H, W, C),
-            eps (E,), label and target (count,), vanilla and hardened (count, E), the labels
-            each classifier gives the adversarial images.
+            class_names: K names.
         """
         firsts = [np.flatnonzero(y == label)[:count] for label in np.unique(y)]
         by_turn = [rows[i] for i in range(count) for rows in firsts if i < len(rows)]
@@ -408,16 +409,17 @@ class LADDER(Method):
         def labels(model: keras.Model) -> np.ndarray:
             return np.argmax(model.predict(flat, verbose=0), axis=1).reshape(len(x), -1)
 
-        return {
-            "original": x,
-            "reconstruction": np.asarray(adversary.decode(z)),
-            "adversarial": images,
-            "eps": np.array(EPS_STRIP),
-            "label": y,
-            "target": np.asarray(target),
-            "vanilla": labels(self.vanilla),
-            "hardened": labels(self.classifier),
-        }
+        return EpsStrip(
+            original=x,
+            reconstruction=np.asarray(adversary.decode(z)),
+            adversarial=images,
+            eps=np.array(EPS_STRIP),
+            label=y,
+            target=np.asarray(target),
+            vanilla=labels(self.vanilla),
+            hardened=labels(self.classifier),
+            class_names=class_names,
+        )
 
 
 class LADDERCavRandom(LADDER):

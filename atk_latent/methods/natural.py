@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from atk_latent.config import build
 from atk_latent.methods.base import Method
@@ -45,6 +45,8 @@ def natural_settings(
 
 class Natural(Method):
     """Trains on clean images alone; see `Method`."""
+
+    is_vanilla: ClassVar[bool] = True
 
     @classmethod
     def settings_for(

@@ -11,8 +11,8 @@ from atk_latent.data.loading import load_dataset
 from atk_latent.progress import Progress
 from atk_latent.reproduction.comparison import Comparison, Row, run_comparison
 from atk_latent.reproduction.table import Column
-from atk_latent.training.gan_training import METHOD, train_gan
-from atk_latent.training.pipeline import Request
+from atk_latent.training.gan_training import train_gan
+from atk_latent.training.request import GANRequest, RunOptions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,9 +148,9 @@ def compare(
         scene = dataclasses.replace(scene, model=scene.paper_model)
     dataset = load_dataset(scene.data, limit_train=limit, seed=seed)
     gan = folder / "runs" / "song-gan"
-    more = dict(scene.gan) if preset == "quick" else {}
-    asked = Request(METHOD, scene.data, preset, None, more, limit, seed)
-    train_gan(asked, dataset, gan, resume=True, progress=progress)
+    settings = scene.gan if preset == "quick" else {}
+    request = GANRequest(RunOptions(scene.data, preset, settings, limit, seed))
+    train_gan(request, dataset, gan, resume=True, progress=progress)
     what = f"{len(dataset.x_train):,} training images"
     what += f", {scene.epochs} passes" if preset == "quick" else ", each paper's own recipe"
     comparison = Comparison(

@@ -18,7 +18,9 @@ from atk_latent.progress import Progress, renamed
 from atk_latent.reporting.plots import trade_offs
 from atk_latent.reporting.results import read_results
 from atk_latent.reproduction.table import Column, cell, write_table
-from atk_latent.training.pipeline import Request, Run, harden
+from atk_latent.training.pipeline import harden
+from atk_latent.training.request import HardenRequest, RunOptions
+from atk_latent.training.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -133,13 +135,12 @@ def _hardened(
     settings, model = {**comparison.budget, **row.settings}, comparison.model
     if row.start is not None:
         model = str(folder / "runs" / row.start / "model.keras")
-    request = Request(
-        row.method, comparison.data, row.preset, model, settings, comparison.limit, seed
-    )
+    options = RunOptions(comparison.data, row.preset, settings, comparison.limit, seed)
+    request = HardenRequest(row.method, options, model)
     place = folder / "runs" / row.label
     try:
         if row.helpers is not None and not place.exists():
-            run = Run(place, request, resume=True)
+            run = RunFolder(place, request, resume=True)
             run.adopt(folder / "runs" / row.helpers / "helpers", HELPERS)
         return harden(request, dataset, place, resume=True, progress=progress)
     except InputError as error:

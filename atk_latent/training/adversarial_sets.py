@@ -1,4 +1,4 @@
-"""Sets of attacked images that are made once and used again and again."""
+"""Sets of adversarial images that are made once and used again and again."""
 
 from __future__ import annotations
 
@@ -11,29 +11,26 @@ from atk_latent.art_bridge.by_name import make_attack
 from atk_latent.art_bridge.context import AttackContext
 from atk_latent.art_bridge.estimator import estimator_for
 from atk_latent.atomic import atomic_file
-from atk_latent.data.dataset import Dataset
 from atk_latent.evaluation import runner
 from atk_latent.progress import Progress
 
 
-def crafted_set(
+def adversarial_set(
     path: Path,
     spec: str,
     model: keras.Model,
     x: np.ndarray,
     y: np.ndarray,
-    dataset: Dataset,
-    *,
-    seed: int,
+    context: AttackContext,
     progress: Progress | None = None,
 ) -> np.ndarray:
-    """Attacks `x` on `model`, or finds the images where they were made before.
+    """Attacks `x` on `model`, or reads the images where they were made before.
 
     Args:
         path: the .npz file with `x`, `x_adv` and `y`, as `atkl attack --out` writes it.
         spec: the attack, as for `atkl evaluate`. model: ends in logits.
         x: float32 (n, H, W, C) in [0, 1]. y: int64 (n,), the true classes.
-        dataset: where they come from. seed: of the attack.
+        context: the data set they come from, and the seed of the attack.
         progress: told ("examples", done, in all, logs).
 
     Returns:
@@ -42,14 +39,14 @@ def crafted_set(
     if path.exists():
         with np.load(path) as stored:
             return stored["x_adv"]
-    estimator = estimator_for(model, image_shape=dataset.image_shape)
-    bound = make_attack(spec, estimator, AttackContext(data=dataset, seed=seed))
-    made: list[np.ndarray] = []
-    for chunk in runner.attack_chunks(bound, estimator, x, y, spec=spec, seed=seed):
-        made.append(np.asarray(chunk.x_adv))
+    estimator = estimator_for(model, image_shape=x.shape[1:])
+    attack = make_attack(spec, estimator, context)
+    chunks: list[np.ndarray] = []
+    for chunk in runner.attack_chunks(attack, estimator, x, y, spec=spec, seed=context.seed):
+        chunks.append(np.asarray(chunk.x_adv))
         if progress:
-            progress("examples", chunk.start + len(made[-1]), len(x), {})
-    x_adv = np.concatenate(made)
+            progress("examples", chunk.start + len(chunks[-1]), len(x), {})
+    x_adv = np.concatenate(chunks)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as part, part.open("wb") as file:
         np.savez_compressed(file, x=x, x_adv=x_adv, y=y)

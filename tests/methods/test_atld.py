@@ -311,10 +311,11 @@ SMALL = {
 
 def hardened(settings, folder=None, callbacks=()):
     method = small(**settings)
-    method.prepare(*data(), folder=folder / "helpers" if folder else None)
     logs = method.harden(
         *data(), folder=folder / "state" if folder else None, callbacks=list(callbacks)
     )
+    if folder:
+        method.save_helpers(folder / "helpers")
     return method, logs
 
 
@@ -339,8 +340,8 @@ def test_early_stopping_keeps_both_networks_of_one_epoch(tmp_path, monkeypatch):
         return 0.9 if len(seen) == 1 else 0.5
 
     monkeypatch.setattr(base, "clean_accuracy", accuracy)
-    method.prepare(*data(), folder=tmp_path)
     method.harden(*data())
+    method.save_helpers(tmp_path)
     stored = keras.models.load_model(tmp_path / "discriminator.keras", compile=False)
     for model, then, other in zip(
         (method.classifier, method.discriminator, stored),

@@ -194,10 +194,10 @@ def test_measure_reports_what_the_card_needs(vanilla):
 
 def test_strip_shows_different_labels(vanilla):
     method = prepared(vanilla)
-    strip = method.strip(*blobs(60), count=5)
-    assert strip["adversarial"].shape == (5, 15, 28, 28, 1)
-    assert set(strip["label"]) == {0, 1, 2}
-    assert np.all(strip["label"] != strip["target"])
+    strip = method.strip(*blobs(60), ("a", "b", "c"), count=5)
+    assert strip.adversarial.shape == (5, 15, 28, 28, 1)
+    assert set(strip.label) == {0, 1, 2}
+    assert np.all(strip.label != strip.target)
 
 
 def test_crafting_before_prepare_is_refused(vanilla):

@@ -17,13 +17,13 @@ def test_every_row_can_be_asked_for(scene, preset):
     rows = protocols.requests(scene, preset, 3)
     assert list(rows) == ["vanilla", "PGD training", "paper", "official", "stable"]
     for request in rows.values():
-        method = METHODS[request.method]
+        method, options = METHODS[request.method], request.options
         settings = method.settings_for(
-            request.model, request.data, request.preset, request.overrides
+            request.model, options.data, options.preset, options.overrides
         )
-        assert request.seed == 3
+        assert options.seed == 3
         if preset == "quick" and request.method != "natural":
-            assert settings.epochs == scene.epochs and request.limit == scene.limit
+            assert settings.epochs == scene.epochs and options.limit == scene.limit
     radius = [METHODS["atld"].settings_for("", scene.data, p, {}).eps for p in ("paper", "stable")]
     assert radius == pytest.approx(2 * [0.3 if scene.data == "mnist" else 8 / 255])
 

@@ -154,7 +154,7 @@ def test_song_examples_come_from_the_gan_that_the_baselines_train(dataset, tmp_p
     monkeypatch.setattr(baselines, "run_comparison", lambda plan, *_, **__: plans.append(plan))
     baselines.cifar10("quick", tmp_path)
     ((gan, (request, images)),) = trained.items()
-    assert images == len(dataset.x_train) and request.overrides == baselines.CIFAR10.gan
+    assert images == len(dataset.x_train) and request.options.overrides == baselines.CIFAR10.gan
     (song,) = (row for row in plans[0].rows if row.label == "song adv.")
     assert song.settings == {"attack": f"song:gan={gan},steps=60"}
     assert plans[0].model == "lenet" and plans[0].limit == baselines.CIFAR10.limit

@@ -12,7 +12,7 @@ from atk_latent.errors import InputError
 from atk_latent.methods import song_gan
 from atk_latent.models.song_gan import load_gan
 from atk_latent.training.gan_training import train_gan
-from atk_latent.training.pipeline import Request
+from atk_latent.training.request import GANRequest, RunOptions
 
 CLASSES = 2
 FAST = {
@@ -68,9 +68,8 @@ def run(npz, judge, tmp_path_factory):
     return folder, json.loads(result.stdout)
 
 
-def request(npz, **changes):
-    values = {"method": "song-gan", "data": str(npz), "preset": "paper", "overrides": FAST}
-    return Request(**{**values, **changes})
+def request(npz, *, judge=None, overrides=FAST):
+    return GANRequest(RunOptions(str(npz), "paper", overrides), judge)
 
 
 def test_a_run_folder_holds_the_gan_its_images_and_its_card(run):
@@ -112,7 +111,7 @@ def test_the_card_says_how_often_drawn_images_show_their_class(run, judge):
 
 def test_a_finished_run_is_not_done_again(run, npz, judge):
     folder, card = run
-    dataset, asked = load_dataset(str(npz)), request(npz, model=str(judge))
+    dataset, asked = load_dataset(str(npz)), request(npz, judge=str(judge))
     with pytest.raises(InputError, match="--resume"):
         train_gan(asked, dataset, folder)
     assert train_gan(asked, dataset, folder, resume=True) == card
@@ -120,7 +119,7 @@ def test_a_finished_run_is_not_done_again(run, npz, judge):
 
 def test_wrong_arguments_leave_nothing_behind(npz, tmp_path):
     dataset = load_dataset(str(npz))
-    for changes in ({"model": "nowhere.keras"}, {"overrides": {"latent": 3}}):
+    for changes in ({"judge": "nowhere.keras"}, {"overrides": {"latent": 3}}):
         with pytest.raises(InputError):
             train_gan(request(npz, **changes), dataset, tmp_path / "run")
     with pytest.raises(InputError, match="there are 40"):

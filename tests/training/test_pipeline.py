@@ -17,7 +17,9 @@ import atk_latent.art_bridge.estimator  # noqa: F401
 from atk_latent.cli.main import main
 from atk_latent.data.loading import load_dataset
 from atk_latent.errors import InputError
-from atk_latent.training.pipeline import Request, default_model, harden
+from atk_latent.training.pipeline import harden
+from atk_latent.training.request import HardenRequest, RunOptions
+from atk_latent.training.starting_model import default_model
 
 FAST = {
     "svm_epochs": 3,
@@ -48,9 +50,8 @@ def digits(npz):
     return load_dataset(str(npz))
 
 
-def request(**changes):
-    values = {"method": "ladder", "data": "three", "preset": "quick", "overrides": FAST}
-    return Request(**{**values, **changes})
+def request(method="ladder", *, model=None, overrides=FAST, seed=0):
+    return HardenRequest(method, RunOptions("three", "quick", overrides, seed=seed), model)
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,8 @@ from atk_latent.models.loading import load_classifier
 from atk_latent.progress import Progress
 from atk_latent.reporting.image_grid import lines
 from atk_latent.reproduction.table import Column, cell, write_table
-from atk_latent.training.pipeline import Request, harden
+from atk_latent.training.pipeline import harden
+from atk_latent.training.request import HardenRequest, RunOptions
 
 _PACE = "eps={eps},step_size={step}"
 STATIC = (
@@ -91,15 +92,15 @@ def published() -> dict[str, Any]:
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
-def requests(scene: Scene, preset: str, seed: int) -> dict[str, Request]:
+def requests(scene: Scene, preset: str, seed: int) -> dict[str, HardenRequest]:
     """What is hardened, by the first word of its rows."""
     short = {"epochs": scene.epochs, "decay_epochs": (scene.epochs * 3 // 4,)}
     budget, limit = (short, scene.limit) if preset == "quick" else ({}, None)
 
-    def request(method: str, recipe: str = "paper", **settings: Any) -> Request:
+    def request(method: str, recipe: str = "paper", **settings: Any) -> HardenRequest:
         values = {**({} if method == "natural" else budget), **settings}
         model = scene.model if preset == "quick" else scene.full
-        return Request(method, scene.data, recipe, model, values, limit, seed)
+        return HardenRequest(method, RunOptions(scene.data, recipe, values, limit, seed), model)
 
     return {
         "vanilla": request("natural", preset),

@@ -13,7 +13,9 @@ from atk_latent.methods.ladder import HELPERS
 from atk_latent.progress import Progress
 from atk_latent.reproduction.ladder.scenes import ADVERSARIES, Scene, Size, attacks
 from atk_latent.training.gan_training import train_gan
-from atk_latent.training.pipeline import Request, Run, harden
+from atk_latent.training.pipeline import harden
+from atk_latent.training.request import GANRequest, HardenRequest, RunOptions
+from atk_latent.training.run_folder import RunFolder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,10 +38,8 @@ class Cast:
 
     def vanilla(self) -> Path:
         """The run of the vanilla classifier."""
-        request = Request(
-            "natural", self.scene.data, self.size.preset, self.scene.model, {}, None, self.seed
-        )
-        return self._harden(request, "Vanilla")
+        options = RunOptions(self.scene.data, self.size.preset, seed=self.seed)
+        return self._harden(HardenRequest("natural", options, self.scene.model), "Vanilla")
 
     def defence(self, label: str, **changes: Any) -> Path:
         """The run of a row of the tables; see `settings`.
@@ -78,18 +78,18 @@ class Cast:
         spec = attacks(self.size, str(self.gan))[name]
         return "augment", {**self.size.defence, "attack": spec}
 
-    def _request(self, method: str, settings: Mapping[str, Any], preset: str) -> Request:
-        start = str(self.vanilla() / "model.keras")
-        return Request(method, self.scene.data, preset, start, dict(settings), None, self.seed)
+    def _request(self, method: str, settings: Mapping[str, Any], preset: str) -> HardenRequest:
+        options = RunOptions(self.scene.data, preset, settings, seed=self.seed)
+        return HardenRequest(method, options, str(self.vanilla() / "model.keras"))
 
-    def _harden(self, request: Request, label: str) -> Path:
+    def _harden(self, request: HardenRequest, label: str) -> Path:
         place = self.folder / label
         if (place / "card.json").exists():
             return place
         known = self.folder / "LADDER" / "helpers"
         shared = HELPERS if request.method != "ladder-gan" else HELPERS[:1]
         if "ladder" in request.method and (known.parent / "card.json").exists():
-            Run(place, request, resume=True).adopt(known, shared)
+            RunFolder(place, request, resume=True).adopt(known, shared)
         # Each run measures itself on some test images; the tables come from all of them.
         some = self.dataset.subset(None, min(2000, len(self.dataset.x_test)), self.seed)
         harden(request, some, place, resume=True, progress=self.progress)
@@ -100,7 +100,6 @@ def song_gan(
     scene: Scene, size: Size, dataset: Dataset, folder: Path, judge: Path, progress: Any
 ) -> Path:
     """The run of Song et al.'s GAN on the data set, seed 0."""
-    settings = dict(size.gan_settings)
-    request = Request("song-gan", scene.data, size.gan, str(judge), settings, None, 0)
+    request = GANRequest(RunOptions(scene.data, size.gan, size.gan_settings), str(judge))
     train_gan(request, dataset, folder, resume=True, progress=progress)
     return folder

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from atk_latent.art_bridge.context import AttackContext
 from atk_latent.data.dataset import Dataset
 from atk_latent.models.loading import load_classifier
 from atk_latent.progress import Progress
@@ -17,7 +18,7 @@ from atk_latent.reporting.tables import slug
 from atk_latent.reproduction.ladder.runs import Cast
 from atk_latent.reproduction.ladder.scenes import Scene, Size, attacks, published
 from atk_latent.reproduction.table import write_table
-from atk_latent.training.adversarial_sets import crafted_set
+from atk_latent.training.adversarial_sets import adversarial_set
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,8 +58,8 @@ class Study:
         x, y = self.first(count)
         path = self.folder / "sets" / slug(made_on) / f"{slug(column)}.npz"
         spec = attacks(self.size, str(self.gan))[column]
-        x_adv = crafted_set(path, spec, model, x, y, self.dataset, seed=0, progress=self.progress)
-        return x_adv, y
+        context = AttackContext(data=self.dataset)
+        return adversarial_set(path, spec, model, x, y, context, self.progress), y
 
     def write(self, name: str, rows: Sequence[Mapping[str, Any]], **more: Any) -> dict[str, Any]:
         """A table of this study."""
