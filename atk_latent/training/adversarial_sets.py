@@ -44,8 +44,9 @@ def crafted_set(
             return stored["x_adv"]
     estimator = estimator_for(model, image_shape=dataset.image_shape)
     bound = make_attack(spec, estimator, AttackContext(data=dataset, seed=seed))
+    options = runner.Options(seed=seed)
     made: list[np.ndarray] = []
-    for chunk in runner.attack_chunks(bound, estimator, x, y, spec=spec, seed=seed):
+    for chunk in runner.attack_chunks(bound, estimator, x, y, spec, options):
         made.append(np.asarray(chunk.x_adv))
         if progress:
             progress("examples", chunk.start + len(made[-1]), len(x), {})

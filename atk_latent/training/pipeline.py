@@ -20,7 +20,6 @@ import keras
 from atk_latent.atomic import atomic_file, json_text, write_json
 from atk_latent.data.dataset import Dataset
 from atk_latent.errors import InputError
-from atk_latent.evaluation.result import provenance, versions
 from atk_latent.methods.augment import AugmentSettings
 from atk_latent.methods.base import Method
 from atk_latent.methods.ladder import GENERATOR_STATES, rows_per_class
@@ -32,6 +31,8 @@ from atk_latent.progress import Progress, renamed
 from atk_latent.registry import METHODS, MODELS
 from atk_latent.reporting import figures
 from atk_latent.reporting.model_card import model_card
+from atk_latent.results.card import Card
+from atk_latent.results.provenance import today, versions
 from atk_latent.training.adversarial_sets import crafted_set
 
 DEFAULT_MODELS = {"svhn": "svhnnet", "celeba": "celebanet"}
@@ -157,7 +158,7 @@ class Run:
         """Writes the card for people, `card.md`, and then `card.json`, which ends a run."""
         plain = json.loads(json_text(card))  # as a reader will find it: no tuples, no NumPy
         with atomic_file(self.folder / "card.md") as part:
-            part.write_text(model_card(plain), encoding="utf-8")
+            part.write_text(model_card(Card.from_json(plain, "card")), encoding="utf-8")
         write_json(self.folder / "card.json", card)
 
 
@@ -250,14 +251,14 @@ def harden(
     keras.utils.set_random_seed(request.seed)
     method, vanilla = _method(request, dataset, run, settings, progress)
     x, y = dataset.x_train, dataset.y_train
-    before = vanilla and clean_accuracy(vanilla, dataset.x_test, dataset.y_test)
+    before = vanilla and clean_accuracy(vanilla, dataset.x_test, dataset.y_test).value
     method.prepare(x, y, folder=run.helpers, progress=progress)
     trained = _train(method, dataset, run, progress)
     if progress:
         progress("measuring", 0, 1, {})
     metrics = method.measure(dataset.x_test, dataset.y_test)
     _figures(method, dataset, metrics, folder)
-    after = clean_accuracy(method.classifier, dataset.x_test, dataset.y_test)
+    after = clean_accuracy(method.classifier, dataset.x_test, dataset.y_test).value
     card = {
         **base_card(request, dataset, run, settings, metrics),
         "model": request.model or default_model(dataset),
@@ -290,7 +291,8 @@ def base_card(
 ) -> dict[str, Any]:
     """What every run's card says, whatever was trained."""
     return {
-        **provenance("card"),
+        "schema": "atk_latent/card/1",
+        "date": today(),
         "run": str(run.folder),
         "method": request.method,
         "data": request.data,
