@@ -371,7 +371,7 @@ class Method(keras.Model):
 
         def score() -> float:
             x_adv = pgd.craft_all(self.classifier, x_held, y_held, seed=self.seed)
-            return clean_accuracy(self.classifier, x_adv, y_held)
+            return clean_accuracy(self.classifier, x_adv, y_held).value
 
         return x[kept], y[kept], BestWeights(self.kept_models, score, "val_pgd_accuracy")
 

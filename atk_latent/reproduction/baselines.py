@@ -11,8 +11,9 @@ from atk_latent.data.loading import load_dataset
 from atk_latent.progress import Progress
 from atk_latent.reproduction.comparison import Comparison, Row, run_comparison
 from atk_latent.reproduction.table import Column
-from atk_latent.training.gan_training import train_gan
-from atk_latent.training.request import GANRequest, RunOptions
+from atk_latent.results.record import Json
+from atk_latent.training.gan_training import METHOD, train_gan
+from atk_latent.training.pipeline import Request
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,11 +78,11 @@ def columns(scene: Scene) -> tuple[Column, ...]:
     """Clean accuracy and four white-box attacks, weakest first."""
     ball = f"eps={scene.eps}"
     return (
-        Column("clean", None, scene.test),
-        Column("FGSM", f"fgsm:{ball}", scene.test),
-        Column("PGD-20", f"pgd:{ball},steps=20", scene.test),
-        Column("CW-20", f"cw-pgd:{ball},steps=20", scene.test),
-        Column("AutoAttack", f"autoattack:{ball}", 500),
+        Column.of("clean", None, scene.test),
+        Column.of("FGSM", f"fgsm:{ball}", scene.test),
+        Column.of("PGD-20", f"pgd:{ball},steps=20", scene.test),
+        Column.of("CW-20", f"cw-pgd:{ball},steps=20", scene.test),
+        Column.of("AutoAttack", f"autoattack:{ball}", 500),
     )
 
 
@@ -139,7 +140,7 @@ def _maker(name: str, scene: Scene, preset: str, gan: Path) -> str:
 
 def compare(
     scene: Scene, preset: str, folder: Path, *, seed: int, progress: Progress | None = None
-) -> dict[str, Any]:
+) -> Json:
     """Runs the comparison of a scene; see `run_comparison`."""
     limit = None
     if preset == "quick":
@@ -148,9 +149,9 @@ def compare(
         scene = dataclasses.replace(scene, model=scene.paper_model)
     dataset = load_dataset(scene.data, limit_train=limit, seed=seed)
     gan = folder / "runs" / "song-gan"
-    settings = scene.gan if preset == "quick" else {}
-    request = GANRequest(RunOptions(scene.data, preset, settings, limit, seed))
-    train_gan(request, dataset, gan, resume=True, progress=progress)
+    more = dict(scene.gan) if preset == "quick" else {}
+    asked = Request(METHOD, scene.data, preset, None, more, limit, seed)
+    train_gan(asked, dataset, gan, resume=True, progress=progress)
     what = f"{len(dataset.x_train):,} training images"
     what += f", {scene.epochs} passes" if preset == "quick" else ", each paper's own recipe"
     comparison = Comparison(
@@ -170,15 +171,11 @@ def compare(
     return run_comparison(comparison, dataset, folder, seed=seed, progress=progress)
 
 
-def mnist(
-    preset: str, folder: Path, *, seed: int = 0, progress: Progress | None = None
-) -> dict[str, Any]:
+def mnist(preset: str, folder: Path, *, seed: int = 0, progress: Progress | None = None) -> Json:
     """All methods on MNIST; `preset` is "quick" or "paper"."""
     return compare(MNIST, preset, folder, seed=seed, progress=progress)
 
 
-def cifar10(
-    preset: str, folder: Path, *, seed: int = 0, progress: Progress | None = None
-) -> dict[str, Any]:
+def cifar10(preset: str, folder: Path, *, seed: int = 0, progress: Progress | None = None) -> Json:
     """All methods on CIFAR-10 with a small network; `preset` is "quick" or "paper"."""
     return compare(CIFAR10, preset, folder, seed=seed, progress=progress)

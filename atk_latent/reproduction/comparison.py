@@ -11,16 +11,17 @@ from atk_latent.art_bridge.context import AttackContext
 from atk_latent.atomic import atomic_file
 from atk_latent.data.dataset import Dataset
 from atk_latent.errors import InputError
-from atk_latent.evaluation.runner import clean_accuracy, evaluate
+from atk_latent.evaluation.runner import Options, clean_predictions, run_attacks
 from atk_latent.methods.ladder import HELPERS
 from atk_latent.models.loading import load_classifier
 from atk_latent.progress import Progress, renamed
 from atk_latent.reporting.plots import trade_offs
-from atk_latent.reporting.results import read_results
-from atk_latent.reproduction.table import Column, cell, write_table
-from atk_latent.training.pipeline import harden
-from atk_latent.training.request import HardenRequest, RunOptions
-from atk_latent.training.run_folder import RunFolder
+from atk_latent.reproduction.table import table_of, write_table
+from atk_latent.results import comparison as results
+from atk_latent.results.accuracy import Accuracy
+from atk_latent.results.comparison import Cell, Column
+from atk_latent.results.record import Json
+from atk_latent.training.pipeline import Request, Run, harden
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def run_comparison(
     *,
     seed: int = 0,
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> Json:
     """Hardens by every row, attacks with every column, and leaves `result.json` and `table.md`.
 
     Beside them lies a figure, clean against robust accuracy, for each kind of threat.
@@ -101,27 +102,33 @@ def run_comparison(
     for row in comparison.rows:
         card = _hardened(comparison, row, dataset, folder, seed, progress)
         model = load_classifier(Path(card["run"]), dataset.image_shape, dataset.num_classes)
-        cells = [
-            _cell(column, model, dataset, folder / "chunks", seed, row.label, progress)
+        cells = tuple(
+            _cell(column, model, dataset, folder / "chunks", seed, renamed(progress, row.label))
             for column in comparison.columns
-        ]
-        rows.append(
-            {"label": row.label, "run": card["run"], "seconds": card["seconds"], "cells": cells}
-            | {"epochs": card["settings"].get("epochs"), "training": card.get("training_seconds")}
         )
-    record = write_table(
-        folder,
+        rows.append(
+            results.Row(
+                label=row.label,
+                cells=cells,
+                run=card["run"],
+                seconds=card["seconds"],
+                epochs=card["settings"].get("epochs"),
+                training=card.get("training_seconds"),
+            )
+        )
+    table = table_of(
+        dataset,
         title=comparison.title,
-        dataset=dataset,
         columns=comparison.columns,
         rows=rows,
         notes=comparison.notes,
         seed=seed,
     )
-    for chart in trade_offs(read_results([folder / "result.json"])):
+    table = write_table(folder, table)
+    for chart in trade_offs([table]):
         with atomic_file(folder / f"{chart.name}.png") as part:
             part.write_bytes(chart.image("png"))
-    return record
+    return table.to_json()
 
 
 def _hardened(
@@ -135,12 +142,13 @@ def _hardened(
     settings, model = {**comparison.budget, **row.settings}, comparison.model
     if row.start is not None:
         model = str(folder / "runs" / row.start / "model.keras")
-    options = RunOptions(comparison.data, row.preset, settings, comparison.limit, seed)
-    request = HardenRequest(row.method, options, model)
+    request = Request(
+        row.method, comparison.data, row.preset, model, settings, comparison.limit, seed
+    )
     place = folder / "runs" / row.label
     try:
         if row.helpers is not None and not place.exists():
-            run = RunFolder(place, request, resume=True)
+            run = Run(place, request, resume=True)
             run.adopt(folder / "runs" / row.helpers / "helpers", HELPERS)
         return harden(request, dataset, place, resume=True, progress=progress)
     except InputError as error:
@@ -153,15 +161,14 @@ def _cell(
     dataset: Dataset,
     store: Path,
     seed: int,
-    label: str,
     progress: Progress | None,
-) -> dict[str, Any]:
+) -> Cell:
     """The accuracy under one attack, with its interval."""
     x, y = dataset.x_test[: column.limit], dataset.y_test[: column.limit]
     if column.spec is None:
-        return cell(column.label, clean_accuracy(model, x, y))
-    (found,) = evaluate(
-        model, x, y, [column.spec], seed=seed, progress=renamed(progress, label), store=store,
-        context=AttackContext(data=dataset),
-    )  # fmt: skip
-    return cell(column.label, found)
+        return Cell.of(column.label, Accuracy.of(clean_predictions(model, x, y) == y))
+    options = Options(
+        seed=seed, progress=progress, store=store, context=AttackContext(data=dataset)
+    )
+    (result,) = run_attacks(model, x, y, [column.spec], options)
+    return Cell.of_attack(column.label, result)

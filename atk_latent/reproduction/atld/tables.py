@@ -16,29 +16,39 @@ from atk_latent.atomic import atomic_file
 from atk_latent.config import number
 from atk_latent.data.dataset import Dataset
 from atk_latent.data.loading import load_dataset
-from atk_latent.evaluation.runner import Deployed, Surrogate, clean_accuracy, evaluate
+from atk_latent.evaluation.runner import (
+    Case,
+    Deployed,
+    Options,
+    Surrogate,
+    clean_predictions,
+    run_attacks,
+)
 from atk_latent.inference.loading import has_manifold, imt_for
 from atk_latent.models.loading import load_classifier
 from atk_latent.progress import Progress
 from atk_latent.reporting.image_grid import lines
-from atk_latent.reproduction.table import Column, cell, write_table
-from atk_latent.training.pipeline import harden
-from atk_latent.training.request import HardenRequest, RunOptions
+from atk_latent.reproduction.table import table_of, write_table
+from atk_latent.results.accuracy import Accuracy
+from atk_latent.results.attack_result import Published
+from atk_latent.results.comparison import Cell, Column, Comparison, Row
+from atk_latent.results.record import Json
+from atk_latent.training.pipeline import Request, harden
 
 _PACE = "eps={eps},step_size={step}"
 STATIC = (
-    Column("clean", None, 1000),
-    Column("static: FGSM", "rs-fgsm:eps={eps}", 1000),
-    Column("static: PGD-20", f"pgd:{_PACE},steps=20,keep=last", 1000),
-    Column("static: CW-20", f"cw-pgd:{_PACE},steps=20,keep=last", 1000),
-    Column("static: AutoAttack", "autoattack:eps={eps}", 200),
+    Column.of("clean", None, 1000),
+    Column.of("static: FGSM", "rs-fgsm:eps={eps}", 1000),
+    Column.of("static: PGD-20", f"pgd:{_PACE},steps=20,keep=last", 1000),
+    Column.of("static: CW-20", f"cw-pgd:{_PACE},steps=20,keep=last", 1000),
+    Column.of("static: AutoAttack", "autoattack:eps={eps}", 200),
 )
 ADAPTIVE = (  # these need the discriminator or IMT
-    Column("adaptive: classifier + D, PGD-20", f"atld-joint:{_PACE},steps=20", 1000),
-    Column("adaptive: classifier 20, D 1", f"atld-chain:{_PACE},steps=20", 1000),
-    Column("adaptive: D 20", f"atld-manifold:{_PACE},steps=20", 1000),
-    Column("adaptive: PGD-20 through IMT", f"through-imt:attack=pgd,{_PACE},steps=20", 1000),
-    Column("adaptive: AutoAttack through IMT", "through-imt:attack=autoattack,eps={eps}", 200),
+    Column.of("adaptive: classifier + D, PGD-20", f"atld-joint:{_PACE},steps=20", 1000),
+    Column.of("adaptive: classifier 20, D 1", f"atld-chain:{_PACE},steps=20", 1000),
+    Column.of("adaptive: D 20", f"atld-manifold:{_PACE},steps=20", 1000),
+    Column.of("adaptive: PGD-20 through IMT", f"through-imt:attack=pgd,{_PACE},steps=20", 1000),
+    Column.of("adaptive: AutoAttack through IMT", "through-imt:attack=autoattack,eps={eps}", 200),
 )
 NOTES = (
     (
@@ -92,15 +102,15 @@ def published() -> dict[str, Any]:
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
-def requests(scene: Scene, preset: str, seed: int) -> dict[str, HardenRequest]:
+def requests(scene: Scene, preset: str, seed: int) -> dict[str, Request]:
     """What is hardened, by the first word of its rows."""
     short = {"epochs": scene.epochs, "decay_epochs": (scene.epochs * 3 // 4,)}
     budget, limit = (short, scene.limit) if preset == "quick" else ({}, None)
 
-    def request(method: str, recipe: str = "paper", **settings: Any) -> HardenRequest:
+    def request(method: str, recipe: str = "paper", **settings: Any) -> Request:
         values = {**({} if method == "natural" else budget), **settings}
         model = scene.model if preset == "quick" else scene.full
-        return HardenRequest(method, RunOptions(scene.data, recipe, values, limit, seed), model)
+        return Request(method, scene.data, recipe, model, values, limit, seed)
 
     return {
         "vanilla": request("natural", preset),
@@ -150,7 +160,7 @@ def contenders(
 
 def run(
     scene: Scene, preset: str, folder: Path, *, seed: int = 0, progress: Progress | None = None
-) -> dict[str, Any]:
+) -> Json:
     """Hardens, attacks, and leaves `result`, `transfer` and `budgets` as .json and .md.
 
     Args:
@@ -166,98 +176,92 @@ def run(
     rows = contenders(scene, preset, dataset, folder, seed, progress)
     bench = Bench(scene, dataset, folder / "chunks", seed)
     budget = _budget(scene, preset, dataset)
-    record = _main_table(bench, rows, folder, budget)
+    table = _main_table(bench, rows, folder, budget)
     _transfer_table(bench, rows, folder, budget)
     _budgets(bench, rows, folder, budget)
-    return record
+    return table.to_json()
 
 
-def _main_table(
-    bench: Bench, rows: Sequence[Contender], folder: Path, budget: str
-) -> dict[str, Any]:
+def _main_table(bench: Bench, rows: Sequence[Contender], folder: Path, budget: str) -> Comparison:
     """Tables I, II, IV and V: static and adaptive attacks, each under its own name."""
     printed = published()
     known, source = printed.get(bench.scene.data, {}), printed["source"]
-    made = []
+    measured = []
     for row in rows:
         values = known.get(row.label.removesuffix(" (official)"), {})
         columns = [*STATIC, *(ADAPTIVE if row.inference != "none" else ())]
         cells = [bench.cell(column, row, (values, source)) for column in columns]
-        spent = {"epochs": row.card["settings"].get("epochs"), "seconds": row.card["seconds"]}
-        spent["training"] = row.card.get("training_seconds") if row.inference != "imt+" else None
-        made.append({**_head(row), "cells": cells, **spent})
-    return write_table(
-        folder,
+        training = row.card.get("training_seconds") if row.inference != "imt+" else None
+        times = {"epochs": row.card["settings"].get("epochs"), "training": training}
+        times["seconds"] = row.card["seconds"]
+        measured.append(_row(row, cells).model_copy(update=times))
+    table = table_of(
+        bench.dataset,
         title=f"ATLD on {bench.scene.data} ({budget}, Linf {bench.scene.eps})",
-        dataset=bench.dataset,
         columns=[_for_scene(column, bench.scene) for column in (*STATIC, *ADAPTIVE)],
-        rows=made,
+        rows=measured,
         notes=NOTES,
         seed=bench.seed,
-        ranked=False,
     )
+    return write_table(folder, table, ranked=False)
 
 
-def _head(row: Contender) -> dict[str, Any]:
-    return {"label": row.label, "run": str(row.place), "inference": row.inference}
+def _row(row: Contender, cells: Sequence[Cell]) -> Row:
+    return Row(label=row.label, run=str(row.place), inference=row.inference, cells=tuple(cells))
 
 
 def _transfer_table(
     bench: Bench, rows: Sequence[Contender], folder: Path, budget: str
-) -> dict[str, Any]:
+) -> Comparison:
     """Table III: images made on the plainly and on the PGD-trained network."""
     agents = [row for row in rows if row.name in AGENTS]
     columns = {
         agent.name: [
-            dataclasses.replace(c, label=f"{c.label.removeprefix('static: ')} on {agent.name}")
+            c.model_copy(update={"label": f"{c.label.removeprefix('static: ')} on {agent.name}"})
             for c in STATIC[1:4]
         ]
         for agent in agents
     }
-    made = []
+    measured = []
     for row in rows:
         cells = [bench.cell(STATIC[0], row)]
         for agent in agents:
             if agent.name != row.name:  # on itself it would be white-box
                 cells += [bench.cell(c, row, surrogate=agent) for c in columns[agent.name]]
-        made.append({**_head(row), "cells": cells})
+        measured.append(_row(row, cells))
     every = [STATIC[0], *(c for each in columns.values() for c in each)]
-    return write_table(
-        folder,
+    table = table_of(
+        bench.dataset,
         title=f"ATLD Table III on {bench.scene.data} ({budget}, Linf {bench.scene.eps})",
-        dataset=bench.dataset,
         columns=[_for_scene(column, bench.scene) for column in every],
-        rows=made,
+        rows=measured,
         notes=["The paper's agents are ResNet-18s; here they are this table's own networks."],
         seed=bench.seed,
-        name="transfer",
-        ranked=False,
     )
+    return write_table(folder, table, name="transfer", ranked=False)
 
 
 def _budgets(bench: Bench, rows: Sequence[Contender], folder: Path, budget: str) -> None:
     """Figure 5: PGD-20 and CW-20 over eps, static, as table and figure."""
     shown = [row for row in rows if row.name in (*AGENTS, "official")]
     columns = [
-        Column(f"{name} {eps}", f"{attack}:eps={eps},steps=20,keep=last", BUDGET_IMAGES)
+        Column.of(f"{name} {eps}", f"{attack}:eps={eps},steps=20,keep=last", BUDGET_IMAGES)
         for name, attack in (("PGD-20", "pgd"), ("CW-20", "cw-pgd"))
         for eps in bench.scene.budgets
     ]
-    made = [{**_head(r), "cells": [bench.cell(c, r) for c in columns]} for r in shown]
-    write_table(
-        folder,
+    measured = [_row(row, [bench.cell(column, row) for column in columns]) for row in shown]
+    table = table_of(
+        bench.dataset,
         title=f"ATLD Figure 5 on {bench.scene.data} ({budget})",
-        dataset=bench.dataset,
         columns=columns,
-        rows=made,
+        rows=measured,
         notes=NOTES[:1],
         seed=bench.seed,
-        name="budgets",
-        ranked=False,
     )
+    write_table(folder, table, name="budgets", ranked=False)
     count = len(bench.scene.budgets)
     series: dict[str, Sequence[float]] = {
-        row["label"]: [c["accuracy"] for c in row["cells"][:count]] for row in made
+        row.label: [cell.accuracy for cell in row.cells[:count]] for row in measured
     }
     with atomic_file(folder / "figure-5.png") as part:
         lines(
@@ -279,7 +283,8 @@ def _budget(scene: Scene, preset: str, dataset: Dataset) -> str:
 def _for_scene(column: Column, scene: Scene) -> Column:
     """The column with the radius and step of a data set."""
     spec = column.spec and column.spec.format(eps=scene.eps, step=scene.step)
-    return dataclasses.replace(column, spec=spec, limit=min(column.limit or scene.test, scene.test))
+    limit = min(column.limit or scene.test, scene.test)
+    return Column.of(column.label, spec, limit)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -311,7 +316,7 @@ class Bench:
         printed: tuple[Mapping[str, float], str] = ({}, ""),
         *,
         surrogate: Contender | None = None,
-    ) -> dict[str, Any]:
+    ) -> Cell:
         """What is left of a row under one attack.
 
         Args:
@@ -321,23 +326,20 @@ class Bench:
         column, model = _for_scene(raw, self.scene), self.model(row)
         imt = imt_for(row.inference, row.place, model)
         value = printed[0].get(column.label)
-        beside = None if value is None else (value / 100, printed[1])
+        published = None if value is None else Published(value=value / 100, source=printed[1])
         x, y = (a[: column.limit] for a in (self.dataset.x_test, self.dataset.y_test))
         if column.spec is None:
-            return cell(column.label, clean_accuracy(imt or model, x, y), published=beside)
+            clean = Accuracy.of(clean_predictions(imt or model, x, y) == y)
+            return Cell.of(column.label, clean, published=published)
         maker = None if surrogate is None else Surrogate(surrogate.name, self.model(surrogate))
-        (found,) = evaluate(
-            model,
-            x,
-            y,
-            [column.spec],
+        options = Options(
             seed=self.seed,
-            surrogate=maker,
             deployed=None if imt is None else Deployed(row.inference, imt),
             store=self.store,
             context=AttackContext(imt=imt, data=self.dataset),
         )
-        return cell(column.label, found, published=beside)
+        (result,) = run_attacks(model, x, y, [Case(column.spec, maker)], options)
+        return Cell.of_attack(column.label, result, published)
 
 
 mnist, cifar10, cifar100, svhn = (

@@ -159,7 +159,9 @@ def figure_three(
     imt = IMT(game.manifold, IMTSettings(**game.imt_settings()))
     shown = {"clean": x, "PGD": attacked, "PGD, then IMT": imt(tf.constant(attacked)).numpy()}
     record = {"experiment": "atld-fig3", "preset": preset, "seed": seed, "eps": EPS}
-    record["accuracy"] = {name: clean_accuracy(net, points, y) for name, points in shown.items()}
+    record["accuracy"] = {
+        name: clean_accuracy(net, points, y).value for name, points in shown.items()
+    }
     record["mean_margin"] = {name: mean_margin(net, points, y) for name, points in shown.items()}
     panels = [[(name, net, points) for name, points in shown.items()]]
     _write(record, panels, y, folder / "atld-fig3")
@@ -169,7 +171,7 @@ def figure_three(
 def accuracies(net: keras.Model, x: np.ndarray, y: np.ndarray) -> dict[str, float]:
     """Clean, and under PGD with the training's radius."""
     attacked = make_adversary("pgd", **_BALL).craft_all(net, x, y, seed=0)
-    return {"clean": clean_accuracy(net, x, y), "pgd": clean_accuracy(net, attacked, y)}
+    return {"clean": clean_accuracy(net, x, y).value, "pgd": clean_accuracy(net, attacked, y).value}
 
 
 def mean_margin(net: keras.Model, x: np.ndarray, y: np.ndarray) -> float:

@@ -14,7 +14,7 @@ from atk_latent.methods.ladder import LADDER
 from atk_latent.methods.ladder_run import load_ladder
 from atk_latent.reporting.image_grid import image_grid, lines, scatter
 from atk_latent.reproduction.ladder.scenes import rows_of
-from atk_latent.reproduction.ladder.study import Study, right
+from atk_latent.reproduction.ladder.study import Study, is_correct
 from atk_latent.reproduction.ladder.surrogates import ITSELF
 
 SWEEP = tuple(float(e) for e in (0.5, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 27, 30))
@@ -181,10 +181,10 @@ def effect_of_eps(study: Study) -> dict[str, Any]:
     clean, attacked = [], []
     for eps in study.scene.eps:
         model = study.model(study.casts[0].defence("LADDER", eps=f"{eps:g}"))
-        clean.append(float(np.mean(right(model, x, y))))
-        attacked.append(float(np.mean(right(model, song, classes))))
-    level = {"clean images, vanilla": float(np.mean(right(study.vanilla, x, y)))}
-    before = float(np.mean(right(study.vanilla, song, classes)))
+        clean.append(float(np.mean(is_correct(model, x, y))))
+        attacked.append(float(np.mean(is_correct(model, song, classes))))
+    level = {"clean images, vanilla": float(np.mean(is_correct(study.vanilla, x, y)))}
+    before = float(np.mean(is_correct(study.vanilla, song, classes)))
     title = f"Figure 9: Song's images are made on vanilla, which keeps {100 * before:.1f}%"
     _save(
         study,
@@ -220,7 +220,7 @@ def trade_off(study: Study) -> dict[str, list[list[float]]]:
         for count in study.scene.counts:
             each = count // study.dataset.num_classes
             model = study.model(study.casts[0].defence(label, examples_per_class=each))
-            both = [float(np.mean(right(model, *on))) for on in ((song, labels), (x, y))]
+            both = [float(np.mean(is_correct(model, *on))) for on in ((song, labels), (x, y))]
             points.setdefault(label, []).append(both)
     _save(
         study,

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from atk_latent.art_bridge.context import AttackContext
 from atk_latent.data.dataset import Dataset
 from atk_latent.models.loading import load_classifier
 from atk_latent.progress import Progress
 from atk_latent.reporting.tables import slug
 from atk_latent.reproduction.ladder.runs import Cast
 from atk_latent.reproduction.ladder.scenes import Scene, Size, attacks, published
-from atk_latent.reproduction.table import write_table
-from atk_latent.training.adversarial_sets import adversarial_set
+from atk_latent.reproduction.table import table_of, write_table
+from atk_latent.results.comparison import Column, Comparison, Row
+from atk_latent.training.adversarial_sets import crafted_set
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,18 +58,29 @@ class Study:
         x, y = self.first(count)
         path = self.folder / "sets" / slug(made_on) / f"{slug(column)}.npz"
         spec = attacks(self.size, str(self.gan))[column]
-        context = AttackContext(data=self.dataset)
-        return adversarial_set(path, spec, model, x, y, context, self.progress), y
+        x_adv = crafted_set(path, spec, model, x, y, self.dataset, seed=0, progress=self.progress)
+        return x_adv, y
 
-    def write(self, name: str, rows: Sequence[Mapping[str, Any]], **more: Any) -> dict[str, Any]:
+    def write(self, name: str, table: Comparison, *, ranked: bool = True) -> Comparison:
+        """Writes a table of this study."""
+        return write_table(self.folder, table, name=name, ranked=ranked)
+
+    def table(
+        self, title: str, columns: Sequence[Column], rows: Sequence[Row], notes: Sequence[str]
+    ) -> Comparison:
         """A table of this study."""
-        return write_table(
-            self.folder, name=name, dataset=self.dataset, rows=rows, seed=self.casts[0].seed, **more
+        return table_of(
+            self.dataset,
+            title=title,
+            columns=columns,
+            rows=rows,
+            notes=notes,
+            seed=self.casts[0].seed,
         )
 
 
-def right(model: keras.Model, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Which images are classified right, bool (n,)."""
+def is_correct(model: keras.Model, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Which images are classified correctly, bool (n,)."""
     return np.argmax(model.predict(x, batch_size=500, verbose=0), axis=1) == y
 
 

@@ -6,7 +6,6 @@ trained or attacked before is found again.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 
 from atk_latent.art_bridge.context import AttackContext
 from atk_latent.data.loading import load_dataset
-from atk_latent.evaluation.runner import evaluate
+from atk_latent.evaluation.runner import Options, run_attacks
 from atk_latent.methods.ladder_run import load_ladder
 from atk_latent.models.loading import load_classifier
 from atk_latent.progress import Progress
@@ -32,9 +31,11 @@ from atk_latent.reproduction.ladder.scenes import (
     published,
     rows_of,
 )
-from atk_latent.reproduction.ladder.study import Study, printed, right
-from atk_latent.reproduction.table import Column, cell
+from atk_latent.reproduction.ladder.study import Study, is_correct, printed
 from atk_latent.results.accuracy import Accuracy
+from atk_latent.results.attack_result import Published
+from atk_latent.results.comparison import Cell, Column, Comparison, Row
+from atk_latent.results.threat import ThreatModel
 
 SOURCE = "LADDER, Table {}"
 CLEAN = "clean"
@@ -63,15 +64,15 @@ def run(
     song_gan(scene, size, dataset, gan, casts[0].vanilla() / "model.keras", progress)
     study = Study(scene, size, dataset, folder, casts, vanilla, progress)
     fit = surrogate_fit(study)
-    made = {
-        "transfer": transfer_table(study, fit["chosen"]),
-        "trades": trades_table(study, fit["chosen"]),
-        "ladder-examples": ladder_examples_table(study),
+    return {
+        "surrogate": fit,
+        "transfer": transfer_table(study, fit["chosen"]).to_json(),
+        "trades": trades_table(study, fit["chosen"]).to_json(),
+        "ladder-examples": ladder_examples_table(study).to_json(),
         "figures": ladder_figures.draw(study),
-        "white-box": white_box_table(study),
-        "vanilla-sets": vanilla_sets_table(study),
+        "white-box": white_box_table(study).to_json(),
+        "vanilla-sets": vanilla_sets_table(study).to_json(),
     }
-    return {"surrogate": fit, **made}
 
 
 def surrogate_fit(study: Study) -> dict[str, Any]:
@@ -81,7 +82,7 @@ def surrogate_fit(study: Study) -> dict[str, Any]:
     difference is what the transfer sets are made on.
     """
     wanted = printed(study.scene.data)["Vanilla"]
-    rows = []
+    rows, differences = [], {}
     for name in surrogates.names(study.vanilla):
         model = surrogates.surrogate(
             name, study.vanilla, study.scene.model, study.dataset,
@@ -90,26 +91,25 @@ def surrogate_fit(study: Study) -> dict[str, Any]:
         cells = []
         for column in ("FGSM", "JSMA", "PGD"):
             x_adv, y = study.crafted(name, model, column)
-            found = Accuracy.of(right(study.vanilla, x_adv, y))
-            source = (wanted[column], SOURCE.format(study.scene.table))
-            cells.append(cell(column, found, threat=_origin(name), published=source))
-        gaps = [abs(c["accuracy"] - c["published"]["value"]) for c in cells]
-        rows.append({"label": name, "cells": cells, "difference": sum(gaps) / len(gaps)})
-    chosen = min(rows, key=lambda row: row["difference"])["label"]
-    study.write(
-        "surrogates",
+            accuracy = Accuracy.of(is_correct(study.vanilla, x_adv, y))
+            published = Published(value=wanted[column], source=SOURCE.format(study.scene.table))
+            cells.append(Cell.of(column, accuracy, _origin(name), published=published))
+        gaps = [abs(c.accuracy - c.published.value) for c in cells if c.published]
+        differences[name] = sum(gaps) / len(gaps)
+        rows.append(Row(label=name, cells=tuple(cells), difference=differences[name]))
+    chosen = min(differences, key=lambda name: differences[name])
+    table = study.table(
+        f"What the vanilla classifier keeps, by what the images were made on ({study.scene.data})",
+        [Column.of(name, None, study.size.attacked) for name in ("FGSM", "JSMA", "PGD")],
         rows,
-        title=f"What the vanilla classifier keeps, by what the images were made on "
-        f"({study.scene.data})",
-        columns=[Column(name, None, study.size.attacked) for name in ("FGSM", "JSMA", "PGD")],
-        ranked=False,
-        notes=[
+        [
             "In brackets: the paper's vanilla row. It does not say what its images were made on.",
-            *(f"{r['label']}: mean difference {100 * r['difference']:.1f} points." for r in rows),
+            *(f"{n}: mean difference {100 * d:.1f} points." for n, d in differences.items()),
             f"Nearest, and used for the transfer tables: {chosen}.",
         ],
     )
-    return {"chosen": chosen, "differences": {r["label"]: r["difference"] for r in rows}}
+    study.write("surrogates", table, ranked=False)
+    return {"chosen": chosen, "differences": differences}
 
 
 def transfer_row(
@@ -120,7 +120,7 @@ def transfer_row(
     *,
     columns: Sequence[str],
     wanted: Mapping[str, float],
-) -> dict[str, Any]:
+) -> Row:
     """A defence on clean images and on the sets made on `chosen`; the mean of all seeds.
 
     Args:
@@ -137,57 +137,63 @@ def transfer_row(
         if column == label.removesuffix(" adv."):
             continue  # the paper leaves out what a method was trained on
         if column == CLEAN:
-            (x, y), threat = study.first(len(study.dataset.x_test)), "none"
+            (x, y), threat = study.first(len(study.dataset.x_test)), None
         else:
             (x, y), threat = study.crafted(chosen, surrogate, column), _origin(chosen, label)
-        found = [right(model, x, y) for model in models]
-        goal = wanted.get(column)
-        source = None if goal is None else (goal, SOURCE.format(table))
-        made = cell(column, mean_accuracy(found), threat=threat, published=source)
-        made["seeds"] = [float(np.mean(each)) for each in found]
-        cells.append(made)
-    return {"label": label, "run": str(runs[0]), "cells": cells}
+        correct = [is_correct(model, x, y) for model in models]
+        cells.append(
+            Cell.of(
+                column,
+                mean_accuracy(correct),
+                threat,
+                published=_published(wanted.get(column), table),
+                seeds=tuple(float(np.mean(each)) for each in correct),
+            )
+        )
+    return Row(label=label, run=str(runs[0]), cells=tuple(cells))
 
 
-def _origin(name: str, label: str = "Vanilla") -> str:
-    """The threat of a set made on the surrogate `name` to the classifier `label`."""
-    if name == surrogates.ITSELF:
-        return "white-box" if label == "Vanilla" else "transfer from the vanilla classifier"
-    return f"transfer from {name}"
+def _published(value: float | None, table: int) -> Published | None:
+    return None if value is None else Published(value=value, source=SOURCE.format(table))
 
 
-def mean_accuracy(found: Sequence[np.ndarray]) -> Accuracy:
+def _origin(name: str, label: str = "Vanilla") -> ThreatModel:
+    """The threat model of a set made on the surrogate `name` to the classifier `label`."""
+    if name != surrogates.ITSELF:
+        return ThreatModel(access="white-box", crafted_on=name)
+    crafted_on = None if label == "Vanilla" else "the vanilla classifier"
+    return ThreatModel(access="white-box", crafted_on=crafted_on)
+
+
+def mean_accuracy(correct: Sequence[np.ndarray]) -> Accuracy:
     """The mean over classifiers, with the interval of one that has it on these images."""
-    n = len(found[0])
-    mean = round(float(np.mean(found)) * n)
-    interval = Accuracy.of(np.arange(n) < mean)
-    return dataclasses.replace(interval, value=float(np.mean(found)))
+    n, mean = len(correct[0]), float(np.mean(correct))
+    return Accuracy.of(np.arange(n) < round(mean * n)).model_copy(update={"value": mean})
 
 
 def _transfer_columns(study: Study) -> list[Column]:
-    columns = [Column(CLEAN, None, None)]
+    columns = [Column.of(CLEAN, None, None)]
     for name, spec in attacks(study.size, study.gan.name).items():
         slow = name.startswith("AutoAttack")
-        columns.append(Column(name, spec, study.size.slow if slow else study.size.attacked))
+        columns.append(Column.of(name, spec, study.size.slow if slow else study.size.attacked))
     return columns
 
 
-def transfer_table(study: Study, chosen: str) -> dict[str, Any]:
+def transfer_table(study: Study, chosen: str) -> Comparison:
     """Tables 1 to 4: attacks made on another classifier, and the average rank."""
-    table = study.scene.table
+    number = study.scene.table
     # LADDER comes first: what it trains beside the classifier serves its variants.
     for cast in study.casts:
         cast.defence("LADDER")
     columns, known = (CLEAN, *attacks(study.size, "")), printed(study.scene.data)
     rows = [
-        transfer_row(study, label, chosen, table, columns=columns, wanted=known.get(label, {}))
+        transfer_row(study, label, chosen, number, columns=columns, wanted=known.get(label, {}))
         for label in rows_of(study.scene)
     ]
-    return study.write(
-        "transfer",
-        rows,
-        title=f"LADDER Table {table}: {study.scene.data}, transfer attacks",
+    table = study.table(
+        f"LADDER Table {number}: {study.scene.data}, transfer attacks",
         columns=_transfer_columns(study),
+        rows=rows,
         notes=[
             *_shared_notes(study),
             (
@@ -196,20 +202,20 @@ def transfer_table(study: Study, chosen: str) -> dict[str, Any]:
             ),
         ],
     )
+    return study.write("transfer", table)
 
 
-def trades_table(study: Study, chosen: str) -> dict[str, Any]:
+def trades_table(study: Study, chosen: str) -> Comparison:
     """Table 5: TRADES, LADDER, and TRADES' loss on LADDER's examples."""
     columns, known = (CLEAN, *attacks(study.size, "")), printed(study.scene.data)
     rows = [
         transfer_row(study, label, chosen, 5, columns=columns, wanted=known.get(label, {}))
         for label in ("TRADES", "LADDER", "TRADES + LADDER")
     ]
-    return study.write(
-        "trades",
-        rows,
-        title=f"LADDER Table 5: {study.scene.data}, transfer attacks",
+    table = study.table(
+        f"LADDER Table 5: {study.scene.data}, transfer attacks",
         columns=_transfer_columns(study),
+        rows=rows,
         notes=[
             *_shared_notes(study),
             (
@@ -218,6 +224,7 @@ def trades_table(study: Study, chosen: str) -> dict[str, Any]:
             ),
         ],
     )
+    return study.write("trades", table)
 
 
 def _shared_notes(study: Study) -> list[str]:
@@ -234,7 +241,7 @@ def _shared_notes(study: Study) -> list[str]:
     ]
 
 
-def ladder_examples_table(study: Study) -> dict[str, Any]:
+def ladder_examples_table(study: Study) -> Comparison:
     """Tables 8 and 9: every defence on LADDER examples of the test images.
 
     The examples are made on the vanilla classifier, white-box for it and transfer for the
@@ -247,24 +254,24 @@ def ladder_examples_table(study: Study) -> dict[str, Any]:
     sets = {}
     for eps in study.scene.search:
         sets[eps] = ladder.adversary(seed=1).craft_all(x, y, eps=eps)["x_adv"]
-    kept = {eps: float(np.mean(right(study.vanilla, made, y))) for eps, made in sets.items()}
+    kept = {eps: float(np.mean(is_correct(study.vanilla, made, y))) for eps, made in sets.items()}
     goal = wanted.get("Vanilla", 70.0) / 100
     eps = min(kept, key=lambda e: abs(kept[e] - goal))
     rows = []
     for label in rows_of(study.scene):
         place = study.casts[0].defence(label)
-        table = 8 if label == "LADDER" else 9
-        source = (wanted[label] / 100, SOURCE.format(table)) if label in wanted else None
-        found = Accuracy.of(right(study.model(place), sets[eps], y))
-        threat = "white-box" if label == "Vanilla" else "transfer from the vanilla classifier"
-        cells = [cell("LADDER", found, threat=f"{threat}, LADDER examples", published=source)]
-        rows.append({"label": label, "run": str(place), "cells": cells})
-    return study.write(
-        "ladder-examples",
-        rows,
-        title=f"LADDER Tables 8 and 9: {study.scene.data}, LADDER examples of all test images",
-        columns=[Column("LADDER", f"ladder:eps={eps:g}", None)],
-        ranked=False,
+        value = wanted[label] / 100 if label in wanted else None
+        cell = Cell.of(
+            "LADDER",
+            Accuracy.of(is_correct(study.model(place), sets[eps], y)),
+            _origin(surrogates.ITSELF, label).model_copy(update={"norm": "latent"}),
+            published=_published(value, 8 if label == "LADDER" else 9),
+        )
+        rows.append(Row(label=label, run=str(place), cells=(cell,)))
+    table = study.table(
+        f"LADDER Tables 8 and 9: {study.scene.data}, LADDER examples of all test images",
+        columns=[Column.of("LADDER", f"ladder:eps={eps:g}", None)],
+        rows=rows,
         notes=[
             (
                 "In brackets: the paper, which calls the set white-box for every row; its numbers "
@@ -276,6 +283,7 @@ def ladder_examples_table(study: Study) -> dict[str, Any]:
             + ".",
         ],
     )
+    return study.write("ladder-examples", table, ranked=False)
 
 
 def _white_box_rows(data: str) -> dict[str, dict[str, float]]:
@@ -292,29 +300,25 @@ def _white_box_rows(data: str) -> dict[str, dict[str, float]]:
     }
 
 
-def white_box_table(study: Study) -> dict[str, Any]:
+def white_box_table(study: Study) -> Comparison:
     """Table 7: attacks with the gradients of the classifier itself."""
     known = _white_box_rows(study.scene.data)
     specs = attacks(study.size, str(study.gan))
     x, y = study.first(study.size.slow)
+    context = AttackContext(data=study.dataset)
+    options = Options(store=study.folder / "chunks", context=context)
     rows = []
     for label in rows_of(study.scene):
         place = study.casts[0].defence(label)
         model, cells, values = study.model(place), [], known.get(label, {})
         for name in ADVERSARIES:
-            (found,) = evaluate(
-                model, x, y, [specs[name]], store=study.folder / "chunks",
-                context=AttackContext(data=study.dataset),
-            )  # fmt: skip
-            goal = values.get(name)
-            source = None if goal is None else (goal, SOURCE.format(7))
-            cells.append(cell(name, found, published=source))
-        rows.append({"label": label, "run": str(place), "cells": cells})
-    return study.write(
-        "white-box",
-        rows,
-        title=f"LADDER Table 7: {study.scene.data}, white-box attacks",
-        columns=[Column(name, specs[name], study.size.slow) for name in ADVERSARIES],
+            (result,) = run_attacks(model, x, y, [specs[name]], options)
+            cells.append(Cell.of_attack(name, result, _published(values.get(name), 7)))
+        rows.append(Row(label=label, run=str(place), cells=tuple(cells)))
+    table = study.table(
+        f"LADDER Table 7: {study.scene.data}, white-box attacks",
+        columns=[Column.of(name, specs[name], study.size.slow) for name in ADVERSARIES],
+        rows=rows,
         notes=[
             (
                 "In brackets: the paper. An image counts if it is right before and after; "
@@ -323,9 +327,10 @@ def white_box_table(study: Study) -> dict[str, Any]:
             "CW and JSMA look for a random other class, Song for any other class.",
         ],
     )
+    return study.write("white-box", table)
 
 
-def vanilla_sets_table(study: Study) -> dict[str, Any]:
+def vanilla_sets_table(study: Study) -> Comparison:
     """Table 7's numbers beside sets that were made once, on the vanilla classifier.
 
     The paper calls its Table 7 white-box. Adversarial training on a fixed set of images does
@@ -338,17 +343,17 @@ def vanilla_sets_table(study: Study) -> dict[str, Any]:
         )
         for label in rows_of(study.scene)
     ]
-    return study.write(
-        "vanilla-sets",
-        rows,
-        title=f"LADDER Table 7 again: {study.scene.data}, sets made on the vanilla classifier",
+    table = study.table(
+        f"LADDER Table 7 again: {study.scene.data}, sets made on the vanilla classifier",
         columns=[c for c in _transfer_columns(study) if c.label in ADVERSARIES],
+        rows=rows,
         notes=[
             "White-box for the vanilla classifier, transfer for the rest; one seed.",
             "In brackets: the paper's Table 7, which calls its numbers white-box.",
             *_shared_notes(study)[1:],
         ],
     )
+    return study.write("vanilla-sets", table)
 
 
 mnist, svhn, celeba, cifar10 = (
