@@ -1,80 +1,40 @@
-"""A table of measured accuracies: its record, its ranks and its Markdown."""
+"""A measured comparison as files: ranks, JSON, Markdown, the cards of its runs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from pathlib import Path
 
 from atk_latent.atomic import atomic_file
-from atk_latent.data.dataset import Dataset
 from atk_latent.evaluation.ranking import average_ranks
 from atk_latent.reporting.tables import slug
-from atk_latent.results.comparison import Cell, Column, Comparison, Row
+from atk_latent.results.comparison import Cell, Comparison, Row
 from atk_latent.results.files import write_result
-from atk_latent.results.provenance import today, versions
 
 
-def table_of(
-    dataset: Dataset,
-    *,
-    title: str,
-    columns: Sequence[Column],
-    rows: Sequence[Row],
-    notes: Sequence[str],
-    seed: int,
-) -> Comparison:
-    """The record of a table, measured today.
-
-    Args:
-        dataset: what it was measured on. title: heads the table.
-        columns: in order. rows: a cell may be missing.
-        notes: lines below the table. seed: of all that was drawn.
-    """
-    return Comparison(
-        date=today(),
-        title=title,
-        data=dataset.name,
-        data_fingerprint=dataset.fingerprint(),
-        columns=tuple(columns),
-        rows=tuple(rows),
-        notes=tuple(notes),
-        seed=seed,
-        versions=versions(),
+def with_ranks(table: Comparison) -> Comparison:
+    """The table whose rows have their average rank over the columns, None for an empty row."""
+    cells = {row.label: [row.cell(column.label) for column in table.columns] for row in table.rows}
+    ranks = average_ranks(
+        {row: [c.accuracy if c else None for c in of_row] for row, of_row in cells.items()}
     )
+    known = {row: None if math.isnan(rank) else rank for row, rank in ranks.items()}
+    rows = tuple(row.model_copy(update={"rank": known[row.label]}) for row in table.rows)
+    return table.model_copy(update={"rows": rows})
 
 
-def write_table(
-    folder: Path, table: Comparison, *, name: str = "result", ranked: bool = True
-) -> Comparison:
-    """Ranks the rows, and leaves `NAME.json` and `NAME.md` (`table.md` for `result`).
-
-    The cards of the rows' runs, in words, are copied into `cards/`.
+def write_table(folder: Path, table: Comparison, name: str = "result") -> None:
+    """Leaves `NAME.json` and `NAME.md` (`table.md` for "result"), and its runs' cards in `cards/`.
 
     Args:
-        folder: where. table: without ranks. name: of the two files.
-        ranked: whether an average over the columns makes sense; the paper's rule.
-
-    Returns:
-        The table with its ranks.
+        folder: where. table: the record. name: of the two files.
     """
-    if ranked:
-        table = _with_ranks(table)
     folder.mkdir(parents=True, exist_ok=True)
     for row in table.rows:
         _copy_card(row, folder / "cards")
     write_result(folder / f"{name}.json", table)
     with atomic_file(folder / f"{'table' if name == 'result' else name}.md") as part:
         part.write_text(markdown(table), encoding="utf-8")
-    return table
-
-
-def _with_ranks(table: Comparison) -> Comparison:
-    cells = {row.label: [row.cell(column.label) for column in table.columns] for row in table.rows}
-    ranks = average_ranks(
-        {row: [c.accuracy if c else None for c in of_row] for row, of_row in cells.items()}
-    )
-    rows = tuple(row.model_copy(update={"rank": ranks[row.label]}) for row in table.rows)
-    return table.model_copy(update={"rows": rows})
 
 
 def _copy_card(row: Row, folder: Path) -> None:
