@@ -35,6 +35,10 @@ class Budget:
         images: by name, how many of the first test images a column sees.
         settings: by method, on top of its preset; "song-gan" for the GAN.
         texts: by name, what fills `{name}` in attacks, settings, titles and notes.
+
+    Example:
+        >>> Budget("lenet", limit=6000, images={"many": 1000}, texts={"eps": "0.3"}).seeds
+        1
     """
 
     model: str
@@ -106,6 +110,11 @@ class FixedSet:
         row: the row whose classifier that model is, for which the images are white-box; None
             where it is of no row.
         norm: of the change, where all columns share it; None leaves it unsaid.
+
+    Example:
+        >>> row = RowSpec("vanilla", "natural")
+        >>> str(FixedSet("a CNN", lambda column: (x_adv, y)).threat_model(row, "fgsm:eps=0.3"))
+        'transfer from a CNN'
     """
 
     crafted_on: str
@@ -165,6 +174,10 @@ class GAN:
         folder: its run, in the folder of the experiment.
         judge: the row whose classifier judges the drawn images; None for no judge.
         seed: int >= 0; None for that of the experiment.
+
+    Example:
+        >>> GAN("song-gan", judge=RowSpec("vanilla", "natural")).folder
+        'song-gan'
     """
 
     folder: str = "runs/song-gan"

@@ -102,7 +102,7 @@ class Runner:
             lambda name, limit: load_dataset(name, limit_train=limit, seed=seed)
         )
         self._target = functools.lru_cache(maxsize=LOADED_AT_ONCE)(_load)
-        self._trained: dict[Path, Trained] = {}
+        self._trained: dict[Path, tuple[HardenRequest, Trained]] = {}
 
     def measure(self, experiment: Experiment) -> Comparison:
         """Trains every row, attacks it with every column, and writes the table.
@@ -179,9 +179,10 @@ class Runner:
         """
         seed = self.seed if seed is None else seed
         folder = self.folder / experiment.runs.format(seed=seed) / row.folder
-        if folder in self._trained:
-            return self._trained[folder]
         request = self._request(experiment, row, seed)
+        known, trained = self._trained.get(folder, (None, None))
+        if trained is not None and known == request:
+            return trained
         others = None if row.helpers is None else self.train(experiment, row.helpers, seed)
         dataset, own_test = self.dataset(experiment), self.budget(experiment).own_test
         if own_test is not None:
@@ -194,8 +195,9 @@ class Runner:
         except InputError as error:
             raise InputError(f"row '{row.label}': {error}") from None
         training, epochs = card.get("training_seconds"), card["settings"].get("epochs")
-        self._trained[folder] = Trained(folder, card["seconds"], training, epochs)
-        return self._trained[folder]
+        trained = Trained(folder, card["seconds"], training, epochs)
+        self._trained[folder] = request, trained
+        return trained
 
     def _request(self, experiment: Experiment, row: RowSpec, seed: int) -> HardenRequest:
         budget = self.budget(experiment)
