@@ -9,6 +9,9 @@ from atk_latent.data.dataset import Dataset
 from atk_latent.registry import ATTACKS, METHODS
 from atk_latent.reproduction.atld import tables as protocols
 from atk_latent.results.accuracy import Accuracy
+from atk_latent.results.attack_result import Published
+from atk_latent.results.comparison import Cell
+from atk_latent.results.threat import ThreatModel
 
 
 @pytest.mark.parametrize("preset", ["quick", "paper"])
@@ -55,9 +58,11 @@ def tables(tmp_path, monkeypatch):
 
     def cell(self, column, row, printed=({}, ""), *, surrogate=None):
         asked.append((column.label, row.label, surrogate and surrogate.name))
-        made = protocols.cell(column.label, Accuracy.of([True, False]), threat="t")
         value = printed[0].get(column.label)
-        return made | ({"published": {"value": value, "source": printed[1]}} if value else {})
+        published = value and Published(value=value / 100, source=printed[1])
+        threat = ThreatModel(access="white-box")
+        half = Accuracy.of([True, False])
+        return Cell.of(column.label, half, threat, published=published)
 
     monkeypatch.setattr(protocols.Bench, "cell", cell)
     x, y = np.zeros((4, 4, 4, 1), np.float32), np.arange(4) % 2
@@ -71,23 +76,23 @@ def tables(tmp_path, monkeypatch):
 
 def test_adaptive_attacks_are_for_rows_behind_imt_and_published_numbers_for_the_code(tables):
     main, *_ = tables
-    by_label = {row["label"]: {c["attack"]: c for c in row["cells"]} for row in main["rows"]}
+    by_label = {row.label: {c.attack: c for c in row.cells} for row in main.rows}
     adaptive = {column.label for column in protocols.ADAPTIVE}
     assert adaptive <= set(by_label["ATLD (official)"])
     assert not adaptive & set(by_label["ATLD- (official)"])
-    assert by_label["ATLD (official)"]["clean"]["published"]["value"] == 86.42
-    assert "published" not in by_label["ATLD- (official)"]["clean"]
-    assert by_label["PGD training"]["static: PGD-20"]["published"]["value"] == 44.90
+    assert by_label["ATLD (official)"]["clean"].published.value == pytest.approx(0.8642)
+    assert by_label["ATLD- (official)"]["clean"].published is None
+    assert by_label["PGD training"]["static: PGD-20"].published.value == pytest.approx(0.4490)
 
 
 def test_nobody_is_attacked_with_images_made_on_himself(tables):
     _, transfer, _, asked = tables
     made = {(row, agent) for _, row, agent in asked if agent}
     assert made == {
-        (row["label"], agent)
-        for row in transfer["rows"]
+        (row.label, agent)
+        for row in transfer.rows
         for agent in protocols.AGENTS
-        if agent != row["label"]
+        if agent != row.label
     }
 
 

@@ -12,7 +12,9 @@ from atk_latent.methods.ladder import HELPERS
 from atk_latent.models.loading import load_classifier
 from atk_latent.registry import METHODS
 from atk_latent.reproduction import baselines, comparison, table
-from atk_latent.reproduction.comparison import Column, Comparison, Row, run_comparison
+from atk_latent.reproduction.comparison import Comparison, Row, run_comparison
+from atk_latent.results import comparison as results
+from atk_latent.results.comparison import Column
 
 PLAN = Comparison(
     title="Two lengths of training",
@@ -21,7 +23,7 @@ PLAN = Comparison(
         Row("short", "natural", {"epochs": 1}),
         Row("long", "natural", {"epochs": 6}),
     ),
-    columns=(Column("clean", None, 40), Column("FGSM", "fgsm:eps=0.02", 20)),
+    columns=(Column.of("clean", None, 40), Column.of("FGSM", "fgsm:eps=0.02", 20)),
     budget={"batch_size": 20},
     limit=120,
     notes=("A note.",),
@@ -171,7 +173,18 @@ def test_the_papers_recipes_train_the_papers_network(dataset, tmp_path, monkeypa
 
 
 def test_markdown_marks_what_has_no_time():
-    row = {"label": "a", "cells": [], "training": None, "epochs": 3, "rank": 1.0}
-    record = {"title": "t", "columns": [], "rows": [row], "notes": [], "versions": {}, "seed": 0}
-    text = table.markdown({**record, "data": "d", "data_fingerprint": "f"})
+    row = results.Row(label="a", cells=(), epochs=3, rank=1.0)
+    text = table.markdown(
+        results.Comparison(
+            date="2026-01-31",
+            seed=0,
+            versions={},
+            title="t",
+            data="d",
+            data_fingerprint="f",
+            columns=(),
+            rows=(row,),
+            notes=(),
+        )  # fmt: skip
+    )
     assert "| a | 1.00 |" in text and "s/epoch" not in text

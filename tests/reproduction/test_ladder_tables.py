@@ -129,7 +129,8 @@ def test_the_whole_study_leaves_every_table_and_figure_and_finds_them_again(smal
     rows = {row["label"]: row for row in record["vanilla-sets"]["rows"]}
     assert [c["threat"] for c in rows["Vanilla"]["cells"]] == ["white-box"] * 5
     assert [(c["attack"], c["threat"]) for c in rows["PGD adv."]["cells"]] == [
-        (name, "transfer from the vanilla classifier") for name in ("FGSM", "JSMA", "CW", "Song")
+        (name, "transfer from the vanilla classifier (white-box there)")
+        for name in ("FGSM", "JSMA", "CW", "Song")
     ]
     assert rows["PGD adv."]["cells"][0]["published"]["value"] == pytest.approx(0.81)
     nothing = lambda *_, **__: pytest.fail("made again")  # noqa: E731
