@@ -57,9 +57,9 @@ def _example(
         index=start + row,
         label=int(y[row]),
         clean_prediction=int(clean_classes[row]),
-        clean_confidence=float(clean_shares[row]),
+        clean_confidence=_known(clean_shares[row]),
         prediction=int(classes[row]),
-        confidence=float(shares[row]),
+        confidence=_known(shares[row]),
         linf=largest,
         l2=float(np.linalg.norm(change)),
         image=png(255 * x[row]),
@@ -67,6 +67,11 @@ def _example(
         perturbation=png(128 + 127 * change / (largest or 1.0)),
         perturbation_scale=largest,
     )
+
+
+def _known(share: float) -> float | None:
+    """A probability; None for the NaN of a model that gives none."""
+    return None if np.isnan(share) else float(share)
 
 
 def first_examples(chunks: Iterable[Iterable[Example]]) -> tuple[Example, ...]:

@@ -97,7 +97,7 @@ def example_panels(result: Evaluation, number: int) -> tuple[Panel, ...]:
         default=None,
     )
     return tuple(
-        _panel(result, outcome, f"{number}-panel-{i}-{slug(outcome.label)}", outcome is strongest)
+        _panel(result, outcome, f"{number}-look-{i}-{slug(outcome.label)}", outcome is strongest)
         for i, outcome in enumerate(outcomes, 1)
     )
 
