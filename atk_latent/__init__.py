@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "ATLD": "atk_latent.methods.atld",
-    "ATLDTrainer": "atk_latent.art_bridge.atld_trainer",
+    "ATLDTrainer": "atk_latent.art_bridge.trainers",
     "IMTClassifier": "atk_latent.inference.imt",
     "IMTPreprocessor": "atk_latent.art_bridge.imt",
     "ManifoldAttack": "atk_latent.art_bridge.atld_attacks",
@@ -22,10 +22,10 @@ _PUBLIC = {
     "LADDERAttack": "atk_latent.art_bridge.attacks",
     "LADDERTrainer": "atk_latent.art_bridge.trainers",
     "AugmentTrainer": "atk_latent.art_bridge.trainers",
-    "BilateralTrainer": "atk_latent.art_bridge.latent_trainers",
-    "FeatureScatteringTrainer": "atk_latent.art_bridge.latent_trainers",
-    "LATTrainer": "atk_latent.art_bridge.latent_trainers",
-    "TLATrainer": "atk_latent.art_bridge.latent_trainers",
+    "BilateralTrainer": "atk_latent.art_bridge.trainers",
+    "FeatureScatteringTrainer": "atk_latent.art_bridge.trainers",
+    "LATTrainer": "atk_latent.art_bridge.trainers",
+    "TLATrainer": "atk_latent.art_bridge.trainers",
     "FGSMTrainer": "atk_latent.art_bridge.trainers",
     "FreeTrainer": "atk_latent.art_bridge.trainers",
     "MARTTrainer": "atk_latent.art_bridge.trainers",

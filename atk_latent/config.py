@@ -1,18 +1,69 @@
-"""Settings: frozen dataclasses read from text, with errors a user can act on."""
+"""Settings: frozen dataclasses read from text, with errors a user can act on.
+
+Settings may be composed of parts, fields that are frozen dataclasses themselves. On the
+command line, in JSON and in cards they are flat: every value goes by one name, that of its
+field unless the field declares another with `known_as`.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import re
 import typing
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from atk_latent.errors import InputError
 
 S = TypeVar("S")
+T = TypeVar("T")
+Flat = Mapping[str, object]  # settings by flat name, as text or typed
+
+
+def known_as(name: str, default: T) -> T:
+    """A field of a part that goes by another name than its own in flat settings."""
+    return dataclasses.field(default=default, metadata={"flat": name})
+
+
+class Place(NamedTuple):
+    """Where the value of a flat name lives in composed settings.
+
+    Args:
+        part: the field that holds the part, "" for the settings' own fields.
+        field: name of the field, in the part where there is one.
+        kind: its type.
+    """
+
+    part: str
+    field: str
+    kind: Any
+
+
+@functools.cache
+def places(kind: type) -> Mapping[str, Place]:
+    """Every flat name of a class of settings, and where its value lives.
+
+    Raises:
+        TypeError: if two fields go by the same flat name.
+    """
+    hints, result = typing.get_type_hints(kind), dict[str, Place]()
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+        hint = hints[field.name]
+        if dataclasses.is_dataclass(hint):
+            inner = {
+                name: place._replace(part=field.name)
+                for name, place in places(typing.cast(type, hint)).items()
+            }
+        else:
+            inner = {field.metadata.get("flat", field.name): Place("", field.name, hint)}
+        twice = sorted(result.keys() & inner.keys())
+        if twice:
+            raise TypeError(f"{kind.__name__} has two settings called '{twice[0]}'")
+        result |= inner if field.init else {}
+    return result
 
 
 def number(text: str | float | int, name: str = "value") -> float:
@@ -134,23 +185,64 @@ def convert(name: str, value: Any, kind: Any) -> Any:
     return real
 
 
-def build(kind: type[S], values: Mapping[str, Any]) -> S:
-    """Builds the frozen dataclass `kind` from `values`, converting text by field type.
+def _typed(kind: type, values: Flat) -> tuple[dict[str, object], dict[str, dict[str, object]]]:
+    """Values by field, converted by its type: the class's own, and those of each part."""
+    known, own, parts = places(kind), dict[str, object](), dict[str, dict[str, object]]()
+    hints = typing.get_type_hints(kind)
+    for key, value in values.items():
+        if dataclasses.is_dataclass(hints.get(key)) and isinstance(value, hints[key]):
+            own[key] = value
+            continue
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"Did you mean '{near[0]}'? " if near else ""
+            raise InputError(f"unknown setting '{key}'. {hint}Known: {', '.join(known)}")
+        place = known[key]
+        target = parts.setdefault(place.part, {}) if place.part else own
+        target[place.field] = convert(key, value, place.kind)
+    return own, parts
+
+
+def build(kind: type[S], values: Flat) -> S:
+    """Builds the frozen dataclass `kind` from flat `values`, converting text by field type.
+
+    Args:
+        kind: the class. values: by flat name; a whole part may be passed by its field's name.
 
     Raises:
         InputError: on an unknown key (with the nearest one), a value of the wrong type,
             or whatever the dataclass itself refuses in ``__post_init__``.
+
+    Example:
+        >>> from atk_latent.config import build, flat
+        >>> from atk_latent.methods import PGDSettings
+        >>> settings = build(PGDSettings, {"eps": "8/255", "learning_rate": "0.1"})
+        >>> settings.optimizer.learning_rate, flat(settings)["learning_rate"]
+        (0.1, 0.1)
     """
-    hints = typing.get_type_hints(kind)
-    fields = [field.name for field in dataclasses.fields(kind) if field.init]  # type: ignore[arg-type]
-    typed = {}
-    for key, value in values.items():
-        if key not in fields:
-            near = difflib.get_close_matches(key, fields, n=1)
-            hint = f"Did you mean '{near[0]}'? " if near else ""
-            raise InputError(f"unknown setting '{key}'. {hint}Known: {', '.join(fields)}")
-        typed[key] = convert(key, value, hints[key])
-    return kind(**typed)
+    own, parts = _typed(kind, values)
+    defaults = {field.name: field.default for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    for part, changes in parts.items():
+        own[part] = dataclasses.replace(typing.cast(Any, own.get(part, defaults[part])), **changes)
+    return kind(**own)
+
+
+def updated(settings: S, values: Flat) -> S:
+    """A copy of `settings` with some flat `values` changed; refuses what `build` refuses."""
+    own, parts = _typed(type(settings), values)
+    for part, changes in parts.items():
+        before = own.get(part, getattr(settings, part))
+        own[part] = dataclasses.replace(typing.cast(Any, before), **changes)
+    return dataclasses.replace(typing.cast(Any, settings), **own)
+
+
+def flat(settings: object) -> dict[str, object]:
+    """Every value of composed settings by its flat name, as cards and JSON have them."""
+    kind: type = type(settings)
+    return {
+        name: getattr(getattr(settings, place.part) if place.part else settings, place.field)
+        for name, place in places(kind).items()
+    }
 
 
 def check_linf_eps(value: float) -> None:
@@ -175,13 +267,3 @@ def check_range(name: str, value: float, low: float, high: float = float("inf"))
     if not low <= value <= high:
         wanted = f"at least {low:g}" if high == float("inf") else f"between {low:g} and {high:g}"
         raise InputError(f"setting '{name}' must be {wanted}. Received: {value!r}")
-
-
-def setting_names(kind: Any) -> tuple[str, ...]:
-    """The names under which a user can set the fields of the frozen dataclass `kind`."""
-    return tuple(field.name for field in dataclasses.fields(kind) if field.init)
-
-
-def changed(settings: S, **values: Any) -> S:
-    """A copy of frozen settings with typed `values` in place of its own."""
-    return dataclasses.replace(settings, **values)  # type: ignore[type-var]

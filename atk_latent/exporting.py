@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import subprocess
@@ -9,7 +10,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -35,6 +35,30 @@ np.save(sys.argv[3], np.concatenate(parts))
 """
 
 
+@dataclasses.dataclass(frozen=True)
+class Export:
+    """What was exported, and how far it is from the Keras models it was made of.
+
+    Args:
+        out: the folder. signature: what serves logits.
+        signatures: every signature, and the largest difference of one of its logits.
+        image_shape: (height, width, channels). num_classes: K.
+        checked: how many images it was checked with.
+        max_difference: that of `signature`. tolerance: what was let through.
+        card: whether a `card.json` lies beside the model.
+    """
+
+    out: str
+    signature: str
+    signatures: dict[str, float]
+    image_shape: tuple[int, ...]
+    num_classes: int
+    checked: int
+    max_difference: float
+    tolerance: float
+    card: bool
+
+
 def export_saved_model(
     model: keras.Model,
     out: str | Path,
@@ -43,7 +67,7 @@ def export_saved_model(
     tolerance: float = 1e-4,
     card: str | Path | None = None,
     endpoints: Mapping[str, keras.Model] | None = None,
-) -> dict[str, Any]:
+) -> Export:
     """Writes `model` as a SavedModel and proves that it still says the same.
 
     The folder is written under a temporary name, loaded by a fresh Python process that
@@ -61,10 +85,6 @@ def export_saved_model(
         endpoints: further signatures by name, models of the same images such as IMT, checked
             in the same way.
 
-    Returns:
-        {"out", "signature", "signatures" (the difference of each), "image_shape",
-        "num_classes", "checked", "max_difference", "tolerance", "card"}.
-
     Raises:
         InputError: if `out` is taken, or `x_check` is empty or of the wrong shape.
         RuntimeError: if the model cannot be loaded again or says something else; nothing
@@ -78,22 +98,22 @@ def export_saved_model(
         _write(models, folder, images.shape[1:])
         differences = {}
         for name, endpoint in models.items():
-            wanted = _logits(endpoint, images)
-            differences[name] = _largest_difference(wanted, _fresh_logits(folder, images, name))
+            logits = _logits(endpoint, images)
+            differences[name] = _largest_difference(logits, _fresh_logits(folder, images, name))
             _check(differences[name], tolerance, out)
         if has_card:
             shutil.copyfile(str(card), folder / CARD)
-    return {
-        "out": str(out),
-        "signature": SERVED,
-        "signatures": differences,
-        "image_shape": list(images.shape[1:]),
-        "num_classes": int(wanted.shape[1]),
-        "checked": len(images),
-        "max_difference": differences[SERVED],
-        "tolerance": tolerance,
-        "card": has_card,
-    }
+    return Export(
+        out=str(out),
+        signature=SERVED,
+        signatures=differences,
+        image_shape=images.shape[1:],
+        num_classes=int(logits.shape[1]),
+        checked=len(images),
+        max_difference=differences[SERVED],
+        tolerance=tolerance,
+        card=has_card,
+    )
 
 
 def _images(x_check: np.ndarray) -> np.ndarray:
@@ -134,10 +154,11 @@ def _fresh_logits(folder: Path, images: np.ndarray, signature: str = SERVED) -> 
     """What a new process with TensorFlow only makes of the SavedModel in `folder`."""
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
     with tempfile.TemporaryDirectory(prefix="atkl-export-") as scratch:
-        given, found = Path(scratch, "images.npy"), Path(scratch, "logits.npy")
-        np.save(given, images)
+        images_file, logits_file = Path(scratch, "images.npy"), Path(scratch, "logits.npy")
+        np.save(images_file, images)
+        arguments = [str(folder), str(images_file), str(logits_file), signature]
         run = subprocess.run(
-            [sys.executable, "-c", _RELOAD, str(folder), str(given), str(found), signature],
+            [sys.executable, "-c", _RELOAD, *arguments],
             env={**os.environ, **quiet},
             cwd=scratch,
             capture_output=True,
@@ -146,7 +167,7 @@ def _fresh_logits(folder: Path, images: np.ndarray, signature: str = SERVED) -> 
         )
         if run.returncode != 0:
             raise RuntimeError(f"the exported model could not be run: {run.stderr.strip()[-2000:]}")
-        return np.load(found)
+        return np.load(logits_file)
 
 
 def _check(difference: float, tolerance: float, out: Path) -> None:
@@ -157,8 +178,8 @@ def _check(difference: float, tolerance: float, out: Path) -> None:
         )
 
 
-def _largest_difference(wanted: np.ndarray, found: np.ndarray) -> float:
-    if wanted.shape != found.shape:
+def _largest_difference(logits: np.ndarray, reloaded: np.ndarray) -> float:
+    if logits.shape != reloaded.shape:
         return float("inf")
-    difference = float(np.max(np.abs(wanted.astype(np.float64) - found)))
+    difference = float(np.max(np.abs(logits.astype(np.float64) - reloaded)))
     return difference if np.isfinite(difference) else float("inf")

@@ -14,10 +14,10 @@ from art.defences.trainer import AdversarialTrainerMadryPGD
 from art.estimators.classification import TensorFlowV2Classifier
 
 from atk_latent.adversaries.names import make_adversary
-from atk_latent.art_bridge.trainers import PGDTrainer
 from atk_latent.data.loading import load_dataset
 from atk_latent.models.lenet import lenet
 from atk_latent.models.scoring import clean_accuracy
+from atk_latent.trainers import PGDTrainer
 from benchmarks.timing import interleaved, report
 
 GOAL = 4.0

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import os
 import platform
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import click
-
-from atk_latent import atomic
 
 from . import _common as common
 
@@ -25,33 +24,44 @@ PACKAGES = (
 )
 
 
+@dataclasses.dataclass(frozen=True)
+class Machine:
+    """What a machine has.
+
+    Args:
+        versions: of Python and of each package, None where it is not installed.
+        cores: of the CPU. devices: TensorFlow's names for them.
+        data: where each registered data set is.
+    """
+
+    versions: dict[str, str | None]
+    cores: int | None
+    devices: list[str]
+    data: dict[str, str]
+
+
 def _versions() -> dict[str, str | None]:
-    found: dict[str, str | None] = {"python": platform.python_version()}
+    versions: dict[str, str | None] = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = importlib.metadata.version(package)
+            versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
-            found[package] = None
-    return found
+            versions[package] = None
+    return versions
 
 
-def _data() -> dict[str, str]:
-    from atk_latent.registry import DATA
-
+def _place(name: str) -> str:
+    """Where a registered data set is."""
     folder = os.environ.get("ATKL_DATA_DIR")
+    local = Path(folder) / f"{name}.npz" if folder else None
+    if local and local.exists():
+        return str(local)
+    if name == "digits":
+        return "in scikit-learn"
     cache = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "datasets"
-    found = {}
-    for name in DATA:
-        local = Path(folder) / f"{name}.npz" if folder else None
-        if local and local.exists():
-            found[name] = str(local)
-        elif name == "digits":
-            found[name] = "in scikit-learn"
-        elif list(cache.glob(f"{name.replace('_', '-')}*")) if cache.is_dir() else False:
-            found[name] = str(cache)
-        else:
-            found[name] = "not here; downloaded when asked for"
-    return found
+    if any(cache.glob(f"{name.replace('_', '-')}*")):
+        return str(cache)
+    return "not here; downloaded when asked for"
 
 
 def _devices() -> list[str]:
@@ -64,21 +74,21 @@ def _devices() -> list[str]:
 @click.command("doctor")
 @common.json_option
 def doctor(as_json: bool) -> None:
-    """Show versions, devices and the data sets found."""
-    found: dict[str, Any] = {
-        "versions": _versions(),
-        "cores": os.cpu_count(),
-        "devices": _devices(),
-        "data": _data(),
-    }
+    """Show versions, devices and the data sets that are here."""
+    from atk_latent.registry import DATA
+
+    data = {name: _place(name) for name in DATA}
+    machine = Machine(_versions(), os.cpu_count(), _devices(), data)
     if as_json:
-        click.echo(atomic.json_text(found))
+        common.print_json(dataclasses.asdict(machine))
         return
-    for section, value in found.items():
-        if isinstance(value, dict):
-            click.echo(f"{section}:")
-            for name, text in value.items():
-                click.echo(f"  {name:<32} {text or 'not installed'}")
-        else:
-            text = ", ".join(value) if isinstance(value, list) else value
-            click.echo(f"{section}: {text}")
+    _section("versions", machine.versions)
+    click.echo(f"cores: {machine.cores}")
+    click.echo(f"devices: {', '.join(machine.devices)}")
+    _section("data", machine.data)
+
+
+def _section(title: str, values: Mapping[str, str | None]) -> None:
+    click.echo(f"{title}:")
+    for name, text in values.items():
+        click.echo(f"  {name:<32} {text or 'not installed'}")

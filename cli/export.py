@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from atk_latent import atomic
 
 from . import _common as common
+
+if TYPE_CHECKING:
+    from atk_latent.data.dataset import Dataset
+    from atk_latent.exporting import Export
 
 
 @click.command("export", short_help="Write a checked SavedModel.")
@@ -41,39 +46,35 @@ def export_command(
     """
     atomic.check_new_folder(out)
     with common.stdout_kept_clean():
-        record = _exported(target, data, out, limit, imt, device)
+        common.choose_device(device)
+        from atk_latent.data.loading import load_dataset
+
+        dataset = load_dataset(data)
+        common.setup_tensorflow(device)
+        export = _export(target, dataset, out, limit, imt)
     if as_json:
-        common.print_json(record)
+        common.print_json({"target": target, "data": dataset.name, **dataclasses.asdict(export)})
         return
     common.console().print(
-        f"SavedModel written to {out}; on {record['checked']} images its logits differ from the "
-        f"Keras model's by at most {record['max_difference']:.2g}",
+        f"SavedModel written to {out}; on {export.checked} images its logits differ from the "
+        f"Keras model's by at most {export.max_difference:.2g}",
         markup=False,
         highlight=False,
         soft_wrap=True,
     )
 
 
-def _exported(
-    target: str, data: str, out: str, limit: int, imt: bool, device: str
-) -> dict[str, Any]:
-    """The record of the export."""
-    from atk_latent.data.loading import load_dataset
-
-    common.choose_device(device)
-    dataset = load_dataset(data)
-    common.setup_tensorflow(device)
+def _export(target: str, dataset: Dataset, out: str, limit: int, imt: bool) -> Export:
     from atk_latent.exporting import CARD, export_saved_model
     from atk_latent.inference.loading import imt_for
 
     model = common.load_target(target, dataset.image_shape, dataset.num_classes)
     run = common.run_folder(target)
-    names = {"imt": "imt", "imt_plus": "imt+"} if imt else {}
-    record = export_saved_model(
+    variants = {"imt": "imt", "imt_plus": "imt+"} if imt else {}
+    return export_saved_model(
         model,
         out,
         dataset.x_test[:limit],
         card=Path(target) / CARD if run else None,
-        endpoints={name: imt_for(variant, run, model) for name, variant in names.items()},
+        endpoints={name: imt_for(variant, run, model) for name, variant in variants.items()},
     )
-    return {"target": target, "data": dataset.name, **record}

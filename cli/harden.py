@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from atk_latent.config import assignments, setting_names
+from atk_latent.config import places
 from atk_latent.errors import InputError
 from atk_latent.registry import METHODS
-from atk_latent.training.request import HardenRequest, RunOptions
+from atk_latent.training.request import HardenRequest
 
 from . import _common as common
 from . import _training as training
@@ -21,23 +22,18 @@ if TYPE_CHECKING:
     from atk_latent.training.card import Card
 
 PRESETS = ("paper", "official", "quick", "stable")
-# Options that are settings under another name.
-SHORTHANDS = ("eps", "epochs", "batch_size", "latent_layer")
 
 
-def _overrides(pairs: tuple[str, ...], shorthands: Mapping[str, str | None]) -> dict[str, str]:
-    overrides = assignments(pairs)
-    for name, value in shorthands.items():
-        if value is not None and name in overrides:
-            option = "--" + name.replace("_", "-")
-            raise InputError(f"'{name}' is given twice, by {option} and by --set; keep one")
-        if value is not None:
-            overrides[name] = value
-    return overrides
-
-
-def _default_out(method: str, data: str) -> Path:
-    return Path("saved_models") / f"{method}-{Path(data).stem}"
+def _with_shorthands(
+    settings: Mapping[str, object], shorthands: Mapping[str, str | None]
+) -> dict[str, object]:
+    """The settings of --set and those that have an option of their own."""
+    values = {name: value for name, value in shorthands.items() if value is not None}
+    twice = next((name for name in values if name in settings), None)
+    if twice is not None:
+        option = "--" + twice.replace("_", "-")
+        raise InputError(f"'{twice}' is given twice, by {option} and by --set; keep one")
+    return {**settings, **values}
 
 
 def _table(card: Card) -> None:
@@ -88,18 +84,12 @@ def _table(card: Card) -> None:
 @common.device_option
 @common.json_option
 @common.run_command
+@training.gather_job
 def harden(
+    job: training.Job,
     method: str,
-    data: str,
     model: str | None,
-    preset: str,
-    limit: int | None,
-    pairs: tuple[str, ...],
     config: Path | None,
-    out: Path | None,
-    resume: bool,
-    seed: int,
-    device: str,
     as_json: bool,
     **shorthands: str | None,
 ) -> None:
@@ -114,14 +104,15 @@ def harden(
     atkl harden --method augment --data mnist --set attack=jsma
     """  # noqa: D301
     METHODS.entry(method)
-    overrides = {**_from_file(config), **_overrides(pairs, shorthands)}
-    request = HardenRequest(method, RunOptions(data, preset, overrides, limit, seed), model)
-    folder = out or _default_out(method, data)
-    with training.session(request.options, folder, device) as (dataset, show):
+    overrides = {**_from_file(config), **_with_shorthands(job.options.overrides, shorthands)}
+    options = dataclasses.replace(job.options, overrides=overrides)
+    folder = job.out or Path("saved_models") / f"{method}-{Path(options.data).stem}"
+    with training.session(job, folder) as (dataset, show):
         from atk_latent.training import pipeline
 
         _check_shorthands(method, shorthands)
-        card = pipeline.harden(request, dataset, folder, resume=resume, progress=show)
+        request = HardenRequest(method, options, model)
+        card = pipeline.harden(request, dataset, folder, resume=job.resume, progress=show)
     if as_json:
         common.print_json(card)
     else:
@@ -130,7 +121,7 @@ def harden(
 
 def _check_shorthands(method: str, shorthands: Mapping[str, str | None]) -> None:
     """Refuses an option that is no setting of the method."""
-    known = setting_names(METHODS[method].settings_type)
+    known = places(METHODS[method].settings_type)
     for name, value in shorthands.items():
         if value is not None and name not in known:
             option = "--" + name.replace("_", "-")

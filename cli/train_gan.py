@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from atk_latent.config import assignments
-from atk_latent.training.request import GANRequest, RunOptions
+from atk_latent.training.request import GANRequest
 
 from . import _common as common
 from . import _training as training
@@ -43,30 +42,20 @@ def _show(card: Card) -> None:
 @common.device_option
 @common.json_option
 @common.run_command
-def train_gan(
-    data: str,
-    preset: str,
-    judge: str | None,
-    limit: int | None,
-    pairs: tuple[str, ...],
-    out: Path | None,
-    resume: bool,
-    seed: int,
-    device: str,
-    as_json: bool,
-) -> None:
+@training.gather_job
+def train_gan(job: training.Job, judge: str | None, as_json: bool) -> None:
     """Train the GAN of Song et al. and leave a run folder that the attack `song` reads.
 
     \b
     atkl train-gan --data mnist --preset quick --out runs/song-mnist
     atkl evaluate runs/ladder --data mnist --attack song:gan=runs/song-mnist,steps=200
     """  # noqa: D301
-    request = GANRequest(RunOptions(data, preset, assignments(pairs), limit, seed), judge)
-    folder = out or Path("runs") / f"song-{Path(data).stem}"
-    with training.session(request.options, folder, device) as (dataset, show):
+    request = GANRequest(job.options, judge)
+    folder = job.out or Path("runs") / f"song-{Path(job.options.data).stem}"
+    with training.session(job, folder) as (dataset, show):
         from atk_latent.training import gan_training
 
-        card = gan_training.train_gan(request, dataset, folder, resume=resume, progress=show)
+        card = gan_training.train_gan(request, dataset, folder, resume=job.resume, progress=show)
     if as_json:
         common.print_json(card)
     else:

@@ -32,11 +32,12 @@ def images():
 
 def test_round_trip_in_a_fresh_process(model, images, tmp_path):
     (tmp_path / "card.json").write_text('{"method": "natural"}')
-    found = exporting.export_saved_model(
+    export = exporting.export_saved_model(
         model, tmp_path / "out", images, card=tmp_path / "card.json"
     )
-    assert found["checked"] == 5 and found["num_classes"] == 3
-    assert found["max_difference"] <= 1e-5
+    assert export.checked == 5 and export.num_classes == 3 and export.card
+    assert export.image_shape == (4, 4, 1)
+    assert export.max_difference == export.signatures["serving_default"] <= 1e-5
     assert json.loads((tmp_path / "out" / "card.json").read_text()) == {"method": "natural"}
     served = tf.saved_model.load(str(tmp_path / "out")).signatures["serving_default"]
     (logits,) = served(images=tf.constant(images)).values()

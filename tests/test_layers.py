@@ -16,6 +16,8 @@ LAYERS = [
     "methods",
     "inference",
     "art_bridge",
+    "trainers",
+    "estimators",
     "evaluation",
     "reporting",
     "exporting",

@@ -67,6 +67,17 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
     Raises:
         InputError: if classes or shape cannot be inferred, do not fit the model, or the
             model ends in a softmax.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> from atk_latent.estimators import CompiledKerasClassifier
+        >>> layers = [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]
+        >>> estimator = CompiledKerasClassifier(keras.Sequential(layers), clip_values=(0, 255))
+        >>> images = np.full((3, 4, 4, 1), 255, np.float32)
+        >>> estimator.predict(images).shape
+        (3, 2)
+        >>> estimator.loss_gradient(images, np.array([0, 1, 1])).shape
+        (3, 4, 4, 1)
     """
 
     estimator_params = [
@@ -312,8 +323,8 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
             images, *labels = (a[start : start + size] for a in arrays)
             rows = len(images)
             chunk = [as_float32(a) for a in (self._before_graph(images), *labels)]
-            wanted = fixed or (rows if training and rows else _padded(rows, size))
-            chunk = [_pad(a, wanted - rows) for a in chunk] if wanted > rows else chunk
+            padded = fixed or (rows if training and rows else _padded(rows, size))
+            chunk = [_pad(a, padded - rows) for a in chunk] if padded > rows else chunk
             result = function(*chunk)
             parts.append(result[:rows] if tensors else result.numpy()[:rows])
         if len(parts) == 1:
@@ -363,14 +374,14 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
             return self._forward(part, training), False
         forward, loss = self._forward(self.model, training), self._loss_object
         outputs = (lambda x: tf.nn.softmax(forward(x))) if self.probabilities else forward
-        made = {
+        graph_of = {
             "outputs": lambda: (outputs, False),
             "losses": lambda: (graphs.losses(forward, loss), True),
             "loss_gradient": lambda: (graphs.loss_gradient(forward, loss), True),
             "all_classes": lambda: (graphs.all_classes(outputs, self.nb_classes), False),
             "one_class": lambda: (graphs.one_class(outputs), True),
         }
-        return made[kind]()
+        return graph_of[kind]()
 
     def _forward(self, model: Callable[..., Any], training: bool) -> Callable[..., Any]:
         """`model` with the preprocessors that know TensorFlow, images to float32."""
@@ -418,8 +429,8 @@ def _padded(rows: int, size: int) -> int:
     return min(size, max(1, -(-rows // step) * step))
 
 
-def _optimizer(given: Any, model: Any) -> Any:
+def _optimizer(optimizer: Any, model: Any) -> Any:
     """An optimizer by name or as it is, else the one the model was compiled with."""
-    if given is None:
+    if optimizer is None:
         return getattr(model, "optimizer", None)
-    return keras.optimizers.get(given)
+    return keras.optimizers.get(optimizer)

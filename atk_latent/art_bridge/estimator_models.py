@@ -12,46 +12,49 @@ from atk_latent.errors import InputError
 from atk_latent.models import latent
 
 
-def image_shape(model: Any, given: tuple[int, ...] | None) -> tuple[int, ...]:
-    """The shape of one image, as the model says it or as given.
+def image_shape(model: Any, shape: tuple[int, ...] | None) -> tuple[int, ...]:
+    """The shape of one image: `shape`, or the model's own where that is None.
 
     Raises:
         InputError: if the two differ, or neither is known.
     """
     try:
-        said = model.input_shape
+        declared = model.input_shape
     except (AttributeError, ValueError):
-        said = None
-    said = tuple(said[1:]) if isinstance(said, tuple) else None
-    if given is not None:
-        fits = said is None or (
-            len(said) == len(given)
-            and all(s in (None, g) for s, g in zip(said, given, strict=True))
+        declared = None
+    declared = tuple(declared[1:]) if isinstance(declared, tuple) else None
+    if shape is not None:
+        fits = declared is None or (
+            len(declared) == len(shape)
+            and all(side in (None, ours) for side, ours in zip(declared, shape, strict=True))
         )
         if not fits:
-            raise InputError(f"the model takes images of shape {said}, not {tuple(given)}")
-        return tuple(int(side) for side in given)
-    if said is None or None in said:
+            raise InputError(f"the model takes images of shape {declared}, not {tuple(shape)}")
+        return tuple(int(side) for side in shape)
+    if declared is None or None in declared:
         raise InputError("the model does not say the shape of its images: give input_shape")
-    return said
+    return declared
 
 
-def class_count(model: Any, shape: tuple[int, ...], given: int | None) -> int:
+def class_count(model: Any, shape: tuple[int, ...], classes: int | None) -> int:
     """How many logits the model gives.
 
+    Args:
+        shape: (H, W, C) of its images. classes: how many there must be; None takes any number.
+
     Raises:
-        InputError: if it does not end in logits, or not in as many as given.
+        InputError: if it does not end in logits, or not in as many.
     """
     latent.require_logits(model)
     try:
-        said = model.output_shape
+        declared = model.output_shape
     except (AttributeError, ValueError):
-        said = model(np.zeros((1, *shape), np.float32), training=False).shape
-    said = tuple(said)
-    if len(said) != 2 or (given is not None and said[1] != given):
-        wanted = f"(batch, {given})" if given else "(batch, classes)"
-        raise InputError(f"the model must give logits of shape {wanted}. Received: {said}")
-    return int(said[1])
+        declared = model(np.zeros((1, *shape), np.float32), training=False).shape
+    declared = tuple(declared)
+    if len(declared) != 2 or (classes is not None and declared[1] != classes):
+        expected = f"(batch, {classes or 'classes'})"
+        raise InputError(f"the model must give logits of shape {expected}. Received: {declared}")
+    return int(declared[1])
 
 
 def up_to(model: Any, layer: int | str, shape: tuple[int, ...]) -> Callable[..., Any]:
@@ -67,18 +70,17 @@ def up_to(model: Any, layer: int | str, shape: tuple[int, ...]) -> Callable[...,
         else:
             layers = model.layers
             known = f"0 to {len(layers) - 1}, or from the end -1 to {-len(layers)}"
-            wanted = layers[layer] if -len(layers) <= layer < len(layers) else None
-            if isinstance(wanted, keras.layers.InputLayer):
+            part = layers[layer] if -len(layers) <= layer < len(layers) else None
+            if isinstance(part, keras.layers.InputLayer):
                 return lambda x, training: x
-            path = _last(p for p in trace.walk() if p[-1].operation is wanted)
+            path = _last(p for p in trace.walk() if p[-1].operation is part)
         if path is not None:
             return _ending(trace, path)
     raise InputError(f"model '{model.name}' has no layer {layer!r}. Known: {known}")
 
 
 def _last(paths: Iterable[Any]) -> Any:
-    found = list(paths)
-    return found[-1] if found else None
+    return next(iter([*paths][::-1]), None)
 
 
 def _ending(trace: Any, path: Any) -> keras.Model:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import keras
@@ -37,30 +37,50 @@ def shuffled(x: Any, y: Any, size: int, seed: int | None) -> Batches:
     return batches
 
 
+@dataclasses.dataclass(frozen=True)
+class FitOptions:
+    """What `fit` is told beside the data.
+
+    Args:
+        verbose: show Keras's progress bar.
+        scheduler: called with the number of the epoch, from 0, at its end.
+        callbacks: of Keras; `model.stop_training` ends the run after the epoch.
+        validation_data: (images, labels) measured after each epoch.
+        seed: of the order of the images; None draws it from NumPy's global state.
+    """
+
+    verbose: bool = False
+    scheduler: Callable[[int], Any] | None = None
+    callbacks: Sequence[keras.callbacks.Callback] = ()
+    validation_data: tuple[Any, Any] | None = None
+    seed: int | None = None
+
+
 def run_epochs(
     model: keras.Model,
     optimizer: Any,
     learn: Callable[[Any, Any], Mapping[str, Any] | None],
     batches: Batches,
-    *,
     epochs: int,
-    verbose: bool = False,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
-    scheduler: Callable[[int], Any] | None = None,
-    validate: Callable[[], dict[str, float]] | None = None,
+    options: FitOptions,
+    validate: Callable[[Any, Any], dict[str, float]],
 ) -> None:
     """Shows every epoch's batches to `learn`.
 
     Args:
         model: whose weights `learn` moves; callbacks see it, and `optimizer` as its own.
-        learn: (images, labels) -> figures of the batch, or None.
-        callbacks: of Keras; `model.stop_training` ends the run after the epoch.
-        scheduler: called with the number of the epoch, from 0, at its end.
-        validate: figures of held-out images, taken at the end of each epoch.
+        learn: (images, labels) -> numbers of the batch, or None.
+        batches: starts an epoch. epochs: int >= 0. options: see `FitOptions`.
+        validate: (images, labels) -> numbers of held-out images.
     """
+    verbose = options.verbose
     with _lent(model, optimizer):
         told = keras.callbacks.CallbackList(
-            list(callbacks), add_progbar=verbose, model=model, verbose=int(verbose), epochs=epochs
+            list(options.callbacks),
+            add_progbar=verbose,
+            model=model,
+            verbose=int(verbose),
+            epochs=epochs,
         )
         model.stop_training = False
         told.on_train_begin()
@@ -68,10 +88,10 @@ def run_epochs(
         for epoch in range(epochs):
             told.on_epoch_begin(epoch)
             logs = _one_epoch(learn, batches(), told)
-            logs.update(validate() if validate else {})
+            logs.update(validate(*options.validation_data) if options.validation_data else {})
             told.on_epoch_end(epoch, logs)
-            if scheduler is not None:
-                scheduler(epoch)
+            if options.scheduler is not None:
+                options.scheduler(epoch)
             if model.stop_training:
                 break
         told.on_train_end(logs)
@@ -172,11 +192,7 @@ class TrainingMixin:
         batch_size: int = 128,
         nb_epochs: int = 10,
         verbose: bool = False,
-        *,
-        scheduler: Callable[[int], Any] | None = None,
-        callbacks: Sequence[keras.callbacks.Callback] = (),
-        validation_data: tuple[Any, Any] | None = None,
-        seed: int | None = None,
+        **options: Any,
     ) -> None:
         """Trains the model; calling it again goes on with the same graph and optimizer.
 
@@ -189,28 +205,26 @@ class TrainingMixin:
             y: labels, whole numbers (n,), one-hot or soft (n, classes).
             batch_size: images a step. nb_epochs: times that every image is shown.
             verbose: show Keras's progress bar.
-            scheduler: called with the epoch's number, from 0, at its end.
-            callbacks: of Keras. They find `loss` and `accuracy` (and `val_` ones) in the
-                logs and the optimizer at `model.optimizer`, and may stop it.
-            validation_data: (images, labels) measured after each epoch.
-            seed: of the order of the images; None draws it from NumPy's global state.
+            **options: `scheduler`, `callbacks`, `validation_data` and `seed` of `FitOptions`.
+                Callbacks find `loss` and `accuracy` (and `val_` ones) in the logs and the
+                optimizer at `model.optimizer`.
 
         Raises:
+            TypeError: on another option.
             InputError: without an optimizer or train step, or if x and y differ in length.
             ValueError: on labels that do not fit.
         """
+        told = FitOptions(verbose, **options)
         if len(x) != len(y):
             raise InputError(f"x and y must have one length. Received: {len(x)} and {len(y)}")
         run_epochs(
             self.model,
             self._optimizer,
             self._learn,
-            shuffled(x, self._one_hot(y), batch_size, seed),
-            epochs=nb_epochs,
-            verbose=verbose,
-            callbacks=callbacks,
-            scheduler=scheduler,
-            validate=partial(self._measured, *validation_data) if validation_data else None,
+            shuffled(x, self._one_hot(y), batch_size, told.seed),
+            nb_epochs,
+            told,
+            self._measured,
         )
 
     def fit_generator(
@@ -232,10 +246,9 @@ class TrainingMixin:
             self._optimizer,
             self._learn,
             generated(generator),
-            epochs=nb_epochs,
-            verbose=verbose,
-            callbacks=callbacks,
-            scheduler=scheduler,
+            nb_epochs,
+            FitOptions(verbose, scheduler, callbacks),
+            self._measured,
         )
 
     def _learn(self, images: Any, labels: Any) -> dict[str, Any] | None:
@@ -257,10 +270,10 @@ class TrainingMixin:
         return self._functions[key](as_float32(images), as_float32(labels))
 
     def _measured(self, x: Any, y: Any) -> dict[str, float]:
-        right = np.argmax(self.predict(x), axis=1) == np.argmax(as_array(self._one_hot(y)), axis=1)
+        labels = np.argmax(as_array(self._one_hot(y)), axis=1)
         return {
             "val_loss": float(self.compute_loss(x, y, "mean")),
-            "val_accuracy": float(right.mean()),
+            "val_accuracy": float(np.mean(np.argmax(self.predict(x), axis=1) == labels)),
         }
 
     def clone_for_refitting(self) -> Any:

@@ -1,149 +1,24 @@
-"""ART trainers around our methods: two changed lines in an ART script."""
+"""The ART trainers: two changed lines in an ART script; their arguments are `MethodTrainer`'s."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-import keras
 import numpy as np
 from art.attacks import EvasionAttack
-from art.data_generators import DataGenerator
-from art.defences.trainer import Trainer
 from art.estimators.classification import TensorFlowV2Classifier
 
-from atk_latent.art_bridge.by_name import make_attack
-from atk_latent.art_bridge.context import AttackContext
-from atk_latent.art_bridge.data_generators import drained
-from atk_latent.art_bridge.estimator import estimator_for
-from atk_latent.art_bridge.unit_pixels import UnitPixels
+from atk_latent.art_bridge.imt import IMTPreprocessor
+from atk_latent.art_bridge.method_trainer import MethodTrainer, TrainingImages
 from atk_latent.errors import InputError
-from atk_latent.labels import integer_labels
-from atk_latent.methods.base import Method
-from atk_latent.methods.ladder import rows_per_class
-from atk_latent.progress import Progress
-from atk_latent.registry import METHODS
+from atk_latent.inference.imt import IMTSettings, Variant
+from atk_latent.methods.fixed_sets import FixedSetRequest
 
 
-class MethodTrainer(Trainer):
-    """Any of our methods as an ART trainer; the named classes below fix the method.
+class NaturalTrainer(MethodTrainer):
+    """Plain training; see `methods.natural.Natural`. Its presets are those of `cifarnet`."""
 
-    Args:
-        classifier: ART's `TensorFlowV2Classifier` (or ours) around a Keras model with logits.
-            Training starts from its weights as they are (LADDER and the fixed sets want them
-            trained, the others do not) and changes them in place, so the same object is
-            robust afterwards.
-        preset: "paper", "official" or "quick". data: the data set whose preset is meant
-            ("mnist", "cifar10", ...).
-        seed: of everything drawn. progress: told (stage, done, in all, logs).
-        **settings: of the method, on top of the preset.
-
-    Raises:
-        InputError: on a classifier or a setting that will not do.
-    """
-
-    method: ClassVar[str]
-
-    def __init__(
-        self,
-        classifier: TensorFlowV2Classifier,
-        *,
-        preset: str = "paper",
-        data: str = "mnist",
-        seed: int = 0,
-        progress: Progress | None = None,
-        **settings: Any,
-    ) -> None:
-        super().__init__(classifier)
-        self.view = UnitPixels(classifier)
-        self.seed, self.progress = seed, progress
-        self.settings = METHODS[self.method].settings_for("", data, preset, settings)
-        self.settings.check_files()
-        self.trained: Method | None = None
-
-    def fit(
-        self,
-        x: np.ndarray,
-        y: np.ndarray,
-        validation_data: tuple[np.ndarray, np.ndarray] | None = None,
-        batch_size: int | None = None,
-        nb_epochs: int | None = None,
-        callbacks: Sequence[keras.callbacks.Callback] | None = None,
-        folder: Path | str | None = None,
-    ) -> None:
-        """Trains the classifier on images in its clip values.
-
-        Args:
-            x: (n, H, W, C); y: integers (n,) or one-hot (n, K).
-            validation_data: images and labels scored after each epoch (`val_accuracy`).
-            batch_size, nb_epochs: instead of the preset's. callbacks: of Keras.
-            folder: where state and helpers are kept; a second `fit` with the same folder
-                goes on from there.
-        """
-        changes = {"batch_size": batch_size, "epochs": nb_epochs}
-        given = {name: value for name, value in changes.items() if value is not None}
-        settings = dataclasses.replace(self.settings, **given)
-        images, labels = self.view.images(x), integer_labels(y, self.classifier.nb_classes)
-        if validation_data is not None:
-            held_out = validation_data
-            validation_data = (
-                self.view.images(held_out[0]),
-                integer_labels(held_out[1], self.classifier.nb_classes),
-            )
-        root = Path(folder) if folder else None
-        if root:
-            root.mkdir(parents=True, exist_ok=True)
-        method = METHODS[self.method](self.view.model, settings, seed=self.seed)
-        self._equip(method, x, images, labels)
-        method.prepare(images, labels, folder=root, progress=self.progress)
-        method.harden(
-            images,
-            labels,
-            folder=root / "checkpoint" if root else None,
-            progress=self.progress,
-            validation_data=validation_data,
-            callbacks=list(callbacks or []),
-        )
-        self.trained = method
-
-    def _equip(self, method: Method, x: np.ndarray, images: np.ndarray, labels: np.ndarray) -> None:
-        """What a named class does with a new method before it is prepared; nothing here.
-
-        Args:
-            x: images in the clip values. images: the same in [0, 1]. labels: int64 (n,).
-        """
-
-    def fit_generator(
-        self, generator: DataGenerator, nb_epochs: int | None = None, **options: Any
-    ) -> None:
-        """Trains on the images of an ART data generator.
-
-        It is drained into memory first (`size` images, `batch_size` at a time), since some
-        methods need every class at once and all shuffle by their own seed.
-
-        Raises:
-            InputError: if it does not know its size, or ends before it.
-        """
-        x, y = drained(generator)
-        self.fit(x, y, nb_epochs=nb_epochs, **options)
-
-    def predict(self, x: np.ndarray, **options: Any) -> np.ndarray:
-        """Logits of the trained classifier, (n, K)."""
-        return self.classifier.predict(x, **options)
-
-
-class LADDERTrainer(MethodTrainer):
-    """LADDER as an ART trainer; see `MethodTrainer` and `methods.ladder.LADDER`."""
-
-    method = "ladder"
-
-
-class TRADESLADDERTrainer(MethodTrainer):
-    """TRADES' loss on LADDER examples; see `MethodTrainer` and `methods.trades`."""
-
-    method = "trades-ladder"
+    method = "natural"
 
 
 class PGDTrainer(MethodTrainer):
@@ -176,6 +51,89 @@ class MARTTrainer(MethodTrainer):
     method = "mart"
 
 
+class FeatureScatteringTrainer(MethodTrainer):
+    """Feature scattering; see `methods.feature_scattering.FeatureScattering`."""
+
+    method = "feature-scattering"
+
+
+class TLATrainer(MethodTrainer):
+    """PGD training with a triplet loss; see `methods.tla.TLA`."""
+
+    method = "tla"
+
+
+class LATTrainer(MethodTrainer):
+    """Latent adversarial training; see `methods.lat.LAT`.
+
+    `adversarial_epochs=0` fine-tunes a classifier that is adversarially trained already.
+    """
+
+    method = "lat"
+
+
+class BilateralTrainer(MethodTrainer):
+    """Bilateral adversarial training; see `methods.bilateral.Bilateral`."""
+
+    method = "bilateral"
+
+
+class LADDERTrainer(MethodTrainer):
+    """LADDER; see `MethodTrainer` and `methods.ladder.LADDER`."""
+
+    method = "ladder"
+
+
+class LADDERCavRandomTrainer(MethodTrainer):
+    """LADDER with noise on the normals; see `methods.ladder.LADDERCavRandom`."""
+
+    method = "ladder-cavrandom"
+
+
+class LADDERRandomTrainer(MethodTrainer):
+    """LADDER along random directions; see `methods.ladder.LADDERRandom`."""
+
+    method = "ladder-random"
+
+
+class LADDERGANTrainer(MethodTrainer):
+    """LADDER with an adversarially trained generator; see `methods.ladder.LADDERGAN`."""
+
+    method = "ladder-gan"
+
+
+class TRADESLADDERTrainer(MethodTrainer):
+    """TRADES' loss on LADDER examples; see `MethodTrainer` and `methods.trades`."""
+
+    method = "trades-ladder"
+
+
+class ATLDTrainer(MethodTrainer):
+    """ATLD; see `MethodTrainer` and `methods.atld.ATLD`.
+
+    ``trainer.preprocessor()`` is the IMT of the trained game, for ``preprocessing_defences``
+    of an estimator around the same model.
+    """
+
+    method = "atld"
+
+    def preprocessor(self, variant: Variant = "imt", **options: Any) -> IMTPreprocessor:
+        """IMT of the trained game, in the classifier's own pixel units.
+
+        Args:
+            variant: "imt" or "imt+". **options: of `IMTPreprocessor`; `settings` are those that
+                the game was trained with unless given.
+
+        Raises:
+            InputError: before `fit`.
+        """
+        if self.trained is None:
+            raise InputError("the trainer has not been fitted; call fit(x, y) first")
+        options.setdefault("settings", IMTSettings(**self.trained.imt_settings()))
+        options.setdefault("clip_values", (self.view.range.low, self.view.range.high))
+        return IMTPreprocessor(self.trained.manifold, variant=variant, **options)
+
+
 class AugmentTrainer(MethodTrainer):
     """Fine-tuning on a fixed set that any attack makes; targeted ones too.
 
@@ -191,6 +149,7 @@ class AugmentTrainer(MethodTrainer):
     """
 
     method = "augment"
+    art_attack: EvasionAttack | None = None
 
     def __init__(
         self,
@@ -198,37 +157,23 @@ class AugmentTrainer(MethodTrainer):
         attack: str | EvasionAttack | None = None,
         **options: Any,
     ) -> None:
-        self.attack = attack if isinstance(attack, EvasionAttack) else None
-        if isinstance(attack, str):
+        if isinstance(attack, EvasionAttack):
+            self.art_attack = attack
+        elif isinstance(attack, str):
             options["attack"] = attack
-        elif attack is not None and self.attack is None:
+        elif attack is not None:
             raise InputError(
                 "attack must be a name such as 'fgsm' or an ART EvasionAttack. "
                 f"Received: {type(attack).__name__}"
             )
         super().__init__(classifier, **options)
 
-    def _equip(self, method: Method, x: np.ndarray, images: np.ndarray, labels: np.ndarray) -> None:
-        settings: Any = method.settings
-        if settings.examples_from is not None:
-            return
-        if settings.examples_per_class is not None:
-            rows = rows_per_class(
-                labels, settings.examples_per_class, self.classifier.nb_classes, self.seed
-            )
-            x, images, labels = x[rows], images[rows], labels[rows]
-        if self.attack is not None:
-            wanted = self._targets(labels) if getattr(self.attack, "targeted", False) else labels
-            x_adv = self.attack.generate(x, np.eye(self.classifier.nb_classes)[wanted])
-            made = self.view.images(x_adv)
-        else:
-            estimator = estimator_for(self.view.model, image_shape=images.shape[1:])
-            bound = make_attack(settings.attack, estimator, AttackContext(seed=self.seed))
-            made = bound.generate(images, labels)
-        method.use(images, made, labels)
-
-    def _targets(self, labels: np.ndarray) -> np.ndarray:
-        """A random other class for each label."""
-        classes = self.classifier.nb_classes
-        shift = np.random.default_rng(self.seed).integers(1, classes, len(labels))
-        return (labels + shift) % classes
+    def _adversarial_set(self, request: FixedSetRequest, data: TrainingImages) -> np.ndarray:
+        """What the ART attack makes of images, float32 in [0, 1]; else `MethodTrainer`'s."""
+        if self.art_attack is None:
+            return super()._adversarial_set(request, data)
+        labels, classes = data.labels, self.classifier.nb_classes
+        if getattr(self.art_attack, "targeted", False):
+            shift = np.random.default_rng(self.seed).integers(1, classes, len(labels))
+            labels = (labels + shift) % classes
+        return self.view.images(self.art_attack.generate(data.pixels, np.eye(classes)[labels]))

@@ -24,6 +24,15 @@ class UnitPixels:
     Raises:
         InputError: if it is another kind of estimator, has preprocessing other than (mean,
             std), no clip values or one for each channel, or a model that does not end in logits.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> from atk_latent.estimators import CompiledKerasClassifier, UnitPixels
+        >>> layers = [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]
+        >>> estimator = CompiledKerasClassifier(keras.Sequential(layers), clip_values=(0, 255))
+        >>> view = UnitPixels(estimator)
+        >>> view.images(np.full((1, 4, 4, 1), 51.0))[0, 0, 0]
+        array([0.2], dtype=float32)
     """
 
     def __init__(self, classifier: TensorFlowV2Classifier) -> None:

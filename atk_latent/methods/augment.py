@@ -110,7 +110,7 @@ class AugmentedTraining(Method):
         super().__init__(classifier, settings, seed=seed, alpha=settings.alpha)
         self._made: dict[str, Examples] = {}
 
-    def fixed_set_wanted(self) -> FixedSetRequest | None:
+    def fixed_set_request(self) -> FixedSetRequest | None:
         """What `attack` makes of training images, unless `examples_from` names a set."""
         if self.settings.examples_from is not None:
             return None

@@ -266,12 +266,12 @@ class Method(keras.Model):
         """Whether a vanilla classifier must be trained first: to start from, or as teacher."""
         return self.starts_from == "vanilla" or self.needs_teacher
 
-    def fixed_set_wanted(self) -> FixedSetRequest | None:
+    def fixed_set_request(self) -> FixedSetRequest | None:
         """The adversarial images that are to be handed in with `use`; None for none."""
         return None
 
     def use(self, x: np.ndarray | None, x_adv: np.ndarray, y: np.ndarray) -> None:
-        """Takes the fixed set that `fixed_set_wanted` asks for.
+        """Takes the fixed set that `fixed_set_request` asks for.
 
         Args:
             x: float32 (n, H, W, C) in [0, 1], the originals; None where they are not known.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import resource
 import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from atk_latent import config
 from atk_latent.data.dataset import Dataset
 from atk_latent.results.provenance import today, versions
 
@@ -43,7 +43,7 @@ def base_card(
         "data_fingerprint": dataset.fingerprint(),
         "class_names": dataset.class_names,
         "seed": request.options.seed,
-        "settings": dataclasses.asdict(settings),
+        "settings": config.flat(settings),
         "versions": versions(),
         "seconds": round(time.monotonic() - started, 1),
         "peak_memory_mb": round(peak_memory_mb(), 1),

@@ -106,7 +106,7 @@ def _ready_method(
     if start.is_trained or kind.starts_from == "vanilla":
         method = kind(vanilla, settings, seed=seed)
     else:  # the vanilla classifier only labels images
-        settings = config.changed(settings, teacher=str(run.helpers / VANILLA))
+        settings = config.updated(settings, {"teacher": str(run.helpers / VANILLA)})
         method = kind(method.classifier, settings, seed=seed)
     _hand_over_fixed_set(method, vanilla, start.dataset, run, progress)
     return method, vanilla
@@ -120,13 +120,13 @@ def _hand_over_fixed_set(
     progress: Progress | None,
 ) -> None:
     """Makes the adversarial images that a method wants of `vanilla`, once for all resumed runs."""
-    wanted = method.fixed_set_wanted()
-    if wanted is None:
+    request = method.fixed_set_request()
+    if request is None:
         return
     context = AttackContext(data=dataset, seed=method.seed)
-    rows = wanted.rows(dataset.y_train, dataset.num_classes, context.seed)
+    rows = request.rows(dataset.y_train, dataset.num_classes, context.seed)
     x, y, path = dataset.x_train[rows], dataset.y_train[rows], run.helpers / "examples.npz"
-    method.use(x, adversarial_set(path, wanted.attack, vanilla, x, y, context, progress), y)
+    method.use(x, adversarial_set(path, request.attack, vanilla, x, y, context, progress), y)
 
 
 def _train(method: Method, dataset: Dataset, run: RunFolder, progress: Progress | None) -> float:

@@ -10,11 +10,11 @@ from keras import layers
 
 from atk_latent.adversaries.manifold import Manifold
 from atk_latent.art_bridge.atld_attacks import GROUPS, ManifoldAttack
-from atk_latent.art_bridge.atld_trainer import ATLDTrainer
 from atk_latent.art_bridge.by_name import make_attack
 from atk_latent.art_bridge.context import AttackContext
 from atk_latent.art_bridge.estimator import estimator_for
 from atk_latent.art_bridge.imt import IMTPreprocessor, pipeline_estimator
+from atk_latent.art_bridge.trainers import ATLDTrainer
 from atk_latent.errors import InputError
 from atk_latent.inference.imt import BACKWARDS, IMT, IMTClassifier, IMTSettings
 from tests.art_bridge.conftest import SIDE, images

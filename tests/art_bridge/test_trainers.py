@@ -1,3 +1,5 @@
+import inspect
+
 import keras
 import numpy as np
 import pytest
@@ -7,8 +9,7 @@ from art.estimators.classification import TensorFlowV2Classifier
 from keras import layers
 
 import atk_latent
-from atk_latent import LADDERAttack, LADDERTrainer
-from atk_latent.art_bridge import trainers
+from atk_latent import LADDERAttack, LADDERTrainer, config, trainers
 from atk_latent.art_bridge.estimator import CompiledKerasClassifier
 from atk_latent.art_bridge.unit_pixels import UnitPixels
 from atk_latent.errors import InputError
@@ -188,7 +189,11 @@ SMALL = {"epochs": 1, "batch_size": 32, "learning_rate": 0.05}
 IN_A_BALL = {**SMALL, "preset": "quick", "algorithm": "sgd", "eps": 0.05}
 GENTLY = {**IN_A_BALL, "learning_rate": 0.005}  # ten times that forgets two of three classes
 TRAINERS = {
+    trainers.NaturalTrainer: {**SMALL, "preset": "quick"},
     trainers.LADDERTrainer: FAST,
+    trainers.LADDERCavRandomTrainer: FAST,
+    trainers.LADDERRandomTrainer: FAST,
+    trainers.LADDERGANTrainer: FAST,
     trainers.TRADESLADDERTrainer: FAST,
     trainers.PGDTrainer: {**IN_A_BALL, "steps": 2},
     trainers.FGSMTrainer: {**IN_A_BALL, "alpha": 0.5},
@@ -196,11 +201,11 @@ TRAINERS = {
     trainers.TRADESTrainer: {**IN_A_BALL, "steps": 2, "awp_gamma": 0.01},
     trainers.MARTTrainer: {**IN_A_BALL, "steps": 2},
     trainers.AugmentTrainer: {**SMALL, "attack": "fgsm:eps=0.05", "examples_per_class": 10},
-    atk_latent.FeatureScatteringTrainer: GENTLY,
-    atk_latent.TLATrainer: {**IN_A_BALL, "steps": 2},
-    atk_latent.LATTrainer: {**IN_A_BALL, "steps": 2, "latent_steps": 2, "adversarial_epochs": 0},
-    atk_latent.BilateralTrainer: IN_A_BALL,
-    atk_latent.ATLDTrainer: GENTLY,
+    trainers.FeatureScatteringTrainer: GENTLY,
+    trainers.TLATrainer: {**IN_A_BALL, "steps": 2},
+    trainers.LATTrainer: {**IN_A_BALL, "steps": 2, "latent_steps": 2, "adversarial_epochs": 0},
+    trainers.BilateralTrainer: IN_A_BALL,
+    trainers.ATLDTrainer: GENTLY,
 }
 
 
@@ -209,13 +214,31 @@ def concrete(kind):
     return set().union(*map(concrete, below)) if below else {kind}
 
 
-WITHOUT_TRAINER = {"natural", "ladder-cavrandom", "ladder-random", "ladder-gan"}
+def test_every_method_has_one_trainer_and_it_is_in_the_table():
+    public = {getattr(trainers, name) for name in trainers.__all__} - {trainers.MethodTrainer}
+    assert public == set(TRAINERS) == concrete(trainers.MethodTrainer)
+    assert sorted(kind.method for kind in TRAINERS) == sorted(METHODS)
+    at_the_top = {name for name in atk_latent.__all__ if name.endswith("Trainer")}
+    assert all(getattr(atk_latent, name) is getattr(trainers, name) for name in at_the_top)
 
 
-def test_every_trainer_is_in_the_table():
-    public = [getattr(atk_latent, name) for name in atk_latent.__all__ if name.endswith("Trainer")]
-    assert set(public) == set(TRAINERS) == concrete(trainers.MethodTrainer)
-    assert set(METHODS) - {kind.method for kind in TRAINERS} == WITHOUT_TRAINER
+@pytest.mark.parametrize("kind", TRAINERS, ids=lambda kind: kind.__name__)
+def test_the_signature_of_a_trainer_names_every_setting_with_its_default(kind):
+    parameters = inspect.signature(kind).parameters
+    assert list(parameters)[0] == "classifier"
+    assert {"preset", "data", "seed", "progress"} <= set(parameters)
+    assert all(p.kind is not p.VAR_KEYWORD for p in parameters.values())
+    settings = config.flat(kind(estimator(train=False)).settings)
+    settings.pop("attack", None)  # AugmentTrainer takes an ART attack there, too
+    for name, value in settings.items():
+        assert parameters[name].kind is parameters[name].KEYWORD_ONLY
+        assert parameters[name].default == value
+    assert parameters["epochs"].annotation is int
+
+
+def test_a_trainer_without_a_method_has_the_signature_of_its_constructor():
+    parameters = inspect.signature(trainers.MethodTrainer).parameters
+    assert list(parameters)[-1] == "settings"
 
 
 @pytest.fixture(scope="module")
@@ -237,7 +260,9 @@ def test_every_trainer_keeps_the_contract(kind, trained_weights):
     moved = [np.abs(a - b).max() for a, b in zip(after, trained_weights, strict=True)]
     assert max(moved) > 1e-5
     assert len(logs) == 1
-    assert {"loss", "adversarial_accuracy", "val_accuracy"} <= set(logs[0])
+    wanted = {"loss", "val_accuracy"}
+    wanted |= {"adversarial_accuracy"} if kind is not trainers.NaturalTrainer else {"accuracy"}
+    assert wanted <= set(logs[0])
     assert accuracy(classifier, x, y) > 0.9
 
 

@@ -156,10 +156,10 @@ def test_saved_signatures_answer_bit_for_bit(manifold, images, tmp_path):
         name: IMTClassifier(IMT(manifold, variant=variant))
         for name, variant in (("imt", "imt"), ("imt_plus", "imt+"))
     }
-    found = exporting.export_saved_model(
+    export = exporting.export_saved_model(
         manifold.classifier, tmp_path / "out", images, endpoints=endpoints
     )
-    assert found["signatures"] == {"serving_default": 0.0, "imt": 0.0, "imt_plus": 0.0}
+    assert export.signatures == {"serving_default": 0.0, "imt": 0.0, "imt_plus": 0.0}
     signatures = tf.saved_model.load(str(tmp_path / "out")).signatures
     assert {"serving_default", "imt", "imt_plus"} <= set(signatures)
     (logits,) = signatures["imt"](images=tf.constant(images)).values()

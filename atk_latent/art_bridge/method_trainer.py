@@ -1,0 +1,201 @@
+"""What every ART trainer shares: one method, trained on the model of an estimator."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+from art.data_generators import DataGenerator
+from art.defences.trainer import Trainer
+from art.estimators.classification import TensorFlowV2Classifier
+
+from atk_latent import config
+from atk_latent.art_bridge.by_name import make_attack
+from atk_latent.art_bridge.context import AttackContext
+from atk_latent.art_bridge.data_generators import drained
+from atk_latent.art_bridge.estimator import estimator_for
+from atk_latent.art_bridge.unit_pixels import UnitPixels
+from atk_latent.labels import integer_labels
+from atk_latent.methods.base import Method
+from atk_latent.methods.fixed_sets import FixedSetRequest
+from atk_latent.progress import Progress
+from atk_latent.registry import METHODS
+
+NO_MODEL = ""  # the name of a network that no preset knows
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingImages:
+    """The images of one `fit`.
+
+    Args:
+        pixels: (n, H, W, C) in the clip values of the estimator, as they came.
+        images: float32, the same in [0, 1]. labels: int64 (n,).
+    """
+
+    pixels: np.ndarray
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __getitem__(self, rows: np.ndarray | slice) -> TrainingImages:
+        """Some of them."""
+        return TrainingImages(self.pixels[rows], self.images[rows], self.labels[rows])
+
+
+class _TrainerSignature:
+    """The signature of a trainer: its own arguments, then every setting of its method.
+
+    The defaults of the settings are those of the preset "paper" for the data set "mnist", as the
+    trainer's own defaults say.
+    """
+
+    def __get__(self, trainer: MethodTrainer | None, owner: type[MethodTrainer]) -> Any:
+        if not hasattr(owner, "method"):
+            raise AttributeError(f"{owner.__name__} fixes no method")
+        parameters: dict[str, inspect.Parameter] = {}
+        for kind in owner.__mro__[: owner.__mro__.index(MethodTrainer) + 1]:
+            constructor = vars(kind).get("__init__", MethodTrainer.__init__)
+            _, *own = inspect.signature(constructor, eval_str=True).parameters.values()
+            for parameter in own:
+                if parameter.kind is not inspect.Parameter.VAR_KEYWORD:
+                    parameters.setdefault(parameter.name, parameter)
+        defaults = {name: parameters[name].default for name in ("data", "preset")}
+        method = METHODS[owner.method]
+        settings = config.flat(method.settings_for(NO_MODEL, overrides={}, **defaults))
+        for name, place in config.places(method.settings_type).items():
+            setting = inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=settings[name], annotation=place.kind
+            )
+            parameters.setdefault(name, setting)
+        return inspect.Signature(sorted(parameters.values(), key=lambda one: one.kind))
+
+
+class MethodTrainer(Trainer):
+    """Any of our methods as an ART trainer; the named classes in `trainers` fix the method.
+
+    Args:
+        classifier: ART's `TensorFlowV2Classifier` (or ours) around a Keras model with logits.
+            Training starts from its weights as they are (LADDER and the fixed sets want them
+            trained, the others do not) and changes them in place, so the same object is
+            robust afterwards.
+        preset: "paper", "official" or "quick". data: the data set whose preset is meant
+            ("mnist", "cifar10", ...).
+        seed: of everything drawn. progress: told (stage, done, in all, logs).
+        **settings: of the method, on top of the preset.
+
+    Raises:
+        InputError: on a classifier or a setting that will not do.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> from atk_latent.estimators import CompiledKerasClassifier
+        >>> from atk_latent.trainers import PGDTrainer
+        >>> x = np.random.default_rng(0).random((20, 4, 4, 1), np.float32)
+        >>> y = np.arange(20) % 2
+        >>> layers = [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]
+        >>> estimator = CompiledKerasClassifier(keras.Sequential(layers))
+        >>> trainer = PGDTrainer(estimator, eps=0.1, steps=2, batch_size=10)
+        >>> trainer.fit(x, y, nb_epochs=1)
+        >>> trainer.get_classifier() is estimator
+        True
+    """
+
+    method: ClassVar[str]
+    __signature__ = _TrainerSignature()
+
+    def __init__(
+        self,
+        classifier: TensorFlowV2Classifier,
+        *,
+        preset: str = "paper",
+        data: str = "mnist",
+        seed: int = 0,
+        progress: Progress | None = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__(classifier)
+        self.view = UnitPixels(classifier)
+        self.seed, self.progress = seed, progress
+        self.settings = METHODS[self.method].settings_for(NO_MODEL, data, preset, settings)
+        self.settings.check_files()
+        self.trained: Method | None = None
+
+    def fit(
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        validation_data: tuple[np.ndarray, np.ndarray] | None = None,
+        batch_size: int | None = None,
+        nb_epochs: int | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] | None = None,
+        folder: Path | str | None = None,
+    ) -> None:
+        """Trains the classifier on images in its clip values.
+
+        Args:
+            x: (n, H, W, C); y: integers (n,) or one-hot (n, K).
+            validation_data: images and labels scored after each epoch (`val_accuracy`).
+            batch_size, nb_epochs: instead of the preset's. callbacks: of Keras.
+            folder: where state and helpers are kept; a second `fit` with the same folder
+                goes on from there.
+        """
+        words_of_art = {"batch_size": batch_size, "epochs": nb_epochs}
+        changes = {name: value for name, value in words_of_art.items() if value is not None}
+        data = self._images(x, y)
+        validation = None if validation_data is None else self._images(*validation_data)
+        root = Path(folder) if folder else None
+        if root:
+            root.mkdir(parents=True, exist_ok=True)
+        settings = config.updated(self.settings, changes)
+        method = METHODS[self.method](self.view.model, settings, seed=self.seed)
+        self._hand_over_fixed_set(method, data)
+        method.prepare(data.images, data.labels, folder=root, progress=self.progress)
+        method.harden(
+            data.images,
+            data.labels,
+            folder=root / "checkpoint" if root else None,
+            progress=self.progress,
+            validation_data=(validation.images, validation.labels) if validation else None,
+            callbacks=list(callbacks or []),
+        )
+        if root:
+            method.save_helpers(root)
+        self.trained = method
+
+    def _images(self, x: np.ndarray, y: np.ndarray) -> TrainingImages:
+        return TrainingImages(x, self.view.images(x), integer_labels(y, self.classifier.nb_classes))
+
+    def _hand_over_fixed_set(self, method: Method, data: TrainingImages) -> None:
+        request = method.fixed_set_request()
+        if request is not None:
+            some = data[request.rows(data.labels, self.classifier.nb_classes, self.seed)]
+            method.use(some.images, self._adversarial_set(request, some), some.labels)
+
+    def _adversarial_set(self, request: FixedSetRequest, data: TrainingImages) -> np.ndarray:
+        """What the attack of a method's settings makes of images, float32 in [0, 1]."""
+        estimator = estimator_for(self.view.model, image_shape=data.images.shape[1:])
+        attack = make_attack(request.attack, estimator, AttackContext(seed=self.seed))
+        return attack.generate(data.images, data.labels)
+
+    def fit_generator(
+        self, generator: DataGenerator, nb_epochs: int | None = None, **options: Any
+    ) -> None:
+        """Trains on the images of an ART data generator.
+
+        It is drained into memory first (`size` images, `batch_size` at a time), since some
+        methods need every class at once and all shuffle by their own seed.
+
+        Raises:
+            InputError: if it does not know its size, or ends before it.
+        """
+        x, y = drained(generator)
+        self.fit(x, y, nb_epochs=nb_epochs, **options)
+
+    def predict(self, x: np.ndarray, **options: Any) -> np.ndarray:
+        """Logits of the trained classifier, (n, K)."""
+        return self.classifier.predict(x, **options)

@@ -1,0 +1,147 @@
+import csv
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from atk_latent.errors import InputError
+from atk_latent.methods.figures import AccuracyOverEps
+from atk_latent.training.request import GANRequest, HardenRequest, RunOptions
+from atk_latent.training.run_folder import RunFolder
+
+OPTIONS = RunOptions("digits", "quick", {"epochs": "2", "eps": (1.0, 2)}, limit=60, seed=4)
+REQUEST = HardenRequest("ladder", OPTIONS, "lenet")
+# As the first edition wrote it: a run that was stopped then goes on now.
+STORED = {
+    "method": "ladder",
+    "data": "digits",
+    "preset": "quick",
+    "model": "lenet",
+    "overrides": {"epochs": "2", "eps": [1.0, 2]},
+    "limit": 60,
+    "seed": 4,
+}
+CARD = {
+    "method": "ladder",
+    "data": "digits",
+    "preset": "quick",
+    "overrides": {},
+    "settings": {"eps": (1.0, 2)},
+    "metrics": {},
+    "versions": {},
+    "clean_accuracy": np.float32(0.5),
+}
+
+
+def opened(folder):
+    run = RunFolder(folder, REQUEST)
+    run.open()
+    return run
+
+
+@pytest.mark.parametrize(
+    ("request_", "changes"),
+    [
+        (REQUEST, {}),
+        (GANRequest(OPTIONS, "judge.keras"), {"method": "song-gan", "model": "judge.keras"}),
+        (GANRequest(OPTIONS), {"method": "song-gan", "model": None}),
+    ],
+)
+def test_the_request_is_stored_as_it_always_was(tmp_path, request_, changes):
+    run = RunFolder(tmp_path / "deep" / "run", request_)
+    assert not (tmp_path / "deep").exists()
+    run.open()
+    text = (tmp_path / "deep" / "run" / "request.json").read_text()
+    assert json.loads(text) == {**STORED, **changes}
+    assert list(json.loads(text)) == list(STORED)
+
+
+def test_a_run_of_the_first_edition_is_resumed(tmp_path):
+    (tmp_path / "request.json").write_text(json.dumps(STORED))
+    (tmp_path / "helpers" / "checkpoint-generator").mkdir(parents=True)
+    run = RunFolder(tmp_path, REQUEST, resume=True)
+    assert run.resumed and not run.finished
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (HardenRequest("ladder", OPTIONS, None), "model='lenet', now it is None"),
+        (GANRequest(OPTIONS, "lenet"), "method='ladder', now it is 'song-gan'"),
+        (HardenRequest("ladder", RunOptions("digits", limit=60, seed=4), "lenet"), "overrides="),
+    ],
+)
+def test_another_request_is_refused_and_named(tmp_path, other, message):
+    opened(tmp_path / "run")
+    with pytest.raises(InputError, match=message):
+        RunFolder(tmp_path / "run", other, resume=True)
+
+
+def test_places_that_hold_something_else_are_refused(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="other things in it"):
+        RunFolder(tmp_path, REQUEST, resume=True)
+    with pytest.raises(InputError, match="notes.txt must be a folder"):
+        RunFolder(tmp_path / "notes.txt" / "run", REQUEST)
+    opened(tmp_path / "run")
+    with pytest.raises(InputError, match="add --resume"):
+        RunFolder(tmp_path / "run", REQUEST)
+
+
+def test_finishing_leaves_a_card_that_reads_back_and_no_states(tmp_path):
+    run = opened(tmp_path)
+    assert not run.resumed
+    for state in (run.checkpoint / "classifier", run.helpers / "checkpoint-generator"):
+        state.mkdir(parents=True)
+        (state / "part").write_text("x")
+    again = RunFolder(tmp_path, REQUEST, resume=True)
+    assert again.resumed
+    card = again.finish(CARD)
+    assert card == again.card() == json.loads((tmp_path / "card.json").read_text())
+    assert card["settings"] == {"eps": [1.0, 2]} and card["clean_accuracy"] == 0.5
+    assert (tmp_path / "card.md").read_text().startswith("# Model card: ladder on digits")
+    assert RunFolder(tmp_path, REQUEST, resume=True).finished
+    assert sorted(p.name for p in tmp_path.rglob("*")) == [
+        "card.json",
+        "card.md",
+        "helpers",
+        "request.json",
+    ]
+
+
+def test_a_run_that_ends_before_its_card_is_not_finished(tmp_path, monkeypatch):
+    run = opened(tmp_path)
+    run.checkpoint.mkdir()
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("atk_latent.training.run_folder.write_json", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run.finish(CARD)
+    again = RunFolder(tmp_path, REQUEST, resume=True)
+    assert again.resumed and not again.finished
+
+
+def test_adopted_files_are_copies_in_an_open_run(tmp_path):
+    (tmp_path / "known").mkdir()
+    (tmp_path / "known" / "boundaries.npz").write_text("planes")
+    run = RunFolder(tmp_path / "run", REQUEST)
+    run.adopt(tmp_path / "known", ["boundaries.npz"])
+    assert (run.helpers / "boundaries.npz").read_text() == "planes"
+    assert RunFolder(tmp_path / "run", REQUEST, resume=True).resumed is False
+
+
+def test_models_history_and_figures_lie_beside_the_card(tmp_path):
+    run = opened(tmp_path)
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    run.save_model(model, "helpers/small.keras")
+    assert keras.models.load_model(run.helpers / "small.keras").count_params() == 3
+    run.save_history([{"loss": 1.5}, {"loss": 1.0, "val_accuracy": 0.5}])
+    with (tmp_path / "history.csv").open(newline="") as file:
+        first, second = csv.DictReader(file)
+    assert first == {"epoch": "1", "loss": "1.5", "val_accuracy": ""}
+    assert second == {"epoch": "2", "loss": "1.0", "val_accuracy": "0.5"}
+    run.save_figure(AccuracyOverEps([1.0], [0.5], [0.9]), "curve")
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
