@@ -355,22 +355,22 @@ EXPERIMENTS = Registry(
     "experiment",
     {
         "atld-mnist": Entry(
-            "atk_latent.reproduction.atld.tables:mnist",
+            "atk_latent.reproduction.atld.experiments:mnist",
             "ATLD without and with IMT on MNIST, static and adaptive attacks apart",
             "mnist; 1 hour on 2 cores; paper: 3 GPU hours (estimated)",
         ),
         "atld-cifar10": Entry(
-            "atk_latent.reproduction.atld.tables:cifar10",
+            "atk_latent.reproduction.atld.experiments:cifar10",
             "the same on CIFAR-10 with a small WideResNet",
             "cifar10; 3 hours on 2 cores (estimated); paper: 40 GPU hours (estimated)",
         ),
         "atld-cifar100": Entry(
-            "atk_latent.reproduction.atld.tables:cifar100",
+            "atk_latent.reproduction.atld.experiments:cifar100",
             "the same on CIFAR-100",
             "cifar100; as atld-cifar10",
         ),
         "atld-svhn": Entry(
-            "atk_latent.reproduction.atld.tables:svhn",
+            "atk_latent.reproduction.atld.experiments:svhn",
             "the same on SVHN",
             "svhn; as atld-cifar10, paper: 60 GPU hours (estimated)",
         ),

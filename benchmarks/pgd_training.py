@@ -73,7 +73,9 @@ def main() -> int:
     medians, models = interleaved({"ours": ours, "peer": peer}, repeats=1)
     pgd = make_adversary("pgd", eps=EPS, steps=20, seed=1)
     robust = {
-        side: clean_accuracy(model, pgd.craft_all(model, data.x_test, data.y_test), data.y_test)
+        side: clean_accuracy(
+            model, pgd.craft_all(model, data.x_test, data.y_test), data.y_test
+        ).value
         for side, model in models.items()
     }
     ratio, gap = medians["peer"] / medians["ours"], abs(robust["ours"] - robust["peer"])

@@ -13,7 +13,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -21,6 +21,13 @@ from atk_latent.atomic import json_text
 from atk_latent.config import spec
 from atk_latent.errors import InputError
 from atk_latent.registry import ATTACKS
+
+if TYPE_CHECKING:
+    import keras
+    from rich.console import Console
+
+    from atk_latent.art_bridge.context import AttackContext
+    from atk_latent.evaluation.runner import Deployed
 
 F = TypeVar("F", bound=Callable[..., Any])
 # What is wrong with a place on disk, not with the program.
@@ -66,7 +73,7 @@ json_option = click.option(
 
 
 def run_command(function: F) -> F:
-    """Ends a command as design.md says: 2 and one line for a user's mistake, 130 for Ctrl-C.
+    """Ends a command with 2 and one line for a user's mistake, with 130 for Ctrl-C.
 
     Anything else that is raised is a bug and keeps its traceback and exit code 1.
     """
@@ -246,7 +253,7 @@ class ProgressLines:
             click.echo(f"{time.strftime('%H:%M:%S')} {text}", err=True)
 
 
-def console() -> Any:
+def console() -> Console:
     """A rich console on stdout, wide enough for the tables where it is no terminal."""
     from rich.console import Console
 
@@ -269,7 +276,7 @@ def run_folder(target: str) -> Path | None:
     return path if (path / "model.keras").is_file() else None
 
 
-def load_target(target: str, image_shape: tuple[int, ...], num_classes: int) -> Any:
+def load_target(target: str, image_shape: tuple[int, ...], num_classes: int) -> keras.Model:
     """The classifier at `target`: a run folder, a `.keras` file or a SavedModel.
 
     Args:
@@ -285,8 +292,10 @@ def load_target(target: str, image_shape: tuple[int, ...], num_classes: int) -> 
     return load_classifier(target, data_shape=image_shape, num_classes=num_classes)
 
 
-def deployed(inference: str, target: str, model: Any) -> tuple[Any, Any]:
-    """What is scored in place of the bare model, if anything, and what attacks are told.
+def deployed(
+    inference: str, target: str, model: keras.Model
+) -> tuple[Deployed | None, AttackContext]:
+    """What is scored in place of the bare model, if anything, and what attacks may need.
 
     Args:
         inference: what ``--inference`` says. target: the run it is for. model: its classifier.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -11,6 +12,9 @@ from atk_latent import atomic
 from atk_latent.errors import InputError
 
 from . import _common as common
+
+if TYPE_CHECKING:
+    from atk_latent.results.attack_result import AttackResult
 
 
 @click.command("attack", short_help="Write attacked images to a file.")
@@ -33,37 +37,27 @@ from . import _common as common
 @common.device_option
 @common.json_option
 @common.run_command
-def attack_command(
-    target: str,
-    data: str,
-    spec: str,
-    out: str,
-    force: bool,
-    split: str,
-    limit: int | None,
-    seed: int,
-    batch_size: int,
-    device: str,
-    as_json: bool,
-) -> None:
+def attack_command(force: bool, as_json: bool, **options: Any) -> None:
     """Attacks images on TARGET and writes them to FILE.npz.
 
     The file holds x_adv and x (float32 in [0, 1]), y (labels), index (place of each image
     in its split) and predictions (TARGET's classes of x_adv).
     """
+    chosen = _Options(**options)
+    out = chosen.out
     if Path(out).suffix != ".npz":
         raise InputError(f"--out must end in .npz. Received: {out}")
     atomic.check_new_file(out, replace=force)
     with common.stdout_kept_clean():
-        arrays, record = _attacked(target, data, spec, split, limit, seed, batch_size, device)
-    _write(out, arrays)
-    record["out"] = out
+        result, clean = _attack(chosen)
     if as_json:
-        common.print_json(record)
+        about = {"target": chosen.target, "data": clean.data, "split": chosen.split}
+        fields = {**about, "seed": chosen.seed, "clean_accuracy": clean.accuracy, "out": out}
+        common.print_json({**fields, **result.without_images().to_json()})
         return
     common.console().print(
-        f"{record['n']} images attacked with {record['attack']} ({record['threat']}): "
-        f"accuracy {record['clean_accuracy']:.4f} before, {record['robust_accuracy']:.4f} after; "
+        f"{result.n} images attacked with {result.attack} ({result.threat}): "
+        f"accuracy {clean.accuracy:.4f} before, {result.robust_accuracy:.4f} after; "
         f"written to {out}",
         markup=False,
         highlight=False,
@@ -71,24 +65,37 @@ def attack_command(
     )
 
 
-def _attacked(
-    target: str,
-    data: str,
-    spec: str,
-    split: str,
-    limit: int | None,
-    seed: int,
-    batch_size: int,
-    device: str,
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The arrays to write, and the record of the attack."""
+@dataclass(frozen=True)
+class _Options:
+    """The command's options by name."""
+
+    target: str
+    data: str
+    spec: str
+    out: str
+    split: str
+    limit: int | None
+    seed: int
+    batch_size: int
+    device: str
+
+
+class _Clean(NamedTuple):
+    """The name of the data, and the accuracy on its images before the attack."""
+
+    data: str
+    accuracy: float
+
+
+def _attack(options: _Options) -> tuple[AttackResult, _Clean]:
+    """Writes the attacked images; what the attack left, and what there was before."""
     from atk_latent.data.dataset import select
     from atk_latent.data.loading import load_dataset
 
-    common.check_attack_names([spec])
-    common.choose_device(device)
-    dataset = load_dataset(data, seed=seed)
-    common.setup_tensorflow(device)
+    common.check_attack_names([options.spec])
+    common.choose_device(options.device)
+    dataset = load_dataset(options.data, seed=options.seed)
+    common.setup_tensorflow(options.device)
     import numpy as np
 
     from atk_latent.art_bridge.context import AttackContext
@@ -96,41 +103,29 @@ def _attacked(
     from atk_latent.art_bridge.factory import make_attack
     from atk_latent.evaluation import runner
 
-    x, y = getattr(dataset, f"x_{split}"), getattr(dataset, f"y_{split}")
-    index = select(y, limit, seed, "--limit")
+    x, y = (getattr(dataset, f"{name}_{options.split}") for name in "xy")
+    index = select(y, options.limit, options.seed, "--limit")
     x, y = x[index], y[index]
-    model = common.load_target(target, dataset.image_shape, dataset.num_classes)
+    model = common.load_target(options.target, dataset.image_shape, dataset.num_classes)
+    batch_size, seed = options.batch_size, options.seed
     estimator = estimator_for(model, image_shape=dataset.image_shape, batch_size=batch_size)
-    chunks = []
     with common.progress_bars() as progress:
-        bound = make_attack(
-            spec,
-            estimator,
-            AttackContext(
-                run=common.run_folder(target), data=dataset, seed=seed, progress=progress
-            ),
+        run = common.run_folder(options.target)
+        context = AttackContext(run=run, data=dataset, seed=seed, progress=progress)
+        attack = make_attack(options.spec, estimator, context)
+        each = runner.attack_chunks(
+            attack, estimator, x, y, options.spec, runner.Options(seed, batch_size)
         )
-        progress(bound.shown, 0, len(x))
-        for chunk in runner.attack_chunks(
-            bound, estimator, x, y, spec=spec, seed=seed, batch_size=batch_size
-        ):
-            chunks.append(chunk)
-            progress(bound.shown, chunk.start + len(chunk.robust), len(x))
-    clean = runner.clean_accuracy(estimator, x, y, batch_size=batch_size)
-    result = runner.summarise(bound, chunks, spec=spec)
-    arrays = {
-        "x_adv": np.concatenate([chunk.x_adv for chunk in chunks]),
-        "x": x,
-        "y": y,
-        "index": index,
-        "predictions": np.concatenate([chunk.predictions for chunk in chunks]),
-    }
-    about = {"target": target, "data": dataset.name, "split": split, "seed": seed}
-    return arrays, {**about, "clean_accuracy": clean.value, **result.to_dict()}
-
-
-def _write(out: str, arrays: dict[str, Any]) -> None:
-    import numpy as np
-
-    with atomic.atomic_file(out) as temporary:
-        np.savez_compressed(temporary, **arrays)
+        chunks = list(runner.with_progress(each, attack.shown, len(x), progress))
+    clean = runner.clean_predictions(estimator, x, y, batch_size=batch_size)
+    result = runner.summarise(attack, chunks, runner.Case(options.spec))
+    with atomic.atomic_file(options.out) as temporary:
+        np.savez_compressed(
+            temporary,
+            x_adv=np.concatenate([chunk.x_adv for chunk in chunks if chunk.x_adv is not None]),
+            x=x,
+            y=y,
+            index=index,
+            predictions=np.asarray(result.predictions),
+        )
+    return result, _Clean(dataset.name, float(np.mean(clean == y)))

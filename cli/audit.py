@@ -5,13 +5,16 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from atk_latent import atomic, config
 
 from . import _common as common
+
+if TYPE_CHECKING:
+    from atk_latent.results.audit import Audit
 
 
 @click.command("audit", short_help="Whether a robustness figure deserves belief.")
@@ -34,7 +37,7 @@ from . import _common as common
 @common.device_option
 @common.json_option
 @common.run_command
-def audit_command(eps: str | None, out: str | None, as_json: bool, **asked: Any) -> None:
+def audit_command(eps: str | None, out: str | None, as_json: bool, **options: Any) -> None:
     """Looks for gradient masking in TARGET; exits with 3 where a check fails.
 
     A robust accuracy says what the attacks that were tried did not break. These checks say
@@ -47,20 +50,20 @@ def audit_command(eps: str | None, out: str | None, as_json: bool, **asked: Any)
         atomic.check_new_file(out)
     radius = config.number(eps, "--eps") if eps else None
     with common.stdout_kept_clean():
-        record = _audited(_Asked(**asked), radius)
+        audit = _audit(_Options(**options), radius)
     if out:
-        atomic.write_json(out, record)
+        atomic.write_json(out, audit.to_json())
     if as_json:
-        common.print_json(record)
+        common.print_json(audit.to_json())
     else:
-        _print(record)
-    if not record["passed"]:
+        _print(audit)
+    if not audit.passed:
         sys.exit(common.GATE_NOT_MET)
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """What is to be audited; the command's options by name."""
+class _Options:
+    """The command's options by name."""
 
     target: str
     data: str
@@ -73,65 +76,52 @@ class _Asked:
     device: str
 
 
-def _audited(asked: _Asked, eps: float | None) -> dict[str, Any]:
-    common.setup_tensorflow(asked.device)
+def _audit(options: _Options, eps: float | None) -> Audit:
+    common.setup_tensorflow(options.device)
     from atk_latent.art_bridge.bound_attack import default_eps
     from atk_latent.data.loading import load_dataset
-    from atk_latent.evaluation.audit import audit, passed
-    from atk_latent.evaluation.result import provenance, versions
-    from atk_latent.evaluation.runner import Surrogate
+    from atk_latent.evaluation import runner
+    from atk_latent.evaluation.audit import audit
 
-    dataset = load_dataset(asked.data, limit_test=asked.limit, seed=asked.seed)
+    dataset = load_dataset(options.data, limit_test=options.limit, seed=options.seed)
     shape, classes = dataset.image_shape, dataset.num_classes
-    model = common.load_target(asked.target, shape, classes)
-    other = None
-    if asked.surrogate:
-        other = Surrogate(asked.surrogate, common.load_target(asked.surrogate, shape, classes))
-    deployed, context = common.deployed(asked.inference, asked.target, model)
+    model = common.load_target(options.target, shape, classes)
+    surrogate = None
+    if options.surrogate:
+        other = common.load_target(options.surrogate, shape, classes)
+        surrogate = runner.Surrogate(options.surrogate, other)
+    deployed, context = common.deployed(options.inference, options.target, model)
     radius = default_eps(shape) if eps is None else eps
-    with common.progress_bars("audit:") as show:
-        checks = audit(
-            model,
-            dataset.x_test,
-            dataset.y_test,
-            eps=radius,
-            seed=asked.seed,
-            surrogate=other,
+    with common.progress_bars("audit:") as progress:
+        run = runner.Options(
+            seed=options.seed,
+            batch_size=options.batch_size,
             deployed=deployed,
             context=context,
-            batch_size=asked.batch_size,
-            progress=show,
-            store=asked.store,
+            progress=progress,
+            store=options.store,
+            target=options.target,
+            data=dataset.name,
         )
-    return {
-        **provenance("audit"),
-        "target": asked.target,
-        "inference": asked.inference,
-        "data": dataset.name,
-        "n": len(dataset.x_test),
-        "eps": radius,
-        "passed": passed(checks),
-        "checks": [check.to_dict() for check in checks],
-        "seed": asked.seed,
-        "versions": versions(),
-    }
+        x, y = dataset.x_test, dataset.y_test
+        return audit(model, x, y, radius, options=run, surrogate=surrogate)
 
 
-def _print(record: dict[str, Any]) -> None:
+def _print(audit: Audit) -> None:
     from rich.table import Table
 
     console = common.console()
-    behind = "" if record["inference"] == "none" else f" behind {record['inference']}"
-    subject = f"{record['target']}{behind} on {record['n']} images"
-    table = Table(title=f"{subject}, Linf eps {record['eps']:.4g}")
+    behind = "" if audit.inference == "none" else f" behind {audit.inference}"
+    subject = f"{audit.target}{behind} on {audit.n} images"
+    table = Table(title=f"{subject}, Linf eps {audit.eps:.4g}")
     for column in ("check", "", "found"):
         table.add_column(column)
-    for check in record["checks"]:
-        mark = "passed" if check["passed"] else "[bold red]FAILED[/]"
-        table.add_row(check["name"], mark, check["verdict"])
+    for check in audit.checks:
+        mark = "passed" if check.passed else "[bold red]FAILED[/]"
+        table.add_row(check.name, mark, check.verdict)
     console.print(table)
-    for check in record["checks"]:
-        if not check["passed"]:
-            console.print(f"{check['name']}: {check['why']}")
-    if record["passed"]:
+    for check in audit.checks:
+        if not check.passed:
+            console.print(f"{check.name}: {check.why}")
+    if audit.passed:
         console.print("No sign of masked gradients was found; that is no proof of robustness.")

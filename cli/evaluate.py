@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -13,6 +14,16 @@ from atk_latent import atomic, config
 from atk_latent.errors import InputError
 
 from . import _common as common
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from atk_latent.data.dataset import Dataset
+    from atk_latent.evaluation.runner import Case
+    from atk_latent.evaluation.suites import Plan, Suite
+    from atk_latent.results.attack_result import AttackResult
+    from atk_latent.results.evaluation import Evaluation
 
 
 @click.command("evaluate", short_help="How much accuracy attacks leave.")
@@ -70,7 +81,7 @@ from . import _common as common
 @common.device_option
 @common.json_option
 @common.run_command
-def evaluate_command(out: str | None, force: bool, as_json: bool, **asked: Any) -> None:
+def evaluate_command(out: str | None, force: bool, as_json: bool, **options: Any) -> None:
     """Attacks TARGET and says what accuracy is left, with its 95% interval.
 
     TARGET is a run folder, a .keras file or a SavedModel. Accuracies are over all test
@@ -82,13 +93,13 @@ def evaluate_command(out: str | None, force: bool, as_json: bool, **asked: Any) 
     if out:
         atomic.check_new_file(out, replace=force)
     with common.stdout_kept_clean():
-        record, missed = _measure(_Asked(**asked))
+        evaluation, missed = _evaluate(_Options(**options))
     if out:
-        atomic.write_json(out, record)
+        atomic.write_json(out, evaluation.to_json())
     if as_json:
-        common.print_json(record)
+        common.print_json(evaluation.to_json())
     else:
-        _print_tables(record)
+        _print_tables(evaluation)
     for line in missed:
         click.echo(line, err=True)
     if missed:
@@ -96,8 +107,8 @@ def evaluate_command(out: str | None, force: bool, as_json: bool, **asked: Any) 
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """What is to be measured; the command's options by name."""
+class _Options:
+    """The command's options by name."""
 
     target: str
     data: str
@@ -115,167 +126,161 @@ class _Asked:
     device: str
 
 
-def _measure(asked: _Asked) -> tuple[dict[str, Any], list[str]]:
+def _evaluate(options: _Options) -> tuple[Evaluation, list[str]]:
     """The record of the evaluation, and one line for every gate that is not met."""
     from atk_latent.data.loading import load_dataset
     from atk_latent.evaluation import gates as checks
-    from atk_latent.evaluation import result
 
-    gates = checks.parse_gates(asked.fail_under)
-    suite = _suite(asked)
-    if not asked.suite and asked.attacks:
-        checks.check_gates_are_run(gates, asked.attacks)
-    common.choose_device(asked.device)
-    dataset = load_dataset(asked.data, limit_test=asked.limit, seed=asked.seed)
-    planned = _planned(asked, suite, dataset)
-    checks.check_gates_are_run(gates, [attack.spec for attack in planned.attacks])
-    common.setup_tensorflow(asked.device)
+    gates = checks.parse_gates(options.fail_under)
+    suite = _suite(options)
+    if not options.suite and options.attacks:
+        checks.check_gates_are_run(gates, options.attacks)
+    common.choose_device(options.device)
+    dataset = load_dataset(options.data, limit_test=options.limit, seed=options.seed)
+    plan = _plan(options, suite, dataset)
+    checks.check_gates_are_run(gates, [attack.spec for attack in plan.attacks])
+    common.setup_tensorflow(options.device)
     from atk_latent.evaluation import runner
 
-    x, y, shape = dataset.x_test, dataset.y_test, dataset.image_shape
-    model = common.load_target(asked.target, shape, dataset.num_classes)
-    cases = _cases(planned, dataset)
-    deployed, context = common.deployed(asked.inference, asked.target, model)
-    scored = deployed.model if deployed else model
-    found = runner.clean_predictions(scored, x, y, batch_size=asked.batch_size)
-    clean = result.Accuracy.of(found == y)
+    model = common.load_target(options.target, dataset.image_shape, dataset.num_classes)
+    cases = _cases(plan, dataset)
+    deployed, context = common.deployed(options.inference, options.target, model)
     with common.progress_bars() as progress:
-        results = runner.evaluate_cases(
-            model,
-            x,
-            y,
-            cases,
-            seed=asked.seed,
+        run = runner.Options(
+            seed=options.seed,
+            batch_size=options.batch_size,
             deployed=deployed,
-            batch_size=asked.batch_size,
-            progress=progress,
             context=replace(context, data=dataset, progress=progress),
-            store=asked.store,
+            progress=progress,
+            store=options.store,
+            target=options.target,
+            data=dataset.name,
         )
-    record = result.evaluation_record(
-        target=asked.target,
-        data=dataset.name,
-        clean=clean,
-        attacks=results,
-        seed=asked.seed,
-        samples=result.Samples(y.tolist(), found.tolist(), dataset.class_names),
-        suite=suite.name if asked.suite else None,
+        evaluation = runner.evaluate(model, dataset.x_test, dataset.y_test, cases, run)
+    evaluation = evaluation.model_copy(
+        update={
+            "suite": suite.name if options.suite else None,
+            "skipped": plan.skipped,
+            "clean_published": plan.clean_published,
+            "class_names": dataset.class_names,
+        }
     )
-    record |= {"inference": asked.inference, "skipped": list(planned.skipped)}
-    if planned.clean_published:
-        record["clean_published"] = planned.clean_published
-    return record, checks.failed_gates(gates, clean, results, asked.gate_on)
+    missed = checks.failed_gates(gates, evaluation.clean, evaluation.attacks, options.gate_on)
+    return evaluation, missed
 
 
-def _suite(asked: _Asked) -> Any:
+def _suite(options: _Options) -> Suite:
     """The attacks that were named and those of the suite; the default ones if there are none."""
     from atk_latent.evaluation import suites
 
-    common.check_attack_names(asked.attacks)
-    if asked.values and not asked.suite:
+    common.check_attack_names(options.attacks)
+    if options.values and not options.suite:
         raise InputError("--set gives a variable of a suite; name one with --suite")
-    named = tuple(suites.Entry(spec) for spec in asked.attacks)
-    if not asked.suite:
+    named = tuple(suites.Entry(spec) for spec in options.attacks)
+    if not options.suite:
         return suites.Suite(attacks=named) if named else suites.DEFAULT
-    suite = suites.load_suite(asked.suite)
+    suite = suites.load_suite(options.suite)
     return replace(suite, attacks=(*named, *suite.attacks))
 
 
-def _planned(asked: _Asked, suite: Any, dataset: Any) -> Any:
+def _plan(options: _Options, suite: Suite, dataset: Dataset) -> Plan:
     """What is to be run on the data; says what is left out."""
     from atk_latent.evaluation import suites
 
-    scene = suites.Scene(
+    setup = suites.Setup(
         image_shape=dataset.image_shape,
         num_classes=dataset.num_classes,
         data=dataset.name,
-        surrogates=tuple(dict.fromkeys(asked.surrogates)),
-        inference=asked.inference,
-        values=config.assignments(asked.values),
+        surrogates=tuple(dict.fromkeys(options.surrogates)),
+        inference=options.inference,
+        values=config.assignments(options.values),
     )
-    planned = suites.plan(suite, scene)
-    for line in planned.skipped:
+    plan = suites.plan(suite, setup)
+    for line in plan.skipped:
         click.echo(line, err=True)
-    return planned
+    return plan
 
 
-def _cases(planned: Any, dataset: Any) -> list[Any]:
+def _cases(plan: Plan, dataset: Dataset) -> list[Case]:
     """The attacks with the models they are made on, each loaded once."""
     from atk_latent.evaluation.runner import Case, Surrogate
 
     shape, classes = dataset.image_shape, dataset.num_classes
-    paths = dict.fromkeys(attack.surrogate for attack in planned.attacks if attack.surrogate)
+    paths = dict.fromkeys(attack.surrogate for attack in plan.attacks if attack.surrogate)
     models = {path: Surrogate(path, common.load_target(path, shape, classes)) for path in paths}
     return [
-        Case(attack.spec, models.get(attack.surrogate), attack.published)
-        for attack in planned.attacks
+        Case(attack.spec, models[attack.surrogate] if attack.surrogate else None, attack.published)
+        for attack in plan.attacks
     ]
 
 
-def _print_tables(record: dict[str, Any]) -> None:
+def _print_tables(evaluation: Evaluation) -> None:
     """Clean accuracy, then a table for each kind of threat: never one for two of them."""
-    from rich.table import Table
-
     console = common.console()
-    interval = f"[{record['clean_low']:.4f}, {record['clean_high']:.4f}]"
+    inference = evaluation.inference
     console.print(
-        f"{record['target']} on {record['n']} test images of {record['data']}: "
-        f"clean accuracy {record['clean_accuracy']:.4f} {interval}"
-        + ("" if record["inference"] == "none" else f", inference {record['inference']}"),
+        f"{evaluation.target} on {evaluation.n} test images of {evaluation.data}: "
+        f"clean accuracy {evaluation.clean_accuracy:.4f} "
+        f"[{evaluation.clean_low:.4f}, {evaluation.clean_high:.4f}]"
+        + ("" if inference == "none" else f", inference {inference}"),
         markup=False,
         highlight=False,
     )
-    kinds = dict.fromkeys(_kind(attack) for attack in record["attacks"])
-    for kind in kinds:
-        attacks = [attack for attack in record["attacks"] if _kind(attack) == kind]
-        table = Table("attack", "threat model", title=kind)
-        for name in ("robust accuracy", "95% interval", "mean Linf", "mean L2", "seconds"):
-            table.add_column(name, justify="right")
-        known = any("published" in attack for attack in attacks)
-        if known:
-            table.add_column("published", justify="right")
-        for attack in attacks:
-            table.add_row(*_row(attack), *([_published(attack)] if known else []))
-        console.print(table)
-        for source in dict.fromkeys(a["published"]["source"] for a in attacks if "published" in a):
+    for title in dict.fromkeys(_title(result) for result in evaluation.attacks):
+        results = [result for result in evaluation.attacks if _title(result) == title]
+        console.print(_table(title, results))
+        sources = (result.published.source for result in results if result.published)
+        for source in dict.fromkeys(sources):
             console.print(f"published: {source}", markup=False, highlight=False)
-    for attack in record["attacks"]:
-        _print_account(console, attack)
+    for result in evaluation.attacks:
+        _print_diagnostics(console, result)
 
 
-def _print_account(console: Any, attack: dict[str, Any]) -> None:
+def _table(title: str, results: Sequence[AttackResult]) -> Table:
+    from rich.table import Table
+
+    table = Table("attack", "threat model", title=title)
+    for name in ("robust accuracy", "95% interval", "mean Linf", "mean L2", "seconds"):
+        table.add_column(name, justify="right")
+    with_published = any(result.published for result in results)
+    if with_published:
+        table.add_column("published", justify="right")
+    for result in results:
+        published = f"{result.published.value:.4f}" if result.published else ""
+        table.add_row(*_row(result), *([published] if with_published else []))
+    return table
+
+
+def _print_diagnostics(console: Console, result: AttackResult) -> None:
     """What the parts of a cascade left, and what it says against its own number."""
-    left = ", ".join(f"{p['name']} {p['robust_accuracy']:.4f}" for p in attack["components"])
+    left = ", ".join(f"{part.name} {part.robust_accuracy:.4f}" for part in result.components)
     if left:
-        console.print(f"{attack['spec']}, left after each part: {left}", markup=False)
-    for warning in attack["warnings"]:
-        console.print(f"{attack['spec']}: {warning}", markup=False)
+        console.print(f"{result.spec}, left after each part: {left}", markup=False)
+    for warning in result.warnings:
+        console.print(f"{result.spec}: {warning}", markup=False)
 
 
-def _kind(attack: dict[str, Any]) -> str:
+def _title(result: AttackResult) -> str:
     """The title of the table that an attack belongs to."""
-    if attack["surrogate"]:
-        return f"Transfer from {attack['surrogate']}"
-    if attack["inference"] == "none":
+    threat = result.threat_model
+    if threat.crafted_on:
+        return f"Transfer from {threat.crafted_on}"
+    if not threat.defence:
         return "Attacks on the model itself"
-    defence = attack["inference"].partition(":")[0].upper()
-    if attack["threat"].startswith("adaptive"):
+    defence = threat.defence.partition(":")[0].upper()
+    if threat.is_adaptive:
         return f"Adaptive attacks, which know of the discriminator or {defence}; scored behind it"
     return f"Static attacks on the bare classifier, then {defence}: no attack on what is deployed"
 
 
-def _row(attack: dict[str, Any]) -> list[str]:
-    eps = "" if attack["eps"] is None else f" eps {attack['eps']:.4g}"
+def _row(result: AttackResult) -> list[str]:
+    eps = "" if result.eps is None else f" eps {result.eps:.4g}"
     return [
-        attack["attack"] + eps,
-        attack["threat"],
-        f"{attack['robust_accuracy']:.4f}",
-        f"{attack['low']:.4f} - {attack['high']:.4f}",
-        f"{attack['linf']:.4f}",
-        f"{attack['l2']:.3f}",
-        f"{attack['seconds']:.1f}",
+        result.attack + eps,
+        result.threat,
+        f"{result.robust_accuracy:.4f}",
+        f"{result.low:.4f} - {result.high:.4f}",
+        f"{result.linf:.4f}",
+        f"{result.l2:.3f}",
+        f"{result.seconds:.1f}",
     ]
-
-
-def _published(attack: dict[str, Any]) -> str:
-    return f"{attack['published']['value']:.4f}" if "published" in attack else ""

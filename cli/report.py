@@ -33,14 +33,14 @@ def report(results: tuple[Path, ...], out: Path, title: str, as_json: bool) -> N
     """  # noqa: D301
     atomic.check_new_folder(out)
     from atk_latent.reporting.page import make_report, write_report
-    from atk_latent.reporting.results import read_results
+    from atk_latent.results.files import read_results
 
-    made = make_report(read_results(list(results)), title)
+    page = make_report(read_results(list(results)), title)
     with common.stdout_kept_clean():
-        files = write_report(made, out)
+        files = write_report(page, out)
     if as_json:
         common.print_json({"report": out, "files": files})
         return
-    for verdict in made.verdicts:
+    for verdict in page.verdicts:
         click.echo(f"{verdict.word}. {verdict.about}: {verdict.says} {verdict.means}")
     click.echo(f"Written: {files[0]} and {len(files) - 1} files beside it")

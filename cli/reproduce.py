@@ -41,16 +41,19 @@ def reproduce(
     with common.stdout_kept_clean():
         common.setup_tensorflow(device)
         try:
+            from atk_latent.reproduction.run import Runner
+
             with common.progress_bars() as show:
-                record = EXPERIMENTS[name](preset, folder, seed=seed, progress=show)
+                runner = Runner(preset, folder, seed=seed, progress=show)
+                record = EXPERIMENTS[name](runner)
         except KeyboardInterrupt:
             click.echo(f"Stopped. The same command goes on in {folder}.", err=True)
             sys.exit(common.INTERRUPTED)
     if as_json:
         common.print_json(record)
         return
-    for made in sorted(folder.glob("*.md")):
-        click.echo(made.read_text(encoding="utf-8"))
+    for table in sorted(folder.glob("*.md")):
+        click.echo(table.read_text(encoding="utf-8"))
     click.echo(f"Written: {folder}")
 
 

@@ -1,4 +1,6 @@
-"""The questions of an audit: each looks for one sign that attacks had no fair chance.
+"""The checks of an audit: each looks for one sign that attacks had no fair chance.
+
+A new check is a function from a `Subject` to a `Check`, and its line in `CHECKS`.
 
 Reference: Athalye, Carlini and Wagner, ICML 2018, section 3.1; Carlini et al., On Evaluating
 Adversarial Robustness, 2019; Croce and Hein, ICML 2020 (AutoAttack's own warnings).
@@ -6,9 +8,8 @@ Adversarial Robustness, 2019; Croce and Hein, ICML 2020 (AutoAttack's own warnin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import keras
 import numpy as np
@@ -16,6 +17,7 @@ import tensorflow as tf
 
 from atk_latent.art_bridge.estimator import CompiledKerasClassifier
 from atk_latent.inference.imt import BACKWARDS
+from atk_latent.results.audit import Check
 
 TOLERANCE = 0.02  # of accuracy: less is noise on the few hundred images of an audit
 ZERO_SHARE = 0.05  # of images whose gradient may be exactly 0
@@ -25,29 +27,6 @@ EXPLODING_SHARE = 0.05  # of images whose gradient may promise far more than it 
 EMPTY_PROMISE = 10  # times the rise of the loss: a gradient that promises more explodes
 ROUNDING = 1e-3  # of the loss: promises and rises below it are noise
 NEARBY = 0.1  # of eps: the small step of the checks that compare two gradients, or two losses
-
-
-@dataclass(frozen=True)
-class Check:
-    """One question that was put to the classifier.
-
-    Args:
-        name: short, stable: "zero-gradients".
-        why: why the answer matters, a sentence.
-        measured: the figures, by name.
-        passed: whether they are as they should be.
-        verdict: what was found, a sentence.
-    """
-
-    name: str
-    why: str
-    measured: Mapping[str, Any]
-    passed: bool
-    verdict: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """All fields by name, ready for JSON."""
-        return asdict(self)
 
 
 Measure = Callable[[str], float]
@@ -78,7 +57,7 @@ class Subject:
     seed: int = 0
 
 
-Question = Callable[[Subject], "Check | None"]
+CheckFunction = Callable[[Subject], "Check | None"]  # None: it cannot be asked here
 
 
 def _pgd(eps: float, steps: int = 20, restarts: int = 1) -> str:
@@ -107,11 +86,11 @@ def zero_gradients(subject: Subject) -> Check:
     _, gradients = _losses(subject, subject.x)
     zero = float(np.mean(~np.any(gradients != 0, axis=1)))
     return Check(
-        "zero-gradients",
-        "An attack that follows gradients stands still where there are none.",
-        {"zero_share": zero, "most": ZERO_SHARE},
-        zero <= ZERO_SHARE,
-        f"The gradient is exactly 0 on {zero:.1%} of the images.",
+        name="zero-gradients",
+        why="An attack that follows gradients stands still where there are none.",
+        measured={"zero_share": zero, "most": ZERO_SHARE},
+        passed=zero <= ZERO_SHARE,
+        verdict=f"The gradient is exactly 0 on {zero:.1%} of the images.",
     )
 
 
@@ -130,17 +109,19 @@ def exploding_gradients(subject: Subject) -> Check:
     risen = np.nan_to_num(_losses(subject, near)[0] - loss)
     share = float(np.mean(broken | (promised > EMPTY_PROMISE * np.maximum(risen, 0) + ROUNDING)))
     return Check(
-        "exploding-gradients",
-        "A gradient that is no number, or far steeper than the loss, leads an attack astray.",
-        {
+        name="exploding-gradients",
+        why="A gradient that is no number, or far steeper than the loss, leads an attack astray.",
+        measured={
             "share": share,
             "not_finite_share": float(np.mean(broken)),
             "most": EXPLODING_SHARE,
             "times": EMPTY_PROMISE,
         },
-        share <= EXPLODING_SHARE,
-        f"On {share:.1%} of the images a step of {NEARBY:g} eps brings less than one part in "
-        f"{EMPTY_PROMISE} of the loss that its gradient promises.",
+        passed=share <= EXPLODING_SHARE,
+        verdict=(
+            f"On {share:.1%} of the images a step of {NEARBY:g} eps brings less than one part in "
+            f"{EMPTY_PROMISE} of the loss that its gradient promises."
+        ),
     )
 
 
@@ -150,11 +131,11 @@ def randomised_output(subject: Subject) -> Check:
     scale = max(float(np.abs(first).max()), 1e-12)
     apart = float(np.abs(first - second).max()) / scale
     return Check(
-        "randomised-output",
-        "A random classifier needs attacks that average over its draws (setting `eot`).",
-        {"largest_relative_difference": apart, "most": 1e-4},
-        apart <= 1e-4,
-        f"Two passes over the same images differ by {apart:.2g} of the largest logit.",
+        name="randomised-output",
+        why="A random classifier needs attacks that average over its draws (setting `eot`).",
+        measured={"largest_relative_difference": apart, "most": 1e-4},
+        passed=apart <= 1e-4,
+        verdict=f"Two passes over the same images differ by {apart:.2g} of the largest logit.",
     )
 
 
@@ -166,11 +147,11 @@ def rough_loss(subject: Subject) -> Check:
     lengths = np.linalg.norm(here, axis=1) * np.linalg.norm(there, axis=1)
     cosine = float(np.median(np.sum(here * there, axis=1) / np.maximum(lengths, 1e-30)))
     return Check(
-        "rough-loss",
-        "Where gradients a hair apart have nothing in common, following them leads nowhere.",
-        {"median_cosine": cosine, "least": LEAST_COSINE},
-        cosine >= LEAST_COSINE,
-        f"Gradients {NEARBY:g} eps apart have a median cosine of {cosine:.2f}.",
+        name="rough-loss",
+        why="Where gradients a hair apart have nothing in common, following them leads nowhere.",
+        measured={"median_cosine": cosine, "least": LEAST_COSINE},
+        passed=cosine >= LEAST_COSINE,
+        verdict=f"Gradients {NEARBY:g} eps apart have a median cosine of {cosine:.2f}.",
     )
 
 
@@ -179,11 +160,11 @@ def one_step_beats_many(subject: Subject) -> Check:
     one = subject.accuracy(f"fgsm:eps={subject.eps:.8g}")
     many = subject.accuracy(_pgd(subject.eps))
     return Check(
-        "one-step-beats-many",
-        "Twenty steps can do whatever one can; if they do worse, gradients mislead.",
-        {"fgsm": one, "pgd_20": many},
-        many <= one + TOLERANCE,
-        f"FGSM leaves {one:.1%}, PGD-20 {many:.1%}.",
+        name="one-step-beats-many",
+        why="Twenty steps can do whatever one can; if they do worse, gradients mislead.",
+        measured={"fgsm": one, "pgd_20": many},
+        passed=many <= one + TOLERANCE,
+        verdict=f"FGSM leaves {one:.1%}, PGD-20 {many:.1%}.",
     )
 
 
@@ -191,12 +172,14 @@ def more_steps(subject: Subject) -> Check:
     """PGD with five times the steps."""
     few, many = (subject.accuracy(_pgd(subject.eps, steps)) for steps in (20, 100))
     return Check(
-        "more-steps",
-        "More steps must not be weaker, and should no longer gain much: else the figure is "
-        "that of an attack which was stopped early.",
-        {"pgd_20": few, "pgd_100": many, "most_gain": 0.05},
-        few - 0.05 <= many <= few + TOLERANCE,
-        f"PGD-20 leaves {few:.1%}, PGD-100 {many:.1%}.",
+        name="more-steps",
+        why=(
+            "More steps must not be weaker, and should no longer gain much: else the figure is "
+            "that of an attack which was stopped early."
+        ),
+        measured={"pgd_20": few, "pgd_100": many, "most_gain": 0.05},
+        passed=few - 0.05 <= many <= few + TOLERANCE,
+        verdict=f"PGD-20 leaves {few:.1%}, PGD-100 {many:.1%}.",
     )
 
 
@@ -204,28 +187,37 @@ def restarts(subject: Subject) -> Check:
     """PGD with ten random starts instead of one, and instead of five."""
     one, five, ten = (subject.accuracy(_pgd(subject.eps, 20, r)) for r in (1, 5, 10))
     return Check(
-        "restarts",
-        "If every further start breaks more images, the loss is a field of local maxima and "
-        "a few starts overstate robustness.",
-        {"restarts_1": one, "restarts_5": five, "restarts_10": ten, "most_gain": TOLERANCE},
-        five - ten <= TOLERANCE,
-        f"1, 5, 10 starts leave {one:.1%}, {five:.1%}, {ten:.1%}.",
+        name="restarts",
+        why=(
+            "If every further start breaks more images, the loss is a field of local maxima and "
+            "a few starts overstate robustness."
+        ),
+        measured={
+            "restarts_1": one,
+            "restarts_5": five,
+            "restarts_10": ten,
+            "most_gain": TOLERANCE,
+        },
+        passed=five - ten <= TOLERANCE,
+        verdict=f"1, 5, 10 starts leave {one:.1%}, {five:.1%}, {ten:.1%}.",
     )
 
 
 def larger_eps(subject: Subject) -> Check:
     """PGD with two and four times the radius."""
     radii = [subject.eps * factor for factor in (1, 2, 4) if subject.eps * factor <= 1]
-    found = [subject.accuracy(_pgd(eps)) for eps in radii]
-    falls = all(b <= a + TOLERANCE for a, b in zip(found, found[1:], strict=False))
+    accuracies = [subject.accuracy(_pgd(eps)) for eps in radii]
+    falls = all(b <= a + TOLERANCE for a, b in zip(accuracies, accuracies[1:], strict=False))
     return Check(
-        "larger-eps",
-        "A larger ball holds the smaller one.",
-        {f"eps_{eps:.4g}": value for eps, value in zip(radii, found, strict=True)},
-        falls,
-        "PGD-20 leaves "
-        + ", ".join(f"{v:.1%} at {e:.3g}" for e, v in zip(radii, found, strict=True))
-        + ".",
+        name="larger-eps",
+        why="A larger ball holds the smaller one.",
+        measured={f"eps_{eps:.4g}": value for eps, value in zip(radii, accuracies, strict=True)},
+        passed=falls,
+        verdict=(
+            "PGD-20 leaves "
+            + ", ".join(f"{v:.1%} at {e:.3g}" for e, v in zip(radii, accuracies, strict=True))
+            + "."
+        ),
     )
 
 
@@ -233,11 +225,11 @@ def unbounded(subject: Subject) -> Check:
     """PGD that may change every pixel to anything."""
     left = subject.accuracy(_pgd(1.0, 100))
     return Check(
-        "unbounded",
-        "With eps 1 an image may become any other image; what survives that was not attacked.",
-        {"accuracy": left, "most": UNBOUNDED_ACCURACY},
-        left <= UNBOUNDED_ACCURACY,
-        f"PGD-100 with eps 1 leaves {left:.1%}.",
+        name="unbounded",
+        why="With eps 1 an image may become any other image; what survives that was not attacked.",
+        measured={"accuracy": left, "most": UNBOUNDED_ACCURACY},
+        passed=left <= UNBOUNDED_ACCURACY,
+        verdict=f"PGD-100 with eps 1 leaves {left:.1%}.",
     )
 
 
@@ -246,11 +238,11 @@ def black_box(subject: Subject) -> Check:
     white = min(subject.accuracy(_pgd(subject.eps, steps)) for steps in (20, 100))
     black = subject.accuracy(f"square:eps={subject.eps:.8g},queries=1000")
     return Check(
-        "black-box-beats-white-box",
-        "Who sees gradients knows more; if a blind search does better, gradients are masked.",
-        {"pgd": white, "square_1000": black},
-        black >= white - TOLERANCE,
-        f"PGD leaves {white:.1%}, Square with 1,000 queries {black:.1%}.",
+        name="black-box-beats-white-box",
+        why="Who sees gradients knows more; if a blind search does better, gradients are masked.",
+        measured={"pgd": white, "square_1000": black},
+        passed=black >= white - TOLERANCE,
+        verdict=f"PGD leaves {white:.1%}, Square with 1,000 queries {black:.1%}.",
     )
 
 
@@ -258,18 +250,18 @@ def random_noise(subject: Subject) -> Check:
     """Random points of the ball against PGD: the weakest attack there is."""
     white = subject.accuracy(_pgd(subject.eps))
     rng = np.random.default_rng(subject.seed)
-    right = subject.target.predict(subject.x).argmax(1) == subject.y
+    correct = subject.target.predict(subject.x).argmax(1) == subject.y
     for _ in range(10):
         noise = rng.choice((-subject.eps, subject.eps), subject.x.shape)
         moved = np.clip(subject.x + noise, 0, 1).astype(np.float32)
-        right &= subject.target.predict(moved).argmax(1) == subject.y
-    left = float(np.mean(right))
+        correct &= subject.target.predict(moved).argmax(1) == subject.y
+    left = float(np.mean(correct))
     return Check(
-        "random-noise-beats-white-box",
-        "Noise that knows nothing of the classifier must not do better than gradients.",
-        {"pgd_20": white, "noise_10_draws": left},
-        left >= white - TOLERANCE,
-        f"PGD-20 leaves {white:.1%}, ten draws of noise {left:.1%}.",
+        name="random-noise-beats-white-box",
+        why="Noise that knows nothing of the classifier must not do better than gradients.",
+        measured={"pgd_20": white, "noise_10_draws": left},
+        passed=left >= white - TOLERANCE,
+        verdict=f"PGD-20 leaves {white:.1%}, ten draws of noise {left:.1%}.",
     )
 
 
@@ -280,12 +272,14 @@ def transfer(subject: Subject) -> Check | None:
     white = min(subject.accuracy(_pgd(subject.eps, steps)) for steps in (20, 100))
     moved = subject.transfer(_pgd(subject.eps))
     return Check(
-        "transfer-beats-white-box",
-        "Images made on another model know nothing of this one; if they do better than its "
-        "own gradients, those are masked.",
-        {"pgd": white, "transfer_pgd_20": moved},
-        moved >= white - TOLERANCE,
-        f"PGD on the model itself leaves {white:.1%}, PGD from the surrogate {moved:.1%}.",
+        name="transfer-beats-white-box",
+        why=(
+            "Images made on another model know nothing of this one; if they do better than its "
+            "own gradients, those are masked."
+        ),
+        measured={"pgd": white, "transfer_pgd_20": moved},
+        passed=moved >= white - TOLERANCE,
+        verdict=f"PGD on the model itself leaves {white:.1%}, PGD from the surrogate {moved:.1%}.",
     )
 
 
@@ -308,18 +302,27 @@ def static_vs_adaptive(subject: Subject) -> Check | None:
     worst = min(adaptive, key=lambda name: adaptive[name])
     sound = static <= adaptive[worst] + TOLERANCE
     return Check(
-        "static-vs-adaptive",
-        "An attack on the bare classifier never meets the defence; what it leaves is no "
-        "robustness of what is deployed where an attack that knows the defence leaves less.",
-        {"static_pgd_20": static, **adaptive, "least_adaptive": adaptive[worst], "most": TOLERANCE},
-        sound,
-        f"Behind the defence static PGD-20 leaves {static:.1%}, the adaptive attack "
-        f"{worst.replace('_', '-')} {adaptive[worst]:.1%}"
-        + ("." if sound else ": the static figure must not be quoted as robustness."),
+        name="static-vs-adaptive",
+        why=(
+            "An attack on the bare classifier never meets the defence; what it leaves is no "
+            "robustness of what is deployed where an attack that knows the defence leaves less."
+        ),
+        measured={
+            "static_pgd_20": static,
+            **adaptive,
+            "least_adaptive": adaptive[worst],
+            "most": TOLERANCE,
+        },
+        passed=sound,
+        verdict=(
+            f"Behind the defence static PGD-20 leaves {static:.1%}, the adaptive attack "
+            f"{worst.replace('_', '-')} {adaptive[worst]:.1%}"
+            + ("." if sound else ": the static figure must not be quoted as robustness.")
+        ),
     )
 
 
-QUESTIONS: tuple[Question, ...] = (
+CHECKS: tuple[CheckFunction, ...] = (
     zero_gradients,
     exploding_gradients,
     randomised_output,

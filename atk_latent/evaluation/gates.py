@@ -8,8 +8,8 @@ from typing import Literal
 
 from atk_latent import config
 from atk_latent.errors import InputError
-from atk_latent.evaluation.result import AttackResult
 from atk_latent.results.accuracy import Accuracy, images_needed
+from atk_latent.results.attack_result import AttackResult
 
 CLEAN = "clean"
 Measure = Literal["interval", "accuracy"]
@@ -92,11 +92,7 @@ def failed_gates(
     check_gates_are_run(gates, [result.spec for result in results])
     lines = []
     for gate in gates:
-        measured = [
-            (_shown(r), Accuracy(value=r.robust_accuracy, low=r.low, high=r.high, n=r.n))
-            for r in results
-            if gate.matches(r.spec)
-        ]
+        measured = [(_source(r), r.accuracy) for r in results if gate.matches(r.spec)]
         if gate.attack == CLEAN:
             measured = [(CLEAN, clean)]
         for name, accuracy in measured:
@@ -106,24 +102,24 @@ def failed_gates(
     return lines
 
 
-def _shown(result: AttackResult) -> str:
+def _source(result: AttackResult) -> str:
     """The attack as the user wrote it, and where its images come from if not the target."""
     return result.spec + (f" from {result.surrogate}" if result.surrogate else "")
 
 
-def _shortfall(accuracy: Accuracy, wanted: float) -> str:
+def _shortfall(accuracy: Accuracy, least: float) -> str:
     """What was measured, by how much it is short, and whether more images could help."""
     interval = f"[{accuracy.low:.4f}, {accuracy.high:.4f}]"
-    found = f"accuracy {accuracy.value:.4f}, 95% interval {interval} on {accuracy.n} images"
-    if accuracy.value < wanted:
-        return f"{found}: {wanted - accuracy.value:.4f} under {wanted:g}"
-    needed = images_needed(accuracy.value, wanted)
+    measured = f"accuracy {accuracy.value:.4f}, 95% interval {interval} on {accuracy.n} images"
+    if accuracy.value < least:
+        return f"{measured}: {least - accuracy.value:.4f} under {least:g}"
+    needed = images_needed(accuracy.value, least)
     advice = (
         "no number of images lifts it there at this accuracy"
         if needed is None
         else f"more images narrow it, and about {needed} would do at this accuracy"
     )
     return (
-        f"{found}: the accuracy reaches {wanted:g}, but the lower end is "
-        f"{wanted - accuracy.low:.4f} under it; {advice}"
+        f"{measured}: the accuracy reaches {least:g}, but the lower end is "
+        f"{least - accuracy.low:.4f} under it; {advice}"
     )

@@ -1,4 +1,4 @@
-"""Runs attacks chunk by chunk, checks what they hand back, and scores it on the target.
+"""Runs attacks chunk by chunk, checks what they return, and scores it on the target.
 
 A chunk depends on nothing but the seed, the attack's text, its images and where it starts,
 so attacks may run in any order, be left out, or go on where an earlier run stopped.
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +25,15 @@ from atk_latent.art_bridge.context import AttackContext
 from atk_latent.art_bridge.estimator import CompiledKerasClassifier, estimator_for
 from atk_latent.art_bridge.factory import make_attack
 from atk_latent.errors import InputError
-from atk_latent.evaluation.chunks import Chunk
-from atk_latent.evaluation.result import AttackResult
 from atk_latent.evaluation.samples import examples, first_examples
-from atk_latent.evaluation.store import ChunkStore, data_digest
+from atk_latent.evaluation.store import Chunk, ChunkStore, data_digest
 from atk_latent.models.fingerprint import fingerprint
 from atk_latent.progress import Progress
 from atk_latent.results.accuracy import Accuracy
+from atk_latent.results.attack_result import AttackResult, Published
 from atk_latent.results.diagnostics import Diagnostics
+from atk_latent.results.evaluation import Evaluation
+from atk_latent.results.provenance import today, versions
 from atk_latent.results.threat import ThreatModel
 
 _BALL_SLACK = 1e-5
@@ -72,12 +73,44 @@ class Case:
     Args:
         spec: ``name`` or ``name:key=value,...``.
         surrogate: crafted on this model and scored on the target; None: on the target.
-        published: what a paper prints for it, `value` and `source`.
+        published: what a paper prints for it.
     """
 
     spec: str
     surrogate: Surrogate | None = None
-    published: Mapping[str, Any] | None = None
+    published: Published | None = None
+
+
+@dataclass(frozen=True)
+class Options:
+    """How attacks are run and scored, whichever they are.
+
+    Args:
+        seed: int >= 0; the same seed gives the same numbers.
+        batch_size: images attacked at once; part of what the numbers depend on.
+        deployed: score on this instead of the bare model. Attacks are crafted on the bare
+            model all the same (the papers' static protocol); those that know the defence
+            say so.
+        context: for attacks that need more than an estimator; its seed is `seed`.
+        progress: told (attack, images done, images in all).
+        store: folder in which finished chunks are stored and looked up, so that a stopped
+            evaluation goes on where it was; see `ChunkStore`.
+        target, data: how results call the model and the data set.
+    """
+
+    seed: int = 0
+    batch_size: int = 256
+    deployed: Deployed | None = None
+    context: AttackContext = field(default_factory=AttackContext)
+    progress: Progress | None = None
+    store: Path | None = None
+    target: str = ""
+    data: str = ""
+
+    @property
+    def inference(self) -> str:
+        """What happens at prediction time: "none", or the name of what is deployed."""
+        return self.deployed.name if self.deployed else "none"
 
 
 def check_images(x: np.ndarray, y: np.ndarray) -> None:
@@ -97,8 +130,10 @@ def check_images(x: np.ndarray, y: np.ndarray) -> None:
         )
 
 
-def clean_accuracy(model: Any, x: np.ndarray, y: np.ndarray, *, batch_size: int = 256) -> Accuracy:
-    """Accuracy on the images as they are.
+def clean_predictions(
+    model: Any, x: np.ndarray, y: np.ndarray, *, batch_size: int = 256
+) -> np.ndarray:
+    """The class given to each image as it is.
 
     Args:
         model: keras.Model that ends in logits, or an estimator.
@@ -106,16 +141,8 @@ def clean_accuracy(model: Any, x: np.ndarray, y: np.ndarray, *, batch_size: int 
         y: int64 labels (n,).
         batch_size: images at once.
 
-    Raises:
-        InputError: on images or a model that cannot be evaluated.
-    """
-    return Accuracy.of(clean_predictions(model, x, y, batch_size=batch_size) == y)
-
-
-def clean_predictions(
-    model: Any, x: np.ndarray, y: np.ndarray, *, batch_size: int = 256
-) -> np.ndarray:
-    """The class given to each image as it is: int64 (n,). Takes what `clean_accuracy` does.
+    Returns:
+        int64 (n,).
 
     Raises:
         InputError: on images or a model that cannot be evaluated.
@@ -136,108 +163,94 @@ def evaluate(
     model: Any,
     x: np.ndarray,
     y: np.ndarray,
-    specs: Sequence[str],
-    *,
-    seed: int = 0,
-    surrogate: Surrogate | None = None,
-    deployed: Deployed | None = None,
-    batch_size: int = 256,
-    progress: Progress | None = None,
-    context: AttackContext | None = None,
-    store: Path | None = None,
-) -> list[AttackResult]:
-    """Attacks `model` and says what accuracy is left.
+    attacks: Sequence[str | Case],
+    options: Options | None = None,
+) -> Evaluation:
+    """Attacks `model` and says what accuracy is left, image by image.
+
+    Args, Raises: as of `run_attacks`.
+
+    Returns:
+        The record of the accuracy without attack and of every attack.
+    """
+    options = options or Options()
+    scored = options.deployed.model if options.deployed else model
+    clean = clean_predictions(scored, x, y, batch_size=options.batch_size)
+    accuracy = Accuracy.of(clean == y)
+    return Evaluation(
+        date=today(),
+        seed=options.seed,
+        versions=versions(),
+        target=options.target,
+        data=options.data,
+        inference=options.inference,
+        n=accuracy.n,
+        clean_accuracy=accuracy.value,
+        clean_low=accuracy.low,
+        clean_high=accuracy.high,
+        attacks=run_attacks(model, x, y, attacks, options),
+        labels=tuple(y.tolist()),
+        clean_predictions=tuple(clean.tolist()),
+    )
+
+
+def run_attacks(
+    model: Any,
+    x: np.ndarray,
+    y: np.ndarray,
+    attacks: Sequence[str | Case],
+    options: Options | None = None,
+) -> tuple[AttackResult, ...]:
+    """Attacks `model` and says what accuracy each attack leaves.
 
     Args:
         model: keras.Model that ends in logits, or an estimator: the target.
         x: float32 images (n, height, width, channels) in [0, 1].
         y: int64 labels (n,).
-        specs: attacks, ``name`` or ``name:key=value,...``.
-        seed: int >= 0; the same seed gives the same numbers.
-        surrogate: craft on this model instead and score on the target.
-        deployed: score on this instead of the bare `model`. Attacks are crafted on `model`
-            all the same (the papers' static protocol); those that know the defence say so.
-        batch_size: images attacked at once; part of what the numbers depend on.
-        progress: called with (attack, images done, images in all).
-        context: for attacks that need more than an estimator; its seed is `seed`.
-        store: folder in which finished chunks are kept and found again, so that a stopped
-            evaluation goes on where it was; see `ChunkStore`.
+        attacks: ``name`` or ``name:key=value,...``; or a `Case`, which may be crafted on
+            another model.
+        options: how they are run.
 
     Returns:
-        One result an attack, in the order of `specs`.
+        One result an attack, in their order.
 
     Raises:
         InputError: on an unknown attack or setting, or images that cannot be evaluated.
-        RuntimeError: if an attack hands back what it must not: a bug, not a finding.
-    """
-    cases = [Case(spec, surrogate) for spec in specs]
-    return evaluate_cases(
-        model,
-        x,
-        y,
-        cases,
-        seed=seed,
-        deployed=deployed,
-        batch_size=batch_size,
-        progress=progress,
-        context=context,
-        store=store,
-    )
-
-
-def evaluate_cases(
-    model: Any,
-    x: np.ndarray,
-    y: np.ndarray,
-    cases: Sequence[Case],
-    *,
-    seed: int = 0,
-    deployed: Deployed | None = None,
-    batch_size: int = 256,
-    progress: Progress | None = None,
-    context: AttackContext | None = None,
-    store: Path | None = None,
-) -> list[AttackResult]:
-    """`evaluate` where attacks differ in the model they are crafted on.
-
-    Args and Raises: as of `evaluate`, `cases` in place of `specs` and `surrogate`.
-
-    Returns:
-        One result a case, in their order.
+        RuntimeError: if an attack returns what it must not: a bug, not a result.
     """
     check_images(x, y)
-    target = estimator_for(model, image_shape=x.shape[1:], batch_size=batch_size)
+    options = options or Options()
+    target = estimator_for(model, image_shape=x.shape[1:], batch_size=options.batch_size)
 
     def other(holder: Surrogate | Deployed | None) -> CompiledKerasClassifier:
         if holder is None:
             return target
         shape, classes = x.shape[1:], target.nb_classes
-        return estimator_for(holder.model, classes, shape, batch_size=batch_size)
+        return estimator_for(holder.model, classes, shape, batch_size=options.batch_size)
 
-    scored, inference = other(deployed), deployed.name if deployed else "none"
+    scored = other(options.deployed)
+    cases = [Case(attack) if isinstance(attack, str) else attack for attack in attacks]
     holders = {id(case.surrogate): case.surrogate for case in cases}
     sources = {key: other(holder) for key, holder in holders.items()}
-    known = replace(context or AttackContext(), seed=seed)
-    bound = [make_attack(c.spec, sources[id(c.surrogate)], known) for c in cases]  # errors first
+    context = replace(options.context, seed=options.seed)
+    bound = [make_attack(c.spec, sources[id(c.surrogate)], context) for c in cases]  # errors first
     results = []
     for case, attack, name in zip(cases, bound, _names(cases, bound), strict=True):
-        numbers: Any = {"spec": case.spec, "seed": seed, "batch_size": batch_size}
         models = {"target": scored, "crafted_on": sources[id(case.surrogate)]}
-        kept = _store(store, models, x, y, attack, **numbers, inference=inference)
-        chunks = attack_chunks(attack, scored, x, y, **numbers, store=kept, with_examples=True)
-        watched = _watched(chunks, name, len(x), progress)
-        result = summarise(attack, watched, case.spec, case.surrogate, inference)
-        results.append(replace(result, published=case.published))
-    return results
+        store = _store(models, x, y, attack, case.spec, options)
+        chunks = attack_chunks(attack, scored, x, y, case.spec, options, store)
+        watched = with_progress(chunks, name, len(x), options.progress)
+        results.append(summarise(attack, watched, case, options.inference))
+    return tuple(results)
 
 
 def _names(cases: Sequence[Case], bound: Sequence[BoundAttack]) -> list[str]:
     """What progress calls each attack: its name, or all that tells it from its namesakes."""
-    shown = [attack.shown for attack in bound]
+    names = [attack.shown for attack in bound]
     sources = [f" from {case.surrogate.name}" if case.surrogate else "" for case in cases]
     return [
-        name if shown.count(name) == 1 else f"{case.spec}{source}"
-        for name, case, source in zip(shown, cases, sources, strict=True)
+        name if names.count(name) == 1 else f"{case.spec}{source}"
+        for name, case, source in zip(names, cases, sources, strict=True)
     ]
 
 
@@ -246,14 +259,11 @@ def attack_chunks(
     target: CompiledKerasClassifier,
     x: np.ndarray,
     y: np.ndarray,
-    *,
     spec: str,
-    seed: int,
-    batch_size: int = 256,
+    options: Options,
     store: ChunkStore | None = None,
-    with_examples: bool = False,
 ) -> Iterator[Chunk]:
-    """Attacks `x` in chunks of `batch_size`, checked and scored on `target`.
+    """Attacks `x` in chunks of `options.batch_size`, checked and scored on `target`.
 
     Args:
         attack: bound to the model it is crafted on.
@@ -261,25 +271,21 @@ def attack_chunks(
         x: float32 images (n, height, width, channels) in [0, 1].
         y: int64 labels (n,).
         spec: the attack's text; part of what a chunk's seed is made from.
-        seed: int >= 0.
-        batch_size: images a chunk.
-        store: where finished chunks are looked for and kept.
-        with_examples: each chunk also shows some of its images.
+        options: of which seed and batch size are used.
+        store: where finished chunks are looked up and stored.
 
     Raises:
         RuntimeError: if the attack leaves its ball or the pixel range.
     """
-    for start in range(0, len(x), batch_size):
-        found = store.load(start) if store else None
-        if found is None:
-            rows = slice(start, start + batch_size)
-            with seeded(chunk_seed(seed, spec, start)):
-                found = _attacked(
-                    attack, target, x[rows], y[rows], start, batch_size, with_examples
-                )
+    for start in range(0, len(x), options.batch_size):
+        chunk = store.load(start) if store else None
+        if chunk is None:
+            rows = slice(start, start + options.batch_size)
+            with seeded(chunk_seed(options.seed, spec, start)):
+                chunk = _attacked(attack, target, x[rows], y[rows], start, options.batch_size)
             if store:
-                store.save(found)
-        yield found
+                store.save(chunk)
+        yield chunk
 
 
 def _attacked(
@@ -289,44 +295,46 @@ def _attacked(
     y: np.ndarray,
     start: int,
     batch_size: int,
-    with_examples: bool,
 ) -> Chunk:
     """Attacks and scores one chunk."""
     began = time.perf_counter()
     x_adv = checked_images(attack, x, attack.generate(x, y))
     logits, clean_logits = target.predict(x_adv, batch_size), target.predict(x, batch_size)
-    predictions, was_right = logits.argmax(axis=1), clean_logits.argmax(axis=1) == y
+    predictions, was_correct = logits.argmax(axis=1), clean_logits.argmax(axis=1) == y
     return Chunk(
         start=start,
         x_adv=x_adv,
         predictions=predictions,
-        robust=was_right & (predictions == y) & ~np.isnan(logits).any(axis=1),
+        robust=was_correct & (predictions == y) & ~np.isnan(logits).any(axis=1),
         linf=change_size(x, x_adv, "linf"),
         l2=change_size(x, x_adv, "l2"),
         seconds=time.perf_counter() - began,
         diagnostics=attack.diagnostics(),
-        examples=examples(x, x_adv, y, clean_logits, logits, start) if with_examples else (),
+        examples=examples(x, x_adv, y, clean_logits, logits, start),
     )
 
 
 def _store(
-    root: Path | None,
-    models: Mapping[str, CompiledKerasClassifier],
+    models: dict[str, CompiledKerasClassifier],
     x: np.ndarray,
     y: np.ndarray,
     attack: BoundAttack,
-    **known: Any,
+    spec: str,
+    options: Options,
 ) -> ChunkStore | None:
     """The store of one attack, named for everything its numbers depend on."""
-    if root is None:
+    if options.store is None:
         return None
     depends_on = {
         **{name: fingerprint(estimator.model) for name, estimator in models.items()},
         "data": data_digest(x, y),
         "settings": dict(attack.settings),
-        **known,
+        "spec": spec,
+        "seed": options.seed,
+        "batch_size": options.batch_size,
+        "inference": options.inference,
     }
-    return ChunkStore(root, depends_on)
+    return ChunkStore(options.store, depends_on)
 
 
 def chunk_seed(seed: int, spec: str, start: int) -> int:
@@ -336,12 +344,12 @@ def chunk_seed(seed: int, spec: str, start: int) -> int:
 
 
 def checked_images(attack: BoundAttack, x: np.ndarray, x_adv: np.ndarray) -> np.ndarray:
-    """What an attack handed back, clipped to [0, 1] where rounding left it.
+    """What an attack returned, clipped to [0, 1] where rounding left it.
 
     Args:
         attack: the attack, with its promise (`norm`, `eps`).
-        x: the images it was given.
-        x_adv: the images it handed back.
+        x: the images it was called with.
+        x_adv: the images it returned.
 
     Raises:
         RuntimeError: if shape, range or ball is broken, or a value is not finite.
@@ -358,16 +366,12 @@ def checked_images(attack: BoundAttack, x: np.ndarray, x_adv: np.ndarray) -> np.
         if largest > attack.eps + _BALL_SLACK:
             wrong = f"a change of {largest:.6g} in {attack.norm}, more than eps {attack.eps:.6g}"
     if wrong is not None:
-        raise RuntimeError(f"attack '{attack.shown}' handed back {wrong}")
+        raise RuntimeError(f"attack '{attack.shown}' returned {wrong}")
     return np.clip(x_adv, 0.0, 1.0)
 
 
 def summarise(
-    attack: BoundAttack,
-    chunks: Iterable[Chunk],
-    spec: str,
-    surrogate: Surrogate | None = None,
-    inference: str = "none",
+    attack: BoundAttack, chunks: Iterable[Chunk], case: Case, inference: str = "none"
 ) -> AttackResult:
     """One result from the chunks of one attack.
 
@@ -380,13 +384,14 @@ def summarise(
         for name in ("robust", "linf", "l2", "predictions")
     )
     accuracy = Accuracy.of(robust)
-    threat = threat_model(attack, surrogate, inference)
-    said = Diagnostics.total([(p.diagnostics, len(p.robust)) for p in parts if p.diagnostics])
+    diagnostics = Diagnostics.total(
+        [(part.diagnostics, len(part.robust)) for part in parts if part.diagnostics]
+    )
     return AttackResult(
         attack=attack.shown,
         name=attack.name,
-        spec=spec,
-        threat=str(threat),
+        spec=case.spec,
+        threat_model=threat_model(attack, case.surrogate, inference),
         inference=inference,
         n=accuracy.n,
         robust_accuracy=accuracy.value,
@@ -395,14 +400,13 @@ def summarise(
         linf=float(linf.mean()),
         l2=float(l2.mean()),
         seconds=sum(part.seconds for part in parts),
-        eps=attack.eps,
         settings=dict(attack.settings),
-        surrogate=surrogate.name if surrogate else attack.threat.crafted_on,
-        predictions=predictions.tolist(),
+        components=diagnostics.components,
+        warnings=diagnostics.warnings,
+        counts=diagnostics.counts,
+        predictions=tuple(predictions.tolist()),
         examples=first_examples(part.examples for part in parts),
-        counts=said.counts,
-        components=[part.model_dump() for part in said.components],
-        warnings=said.warnings,
+        published=case.published,
     )
 
 
@@ -414,17 +418,18 @@ def threat_model(
     With a defence at inference an attack is adaptive, or else it is static.
     """
     threat = attack.threat
-    changes: dict[str, Any] = {"defence": "" if inference == "none" else inference}
+    if inference != "none":
+        static = {} if threat.is_adaptive else {"knows_defence": "unaware"}
+        threat = threat.model_copy(update={"defence": inference, **static})
     if threat.crafted_on is None and surrogate:
-        changes["crafted_on"] = surrogate.name
-    if inference != "none" and not threat.is_adaptive:
-        changes["knows_defence"] = "unaware"
-    return threat.model_copy(update=changes)
+        threat = threat.model_copy(update={"crafted_on": surrogate.name})
+    return threat
 
 
-def _watched(
+def with_progress(
     chunks: Iterable[Chunk], name: str, total: int, progress: Progress | None
 ) -> Iterator[Chunk]:
+    """The chunks, each told to `progress` as (name, images done, `total`)."""
     if progress:
         progress(name, 0, total)
     for chunk in chunks:

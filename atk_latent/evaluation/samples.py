@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import io
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
 from PIL import Image
+
+from atk_latent.results.attack_result import Example
 
 MOST = 8  # examples of one attack
 
@@ -20,7 +20,7 @@ def examples(
     clean_logits: np.ndarray,
     logits: np.ndarray,
     start: int = 0,
-) -> list[dict[str, Any]]:
+) -> tuple[Example, ...]:
     """Shows the first images that an attack got wrong, then the first others.
 
     Args:
@@ -32,47 +32,52 @@ def examples(
         start: index of the first image among all that are attacked.
 
     Returns:
-        At most `MOST` entries, ready for JSON: index, label, clean_prediction and prediction
-        with the confidence of each (softmax), linf and l2 of the change in pixel units, and
-        as base64 of 8-bit PNGs `image`, `adversarial` and `perturbation`, the change around
-        grey 128, scaled so that the largest one, `perturbation_scale`, is 127.
+        At most `MOST` of them; the picture of the change is scaled so that its largest value,
+        `perturbation_scale`, is 127 grey levels from 128.
     """
     before, after = _answers(clean_logits), _answers(logits)
     flipped = (before[0] == y) & (after[0] != y)
     rows = np.argsort(~flipped, kind="stable")[:MOST]
-    found = []
-    for row in rows:
-        change = x_adv[row].astype(np.float64) - x[row].astype(np.float64)
-        largest = float(np.abs(change).max())
-        grey = 128 + 127 * change / (largest or 1.0)
-        found.append(
-            {
-                "index": start + int(row),
-                "label": int(y[row]),
-                "clean_prediction": int(before[0][row]),
-                "clean_confidence": float(before[1][row]),
-                "prediction": int(after[0][row]),
-                "confidence": float(after[1][row]),
-                "linf": largest,
-                "l2": float(np.linalg.norm(change)),
-                "image": png(255 * x[row]),
-                "adversarial": png(255 * x_adv[row]),
-                "perturbation": png(grey),
-                "perturbation_scale": largest,
-            }
-        )
-    return found
+    return tuple(_example(int(row), x, x_adv, y, (before, after), start) for row in rows)
 
 
-def first_examples(parts: Iterable[Iterable[Mapping[str, Any]]]) -> list[Mapping[str, Any]]:
+def _example(
+    row: int,
+    x: np.ndarray,
+    x_adv: np.ndarray,
+    y: np.ndarray,
+    answers: tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]],
+    start: int,
+) -> Example:
+    """One row; `answers` are classes and probabilities before and after the attack."""
+    (clean_classes, clean_shares), (classes, shares) = answers
+    change = x_adv[row].astype(np.float64) - x[row].astype(np.float64)
+    largest = float(np.abs(change).max())
+    return Example(
+        index=start + row,
+        label=int(y[row]),
+        clean_prediction=int(clean_classes[row]),
+        clean_confidence=_known(clean_shares[row]),
+        prediction=int(classes[row]),
+        confidence=_known(shares[row]),
+        linf=largest,
+        l2=float(np.linalg.norm(change)),
+        image=png(255 * x[row]),
+        adversarial=png(255 * x_adv[row]),
+        perturbation=png(128 + 127 * change / (largest or 1.0)),
+        perturbation_scale=largest,
+    )
+
+
+def _known(share: float) -> float | None:
+    """A probability; None for the NaN of a model that gives none."""
+    return None if np.isnan(share) else float(share)
+
+
+def first_examples(chunks: Iterable[Iterable[Example]]) -> tuple[Example, ...]:
     """The examples of all images from those of each chunk, by the rule of `examples`."""
-    every = [example for part in parts for example in part]
-    return sorted(every, key=lambda example: (not _flipped(example), example["index"]))[:MOST]
-
-
-def _flipped(example: Mapping[str, Any]) -> bool:
-    """Whether the image was right before the attack and wrong after it."""
-    return example["clean_prediction"] == example["label"] != example["prediction"]
+    every = [example for chunk in chunks for example in chunk]
+    return tuple(sorted(every, key=lambda example: (not example.is_flipped, example.index))[:MOST])
 
 
 def _answers(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -82,8 +87,8 @@ def _answers(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return logits.argmax(axis=1), shares.max(axis=1) / shares.sum(axis=1)
 
 
-def png(image: np.ndarray) -> str:
-    """The base64 text of an 8-bit PNG.
+def png(image: np.ndarray) -> bytes:
+    """An image as an 8-bit PNG file.
 
     Args:
         image: (height, width, channels), values 0 to 255, rounded here. One channel is grey,
@@ -94,4 +99,4 @@ def png(image: np.ndarray) -> str:
         pixels = np.rint(pixels.mean(axis=-1))
     file = io.BytesIO()
     Image.fromarray(pixels.astype(np.uint8)).save(file, format="PNG")
-    return base64.b64encode(file.getvalue()).decode("ascii")
+    return file.getvalue()

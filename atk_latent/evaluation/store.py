@@ -11,18 +11,45 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from atk_latent.atomic import atomic_file, write_json
 from atk_latent.errors import InputError
-from atk_latent.evaluation.chunks import Chunk
-from atk_latent.evaluation.result import versions
+from atk_latent.results.attack_result import Example
 from atk_latent.results.diagnostics import Diagnostics
+from atk_latent.results.provenance import versions
 
-_FIELDS = ("predictions", "robust", "linf", "l2")
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some attacked images and what the target made of them.
+
+    Args:
+        start: index of the first.
+        x_adv: float32 (m, height, width, channels) in [0, 1]; None where the chunk comes
+            from a store, which keeps no images.
+        predictions: int64 (m,), the target's classes of `x_adv`.
+        robust: bool (m,), classified correctly before and after the attack.
+        linf: float64 (m,), largest change of a value.
+        l2: float64 (m,), Euclidean size of the change.
+        seconds: crafting and scoring.
+        diagnostics: what the attack itself says of the chunk, or None.
+        examples: some of its images, see `samples.examples`; none where a store of an earlier
+            version kept none.
+    """
+
+    start: int
+    x_adv: np.ndarray | None
+    predictions: np.ndarray
+    robust: np.ndarray
+    linf: np.ndarray
+    l2: np.ndarray
+    seconds: float
+    diagnostics: Diagnostics | None = None
+    examples: tuple[Example, ...] = ()
 
 
 def data_digest(x: np.ndarray, y: np.ndarray) -> str:
@@ -46,7 +73,7 @@ class ChunkStore:
         InputError: if `root` is a file or cannot be made.
     """
 
-    def __init__(self, root: Path | None, depends_on: Mapping[str, Any]) -> None:
+    def __init__(self, root: Path | None, depends_on: Mapping[str, object]) -> None:
         self.folder: Path | None = None
         if root is None:
             return
@@ -67,24 +94,38 @@ class ChunkStore:
         if path is None or not path.exists():
             return None
         with np.load(path) as stored:
-            fields: dict[str, Any] = {name: stored[name] for name in _FIELDS}
-            said = str(stored["diagnostics"])
-            fields["diagnostics"] = Diagnostics.model_validate_json(said) if said else None
-            if "examples" in stored:  # chunks of earlier versions have none
-                fields["examples"] = json.loads(str(stored["examples"]))
-            return Chunk(start=start, x_adv=None, seconds=float(stored["seconds"]), **fields)
+            diagnostics = str(stored["diagnostics"])
+            # chunks of earlier versions have no examples
+            examples = json.loads(str(stored["examples"])) if "examples" in stored else []
+            return Chunk(
+                start=start,
+                x_adv=None,
+                predictions=stored["predictions"],
+                robust=stored["robust"],
+                linf=stored["linf"],
+                l2=stored["l2"],
+                seconds=float(stored["seconds"]),
+                diagnostics=Diagnostics.model_validate_json(diagnostics) if diagnostics else None,
+                examples=tuple(Example.from_json(example, str(path)) for example in examples),
+            )
 
     def save(self, chunk: Chunk) -> None:
-        """Keeps what `chunk` found, and of its images only the examples."""
+        """Keeps what is known of `chunk`, and of its images only the examples."""
         path = self._path(chunk.start)
         if path is None:
             return
-        fields: dict[str, Any] = {name: getattr(chunk, name) for name in _FIELDS}
-        said = chunk.diagnostics
-        fields["diagnostics"] = said.model_dump_json() if said else ""
-        fields["examples"] = json.dumps(list(chunk.examples))
+        diagnostics = chunk.diagnostics
         with atomic_file(path) as part, part.open("wb") as file:
-            np.savez_compressed(file, seconds=chunk.seconds, **fields)
+            np.savez_compressed(
+                file,
+                seconds=chunk.seconds,
+                predictions=chunk.predictions,
+                robust=chunk.robust,
+                linf=chunk.linf,
+                l2=chunk.l2,
+                diagnostics=diagnostics.model_dump_json() if diagnostics else "",
+                examples=json.dumps([example.to_json() for example in chunk.examples]),
+            )
 
     def _path(self, start: int) -> Path | None:
         return None if self.folder is None else self.folder / f"{start:08d}.npz"

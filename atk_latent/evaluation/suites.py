@@ -35,6 +35,7 @@ import yaml
 from atk_latent import config
 from atk_latent.errors import InputError
 from atk_latent.registry import ATTACKS
+from atk_latent.results.attack_result import Published
 
 FOLDER = Path(__file__).parent / "suites"
 CLEAN, EACH, NONE, OTHER = "clean", "each", "none", "other"
@@ -58,7 +59,7 @@ class Entry:
 
     Args:
         spec: the attack with ``{variables}``, or "clean", which only carries `published`.
-        surrogate: EACH: made on each surrogate that is given, on the target where none is;
+        surrogate: EACH: made on each surrogate of the setup, on the target where there is none;
             NONE: on the target; else the path of a model.
         published: fractions by data set, or one for all under "".
         source: where they stand, by data set, or one text for all under "".
@@ -100,16 +101,16 @@ class Planned:
     Args:
         spec: ``name:key=value,...``.
         surrogate: path of the model it is made on; None: the target.
-        published: `value` and `source`, or None.
+        published: what a paper prints for it.
     """
 
     spec: str
     surrogate: str | None = None
-    published: Mapping[str, Any] | None = None
+    published: Published | None = None
 
 
 @dataclass(frozen=True)
-class Scene:
+class Setup:
     """What a suite is planned for.
 
     Args:
@@ -128,16 +129,16 @@ class Scene:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a suite means for a `Scene`.
+    """What a suite means for a `Setup`.
 
     Args:
         attacks: attacks on one model side by side.
-        clean_published: of the accuracy without attack, `value` and `source`, or None.
+        clean_published: what a paper prints for the accuracy without attack.
         skipped: a line for each attack that is left out, and why.
     """
 
     attacks: tuple[Planned, ...]
-    clean_published: Mapping[str, Any] | None = None
+    clean_published: Published | None = None
     skipped: tuple[str, ...] = ()
 
 
@@ -184,31 +185,31 @@ def load_suite(name: str | Path) -> Suite:
         raise InputError(f"suite {path}: {problem}") from None
 
 
-def plan(suite: Suite, scene: Scene) -> Plan:
+def plan(suite: Suite, setup: Setup) -> Plan:
     """What is to be run.
 
     Raises:
         InputError: where something that is needed has not been given, or something that was
             given is not used.
     """
-    _check_scene(suite, scene)
-    values = _values(suite, scene)
+    _check_setup(suite, setup)
+    values = _values(suite, setup)
     attacks: list[Planned] = []
     skipped, clean = [], None
     for entry in suite.attacks:
-        why = _missing(entry, values, scene)
+        why = _missing(entry, values, setup)
         if entry.spec == CLEAN:
-            clean = _published(entry, scene.data)
+            clean = _published(entry, setup.data)
         elif why:
             skipped.append(f"{entry.spec} is left out: {why}")
         else:
-            attacks += _expanded(entry, values, scene)
+            attacks += _expanded(entry, values, setup)
     pairs = [(attack.spec, attack.surrogate) for attack in attacks]
     twice = next((spec for spec, model in pairs if pairs.count((spec, model)) > 1), None)
     if twice:
-        raise InputError(f"the attack {twice} is asked for twice")
+        raise InputError(f"the attack {twice} is named twice")
     models = list(dict.fromkeys(model for _, model in pairs))
-    unused = [path for path in scene.surrogates if path not in models]
+    unused = [path for path in setup.surrogates if path not in models]
     if unused and attacks:
         raise InputError(f"no attack of suite '{suite.name}' uses --surrogate {unused[0]}")
     attacks.sort(key=lambda attack: models.index(attack.surrogate))
@@ -260,13 +261,13 @@ def _entries(group: Mapping[str, Any], outer: Mapping[str, Any]) -> Iterator[Ent
 
 
 def _entry(item: Mapping[str, Any], shared: Mapping[str, Any]) -> Entry:
-    found = {**shared, **item}
-    spec = _text(found.get("attack"), "attack")
+    merged = {**shared, **item}
+    spec = _text(merged.get("attack"), "attack")
     name = config.spec(spec)[0].removeprefix("art:")
     if name != CLEAN and not _VARIABLE.search(name):
         ATTACKS.entry(name)
-    published = _by_data(found.get("published", {}), "published")
-    source = _by_data(found.get("source", {}), "source")
+    published = _by_data(merged.get("published", {}), "published")
+    source = _by_data(merged.get("source", {}), "source")
     for data in published:
         if data not in source and "" not in source:
             raise InputError(f"attack '{spec}': its published value for '{data}' has no source")
@@ -277,11 +278,11 @@ def _entry(item: Mapping[str, Any], shared: Mapping[str, Any]) -> Entry:
         raise InputError(f"published of '{spec}' must be a fraction from 0 to 1: {published}")
     return Entry(
         spec=spec,
-        surrogate=_text(found.get("surrogate", EACH), "surrogate"),
+        surrogate=_text(merged.get("surrogate", EACH), "surrogate"),
         published=numbers,
         source=source,
-        optional=config.convert("optional", found.get("optional", False), bool),
-        classes=config.convert("classes", found.get("classes", 2), int),
+        optional=config.convert("optional", merged.get("optional", False), bool),
+        classes=config.convert("classes", merged.get("classes", 2), int),
     )
 
 
@@ -307,57 +308,57 @@ def _text(value: Any, name: str) -> str:
 
 def _by_data(value: Any, name: str) -> dict[str, str]:
     """What is said for each data set; for all under the empty name."""
-    found = value if isinstance(value, dict) else {"": value}
-    return {str(data): _text(one, name) for data, one in found.items()}
+    by_data = value if isinstance(value, dict) else {"": value}
+    return {str(data): _text(one, name) for data, one in by_data.items()}
 
 
 def _variable(name: str, value: Any) -> dict[str, tuple[str, ...]]:
     """The values of a variable by the shape of images."""
-    kinds = value if isinstance(value, dict) else {OTHER: value}
-    found = {}
-    for kind, given in kinds.items():
-        if kind != OTHER and not _SHAPE.fullmatch(str(kind)):
+    by_shape = {}
+    for shape, items in (value if isinstance(value, dict) else {OTHER: value}).items():
+        if shape != OTHER and not _SHAPE.fullmatch(str(shape)):
             raise InputError(
                 f"variable '{name}': an image shape such as 28x28x1, or other, is wanted. "
-                f"Received: {kind!r}"
+                f"Received: {shape!r}"
             )
-        items = given if isinstance(given, list) else [] if given in ("", None) else [given]
-        found[str(kind)] = tuple(_text(item, f"variable '{name}'") for item in items)
-    return found
+        values = items if isinstance(items, list) else [] if items in ("", None) else [items]
+        by_shape[str(shape)] = tuple(_text(one, f"variable '{name}'") for one in values)
+    return by_shape
 
 
 def _mentioned(entry: Entry) -> list[str]:
     return list(dict.fromkeys(_VARIABLE.findall(f"{entry.spec} {entry.surrogate}")))
 
 
-def _check_scene(suite: Suite, scene: Scene) -> None:
-    given = {"surrogate": bool(scene.surrogates), "imt": scene.inference.startswith("imt")}
+def _check_setup(suite: Suite, setup: Setup) -> None:
+    present = {"surrogate": bool(setup.surrogates), "imt": setup.inference.startswith("imt")}
     for need in suite.needs:
-        if not given[need]:
+        if not present[need]:
             raise InputError(f"suite '{suite.name}' needs {need}: {NEEDS[need]}")
-    for name in scene.values:
+    for name in setup.values:
         if name not in suite.variables:
             known = ", ".join(suite.variables) or "none"
             raise InputError(f"--set {name}: the suite has no such variable. Known: {known}")
 
 
-def _values(suite: Suite, scene: Scene) -> dict[str, tuple[str, ...]]:
+def _values(suite: Suite, setup: Setup) -> dict[str, tuple[str, ...]]:
     """The values of every variable for these images; none where one must be given."""
-    shape = "x".join(str(side) for side in scene.image_shape)
-    found = {
-        name: kinds.get(shape, kinds.get(OTHER, ())) for name, kinds in suite.variables.items()
+    shape = "x".join(str(side) for side in setup.image_shape)
+    values = {
+        name: by_shape.get(shape, by_shape.get(OTHER, ()))
+        for name, by_shape in suite.variables.items()
     }
-    return found | {name: (value,) for name, value in scene.values.items()}
+    return values | {name: (value,) for name, value in setup.values.items()}
 
 
-def _missing(entry: Entry, values: Mapping[str, Sequence[str]], scene: Scene) -> str | None:
+def _missing(entry: Entry, values: Mapping[str, Sequence[str]], setup: Setup) -> str | None:
     """Why an attack is left out, if it is.
 
     Raises:
         InputError: if it must not be.
     """
-    if scene.num_classes < entry.classes:
-        return f"it needs {entry.classes} classes, the data have {scene.num_classes}"
+    if setup.num_classes < entry.classes:
+        return f"it needs {entry.classes} classes, the data have {setup.num_classes}"
     absent = next((name for name in _mentioned(entry) if not values[name]), None)
     if absent is None:
         return None
@@ -367,10 +368,10 @@ def _missing(entry: Entry, values: Mapping[str, Sequence[str]], scene: Scene) ->
     return why
 
 
-def _expanded(entry: Entry, values: Mapping[str, Sequence[str]], scene: Scene) -> Iterator[Planned]:
+def _expanded(entry: Entry, values: Mapping[str, Sequence[str]], setup: Setup) -> Iterator[Planned]:
     """The entry for every value of its variables and every model it is made on."""
     names = _mentioned(entry)
-    published = _published(entry, scene.data)
+    published = _published(entry, setup.data)
     for chosen in itertools.product(*(values[name] for name in names)):
         by_name = dict(zip(names, chosen, strict=True))
         spec, surrogate = (
@@ -379,13 +380,13 @@ def _expanded(entry: Entry, values: Mapping[str, Sequence[str]], scene: Scene) -
         )
         models: Sequence[str | None] = [None if surrogate == NONE else surrogate]
         if surrogate == EACH:
-            models = scene.surrogates or [None]
+            models = setup.surrogates or [None]
         yield from (Planned(spec, model, published) for model in models)
 
 
-def _published(entry: Entry, data: str) -> dict[str, Any] | None:
+def _published(entry: Entry, data: str) -> Published | None:
     """What was published for the data set."""
     value = entry.published.get(data, entry.published.get(""))
     if value is None:
         return None
-    return {"value": value, "source": entry.source.get(data, entry.source.get("", ""))}
+    return Published(value=value, source=entry.source.get(data, entry.source.get("", "")))

@@ -137,7 +137,7 @@ class BallTraining(Method):
         pgd = make_adversary("pgd", seed=self.seed, eps=settings.eps, norm=settings.norm, steps=20)
         x_adv = pgd.craft_all(self.classifier, x, y, seed=self.seed)
         return {
-            "pgd_accuracy": clean_accuracy(self.classifier, x_adv, y),
+            "pgd_accuracy": clean_accuracy(self.classifier, x_adv, y).value,
             "pgd_eps": settings.eps,
             "pgd_norm": settings.norm,
             "pgd_images": len(x),

@@ -301,15 +301,15 @@ class LADDER(Method):
             table.append(
                 {
                     "eps": eps,
-                    "vanilla": clean_accuracy(self.vanilla, examples["x_adv"], y),
-                    "hardened": clean_accuracy(self.classifier, examples["x_adv"], y),
+                    "vanilla": clean_accuracy(self.vanilla, examples["x_adv"], y).value,
+                    "hardened": clean_accuracy(self.classifier, examples["x_adv"], y).value,
                     "latent_crossed": float(np.mean(examples["latent_crossed"])),
                 }
             )
         low = next((row for row in table if row["vanilla"] <= 0.8), table[-1])
         return {
             "generator_test_mse": float(np.mean(np.square(decoded - x))),
-            "reconstruction_vanilla_accuracy": clean_accuracy(self.vanilla, decoded, y),
+            "reconstruction_vanilla_accuracy": clean_accuracy(self.vanilla, decoded, y).value,
             "boundary_accuracy_mean": float(np.mean(boundaries.accuracies)),
             "boundary_accuracy_min": float(np.min(boundaries.accuracies)),
             "ladder_examples_eps": low["eps"],

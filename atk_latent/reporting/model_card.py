@@ -5,12 +5,13 @@ Reference: Mitchell et al., Model Cards for Model Reporting, FAT* 2019.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from pydantic import JsonValue
 
 from atk_latent.registry import METHODS
 from atk_latent.reporting.tables import Table, markdown_rows, markdown_text, measured
+from atk_latent.results.card import Card
 
 _FACTS = {
     "model": "network",
@@ -47,41 +48,30 @@ class Section:
     code: str = ""
 
 
-def sections(
-    card: Mapping[str, Any], overrides: Mapping[str, Any] | None = None, name: str = "card"
-) -> tuple[Section, ...]:
+def sections(card: Card, name: str = "card") -> tuple[Section, ...]:
     """The parts of a card.
 
     Args:
-        card: content of `card.json`.
-        overrides: settings asked for on top of the preset, where the card does not say.
-        name: begins the names of its tables.
+        card: of the run. name: begins the names of its tables.
     """
-    asked = card.get("overrides", overrides)
+    limits = LIMITS if card.is_classifier else LIMITS[:1]
     return (
         Section("What it is", (_what(card),), (_facts(card, f"{name}-facts"),)),
-        Section("How it was trained", (_difference(card, asked),), _settings(card, asked, name)),
+        Section("How it was trained", (_difference(card),), _settings(card, name)),
         Section("Measured", _remeasured(card), measured(card, f"{name}-measured")),
-        Section(
-            "Limits", (*card.get("limits", ()), *(LIMITS if _classifies(card) else LIMITS[:1]))
-        ),
-        Section("How to load it", *_loading(card)),
+        Section("Limits", (*card.limits, *limits)),
+        _loading(card),
     )
 
 
-def model_card(card: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> str:
-    """The card of a run as Markdown.
-
-    Args:
-        card: content of `card.json`.
-        overrides: settings asked for on top of the preset, where the card does not say.
-    """
-    return markdown(sections(card, overrides), title(card))
+def model_card(card: Card) -> str:
+    """The card of a run as Markdown."""
+    return markdown(sections(card), title(card))
 
 
-def title(card: Mapping[str, Any]) -> str:
+def title(card: Card) -> str:
     """The card's heading."""
-    return f"Model card: {card['method']} on {card['data']}"
+    return f"Model card: {card.title}"
 
 
 def markdown(parts: tuple[Section, ...], heading: str, level: int = 1) -> str:
@@ -108,78 +98,76 @@ def _prose(words: str) -> str:
     )
 
 
-def _what(card: Mapping[str, Any]) -> str:
-    method, data = card["method"], card["data"]
-    summary = f" ({METHODS.entry(method).summary})" if method in METHODS else ""
-    classes = card.get("class_names", ())
-    names = ", ".join(classes[:20]) + (", ..." if len(classes) > 20 else "")
+def _what(card: Card) -> str:
+    summary = f" ({METHODS.entry(card.method).summary})" if card.method in METHODS else ""
+    names = ", ".join(card.class_names[:20]) + (", ..." if len(card.class_names) > 20 else "")
     return (
-        f"The method {method}{summary} on the data set {data}, preset {card['preset']}."
-        + (f" Classes: {names}." if classes else "")
+        f"The method {card.method}{summary} on the data set {card.data}, preset {card.preset}."
+        + (f" Classes: {names}." if names else "")
         + " Images are float32 in [0, 1]"
-        + ("; the model carries its own scaling and ends in logits." if _classifies(card) else ".")
+        + ("; the model carries its own scaling and ends in logits." if card.is_classifier else ".")
     )
 
 
-def _classifies(card: Mapping[str, Any]) -> bool:
-    """Whether the run holds a classifier; a GAN's does not."""
-    return card.get("clean_accuracy") is not None
+def _facts(card: Card, name: str) -> Table:
+    values = ((words, getattr(card, field)) for field, words in _FACTS.items())
+    rows = [(words, _text(value)) for words, value in values if value is not None]
+    return Table(
+        name,
+        f"Facts of the run, {card.method}",
+        ("fact", "value"),
+        (*rows, *card.versions.items()),
+    )
 
 
-def _facts(card: Mapping[str, Any], name: str) -> Table:
-    known = {key: card[key] for key in _FACTS if card.get(key) is not None}
-    rows = [(_FACTS[key], _shown(value)) for key, value in known.items()]
-    rows += [(package, number) for package, number in card["versions"].items()]
-    return Table(name, f"Facts of the run, {card['method']}", ("fact", "value"), tuple(rows))
-
-
-def _difference(card: Mapping[str, Any], asked: Mapping[str, Any] | None) -> str:
-    preset = card["preset"]
-    if asked is None:
+def _difference(card: Card) -> str:
+    preset = card.preset
+    if card.overrides is None:
         return (
             f"The run did not note what was asked for beside the preset {preset}; "
             "the table holds every setting as it was used."
         )
-    if not asked:
+    if not card.overrides:
         return f"The preset {preset} as it is; the table holds every setting."
-    changed = ", ".join(f"{key}={_shown(value)}" for key, value in asked.items())
+    changed = ", ".join(f"{key}={_text(value)}" for key, value in card.overrides.items())
     return (
         f"The preset {preset}, but for {changed}; what follows from that is in the table, "
         "which holds every setting."
     )
 
 
-def _settings(
-    card: Mapping[str, Any], asked: Mapping[str, Any] | None, name: str
-) -> tuple[Table, ...]:
+def _settings(card: Card, name: str) -> tuple[Table, ...]:
+    overrides = card.overrides or {}
     rows = tuple(
-        (key, _shown(value), "asked for" if key in (asked or {}) else "")
-        for key, value in card["settings"].items()
+        (key, _text(value), "asked for" if key in overrides else "")
+        for key, value in card.settings.items()
     )
     return (Table(f"{name}-settings", "All settings", ("setting", "value", ""), rows),)
 
 
-def _remeasured(card: Mapping[str, Any]) -> tuple[str, ...]:
-    said = card.get("remeasured")
-    return (f"Measured again: {said}.",) if said else ()
+def _remeasured(card: Card) -> tuple[str, ...]:
+    return (f"Measured again: {card.remeasured}.",) if card.remeasured else ()
 
 
-def _loading(card: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[Table, ...], str]:
-    if not _classifies(card):
-        return ("This run has no classifier; its networks are in its folder `helpers`.",), (), ""
+def _loading(card: Card) -> Section:
+    heading = "How to load it"
+    if not card.is_classifier:
+        return Section(
+            heading, ("This run has no classifier; its networks are in its folder `helpers`.",)
+        )
     code = (
         "import keras\n\n"
         'model = keras.saving.load_model("model.keras")  # in the folder of this card\n'
         "classes = model.predict(images).argmax(axis=1)  # float32 in [0, 1], NHWC"
     )
-    return ("Keras 3 loads it without this package.",), (), code
+    return Section(heading, ("Keras 3 loads it without this package.",), code=code)
 
 
-def _shown(value: Any) -> str:
+def _text(value: JsonValue) -> str:
     if value is None:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, list | tuple):
-        return ", ".join(_shown(item) for item in value)
+    if isinstance(value, list):
+        return ", ".join(_text(item) for item in value)
     return f"{value:,}" if isinstance(value, int) and value >= 10_000 else str(value)

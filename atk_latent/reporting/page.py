@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from atk_latent import __version__
 from atk_latent.atomic import atomic_folder
 from atk_latent.reporting import model_card
-from atk_latent.reporting.looks import CHANGE, Look, looks_of
-from atk_latent.reporting.outcomes import worst_cases
+from atk_latent.reporting.example_panels import CHANGE, Panel, example_panels
+from atk_latent.reporting.outcomes import Outcome, groups, outcomes_of, worst_cases
 from atk_latent.reporting.plots import Chart, charts_of, ink_on
-from atk_latent.reporting.results import (
-    Audit,
-    Comparison,
-    Evaluation,
-    Kind,
-    Measurement,
-    Result,
-    Run,
-    kinds,
-)
 from atk_latent.reporting.tables import (
     Table,
     csv_text,
@@ -36,6 +26,13 @@ from atk_latent.reporting.tables import (
     text,
 )
 from atk_latent.results.accuracy import Accuracy
+from atk_latent.results.audit import Audit, Check
+from atk_latent.results.card import Card
+from atk_latent.results.comparison import Comparison
+from atk_latent.results.evaluation import Evaluation
+from atk_latent.results.files import Result, ResultFile
+from atk_latent.results.provenance import Measured
+from atk_latent.results.threat import ThreatGroup
 
 UPPER_BOUND = (
     "It is an upper bound: a stronger attack may leave less, and it holds for this threat "
@@ -78,30 +75,19 @@ class Part:
     """One result file in the report.
 
     Args:
-        result: the file. anchor: in the page. facts: what was measured on what.
-        tables: of it. card: sections, for a run. looks: at each attack, where the file
-            holds what became of the images.
+        heading: of its section. anchor: in the page.
+        facts: what was measured on what. tables: of it.
+        card: sections, for a run. panels: one an attack, where the file holds what became
+            of the images. checks: of an audit.
     """
 
-    result: Result
+    heading: str
     anchor: str
     facts: tuple[tuple[str, str], ...]
     tables: tuple[Table, ...]
     card: tuple[model_card.Section, ...] = ()
-    looks: tuple[Look, ...] = ()
-
-    @property
-    def heading(self) -> str:
-        """Of its section."""
-        if isinstance(self.result, Run):
-            return model_card.title(self.result.record)
-        names = {Evaluation: "Evaluation: ", Audit: "Audit: "}
-        return names.get(type(self.result), "") + self.result.title
-
-    @property
-    def is_audit(self) -> bool:
-        """Whether it holds checks."""
-        return isinstance(self.result, Audit)
+    panels: tuple[Panel, ...] = ()
+    checks: tuple[Check, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -110,41 +96,43 @@ class Report:
 
     Args:
         title: of the page. parts: one a file. charts: figures of all of them.
-        verdicts: one an evaluation, comparison or audit. kinds: of threat, explained.
+        verdicts: one an evaluation, comparison or audit. groups: of threat models, explained.
     """
 
     title: str
     parts: tuple[Part, ...]
     charts: tuple[Chart, ...]
     verdicts: tuple[Verdict, ...]
-    kinds: tuple[Kind, ...]
+    groups: tuple[ThreatGroup, ...]
 
     @property
     def tables(self) -> tuple[Table, ...]:
         """Of all parts."""
-        looks = [look.table for part in self.parts for look in part.looks]
+        panels = [panel.table for part in self.parts for panel in part.panels]
         return (
             *(table for part in self.parts for table in part.tables),
-            *(table for table in looks if table is not None),
+            *(table for table in panels if table is not None),
         )
 
     @property
     def figures(self) -> tuple[Chart, ...]:
-        """The charts and those of the looks."""
-        looks = (chart for part in self.parts for look in part.looks for chart in look.charts)
-        return (*self.charts, *looks)
+        """The charts and those of the panels."""
+        panels = (panel for part in self.parts for panel in part.panels)
+        return (*self.charts, *(chart for panel in panels for chart in panel.charts))
 
 
-def make_report(results: Sequence[Result], title: str = "Robustness report") -> Report:
+def make_report(files: Sequence[ResultFile], title: str = "Robustness report") -> Report:
     """Puts result files together.
 
     Args:
-        results: as `read_results` gives them.
+        files: as `read_results` returns them.
         title: of the page.
     """
-    parts = tuple(_part(result, number) for number, result in enumerate(results, 1))
-    verdicts = tuple(verdict for result in results for verdict in _verdicts(result))
-    seen = {m.kind: None for r in results for m in _measurements(r)}
+    results = [file.result for file in files]
+    parts = tuple(_part(file, number) for number, file in enumerate(files, 1))
+    verdicts = tuple(verdict for result in results for verdict in verdicts_of(result))
+    attacked = [result for result in results if isinstance(result, Evaluation | Comparison)]
+    seen = {outcome.group: None for result in attacked for outcome in outcomes_of(result)}
     return Report(title, parts, charts_of(results), verdicts, tuple(seen))
 
 
@@ -226,8 +214,8 @@ def markdown_page(report: Report) -> str:
     """The report as Markdown; its figures are the files beside it."""
     lines = [f"# {markdown_text(report.title)}", ""]
     for verdict in report.verdicts:
-        said = " ".join((verdict.says, verdict.means, verdict.not_means))
-        lines += [f"- **{verdict.word}. {markdown_text(verdict.about)}.** {markdown_text(said)}"]
+        words = " ".join((verdict.says, verdict.means, verdict.not_means))
+        lines += [f"- **{verdict.word}. {markdown_text(verdict.about)}.** {markdown_text(words)}"]
     for part in report.parts:
         facts = "; ".join(f"{name}: {value}" for name, value in part.facts)
         if part.card:
@@ -235,109 +223,154 @@ def markdown_page(report: Report) -> str:
         else:
             lines += ["", f"## {markdown_text(part.heading)}", ""]
             lines += [f"{markdown(table)}\n" for table in part.tables]
-            lines += [_look_markdown(look) for look in part.looks]
+            lines += [_panel_markdown(panel) for panel in part.panels]
         lines += [f"{markdown_text(facts)}."]
     if report.charts:
         lines += ["", "## Figures"]
     for chart in report.charts:
         alternative = markdown_text(f"{chart.title}. {chart.description}")
         lines += ["", f"![{alternative}](figures/{chart.name}.svg)"]
-    if report.kinds:
+    if report.groups:
         lines += ["", "## Threat models", ""]
-        lines += [f"- {markdown_text(kind.name)}: {markdown_text(kind.meaning)}"
-                  for kind in report.kinds]  # fmt: skip
+        lines += [f"- {markdown_text(group.name)}: {markdown_text(group.meaning)}"
+                  for group in report.groups]  # fmt: skip
     return "\n".join([*lines, "", f"Made by atk_latent {__version__}.", ""])
 
 
-def _look_markdown(look: Look) -> str:
-    lines = [f"### {markdown_text(look.title)} ({markdown_text(look.threat)})", ""]
-    if look.triples:
-        chart = look.charts[0]
+def _panel_markdown(panel: Panel) -> str:
+    lines = [f"### {markdown_text(panel.title)} ({markdown_text(panel.threat)})", ""]
+    if panel.triples:
+        chart = panel.charts[0]
         lines += [f"![{markdown_text(chart.title)}](figures/{chart.name}.png)", "", CHANGE, ""]
-        lines += [*(f"- {markdown_text(triple.text)}." for triple in look.triples), ""]
-    if look.table:
-        lines += [markdown(look.table)]
+        lines += [*(f"- {markdown_text(triple.text)}." for triple in panel.triples), ""]
+    if panel.table:
+        lines += [markdown(panel.table)]
     return "\n".join(lines)
 
 
-def _part(result: Result, number: int) -> Part:
-    record = result.record
-    facts: list[tuple[str, Any]] = [("date", result.date), ("file", result.path)]
-    if "n" in record:
-        facts.insert(0, ("images", f"{record['n']:,}"))
-    if "target" in record:
-        facts = [("target", record["target"]), ("data", record["data"]), *facts]
-    if record.get("suite"):
-        facts.append(("suite", record["suite"]))
-    if record.get("skipped"):
-        facts.append(("left out of it", "; ".join(record["skipped"])))
-    if "inference" in record:
-        facts.append(("defence at prediction time", record["inference"]))
-    if not isinstance(result, Run):  # a card has a table of them
-        packages = (f"{name} {number}" for name, number in record["versions"].items())
-        facts += [("seed", record["seed"]), ("versions", ", ".join(packages))]
-    anchor = f"result-{number}"
-    card: tuple[model_card.Section, ...] = ()
-    if isinstance(result, Run):
-        anchor = f"card-{number}-{slug(result.title)}"
-        card = model_card.sections(record, result.overrides, anchor)
-    shown = tuple((name, str(value)) for name, value in facts)
-    looks = looks_of(result, number) if isinstance(result, Evaluation) else ()
-    return Part(result, anchor, shown, tables_of(result, number), card, looks)
+def _part(file: ResultFile, number: int) -> Part:
+    return _described(file.result, number, str(file.path))
 
 
-def _measurements(result: Result) -> tuple[Measurement, ...]:
-    return result.measurements if isinstance(result, Evaluation | Comparison) else ()
+def _facts(result: Measured, file: str, *own: tuple[str, object]) -> tuple[tuple[str, str], ...]:
+    """Facts of a result: its own that it has, then those that every file has."""
+    packages = ", ".join(f"{name} {number}" for name, number in result.versions.items())
+    shared = (("seed", result.seed), ("versions", packages))
+    place = (("date", result.date), ("file", file))
+    first, rest = own[:3], own[3:]
+    rows = (*first, *place, *rest, *shared)
+    return tuple((name, str(value)) for name, value in rows if value is not None)
 
 
-def _verdicts(result: Result) -> list[Verdict]:
-    if isinstance(result, Audit):
-        return [_audit_verdict(result)]
-    if isinstance(result, Evaluation):
-        return [attack_verdict(result.title, result.measurements, worst_cases(result))]
-    if isinstance(result, Comparison):
-        return _comparison_verdicts(result)
+@functools.singledispatch
+def _described(result: Result, number: int, file: str) -> Part:
+    """The part of a result; `number` is its own in the report, `file` its path."""
+    raise NotImplementedError(f"no part of {type(result).__name__}")
+
+
+@_described.register
+def _evaluation_part(result: Evaluation, number: int, file: str) -> Part:
+    facts = _facts(
+        result,
+        file,
+        ("target", result.target),
+        ("data", result.data),
+        ("images", f"{result.n:,}"),
+        ("suite", result.suite),
+        ("left out of it", "; ".join(result.skipped) or None),
+        ("defence at prediction time", result.inference),
+    )
+    return Part(
+        f"Evaluation: {result.title}",
+        f"result-{number}",
+        facts,
+        tables_of(result, number),
+        panels=example_panels(result, number),
+    )
+
+
+@_described.register
+def _audit_part(result: Audit, number: int, file: str) -> Part:
+    facts = _facts(
+        result,
+        file,
+        ("target", result.target),
+        ("data", result.data),
+        ("images", f"{result.n:,}"),
+        ("defence at prediction time", result.inference),
+    )
+    tables = tables_of(result, number)
+    heading, anchor = f"Audit: {result.title}", f"result-{number}"
+    return Part(heading, anchor, facts, tables, checks=result.checks)
+
+
+@_described.register
+def _comparison_part(result: Comparison, number: int, file: str) -> Part:
+    return Part(result.title, f"result-{number}", _facts(result, file), tables_of(result, number))
+
+
+@_described.register
+def _card_part(result: Card, number: int, file: str) -> Part:
+    anchor = f"card-{number}-{slug(result.title)}"
+    return Part(
+        model_card.title(result),
+        anchor,
+        (("date", result.date), ("file", file)),  # a card has a table of the others
+        tables_of(result, number),
+        model_card.sections(result, anchor),
+    )
+
+
+@functools.singledispatch
+def verdicts_of(result: Result) -> list[Verdict]:
+    """What a result comes to; nothing for a run, which was not attacked."""
     return []
 
 
+@verdicts_of.register
+def _evaluation_verdicts(result: Evaluation) -> list[Verdict]:
+    return [attack_verdict(result.title, outcomes_of(result), worst_cases(result))]
+
+
 def attack_verdict(
-    about: str, found: Sequence[Measurement], together: Sequence[Measurement] = ()
+    about: str, outcomes: Sequence[Outcome], together: Sequence[Outcome] = ()
 ) -> Verdict:
     """What the strongest attack on the deployed thing itself left, in plain words.
 
     Where the file says what became of each image, that is the worst case over attacks, image
-    by image, of one kind of threat, one norm and one radius.
+    by image, of one group of threat models, one norm and one radius.
 
     Attacks without a bound are told only where there is no other: given room enough, every
     classifier falls. Static and transfer attacks are told only where nothing attacked what is
     deployed, and then as the open question that they leave.
 
     Args:
-        about: target and data. found: all attacks on it. together: their worst cases.
+        about: target and data. outcomes: all attacks on it. together: their worst cases.
     """
-    direct = [m for m in (*together, *found) if m.kind.direct]  # of equals, the worst case
-    if not found:
+    # of equals, the worst case
+    direct = [outcome for outcome in (*together, *outcomes) if outcome.group.is_direct]
+    if not outcomes:
         says = "No attack was run."
         return Verdict(about, "open", says, "Nothing is known of its robustness.", "")
-    worst = _strongest(direct or found)
+    worst = _strongest(direct or outcomes)
     clean = (
         f"; without attack {percent(worst.clean.value, worst.clean.n)}% {interval(worst.clean)}"
         if worst.clean
         else ""
     )
-    left_right = (
+    surviving = (
         f"{percent(worst.accuracy.value, worst.accuracy.n)}% {interval(worst.accuracy)} of "
         f"{worst.accuracy.n:,} images"
     )
-    if worst.of:
+    if worst.parts:
         says = (
-            f"Robust accuracy, the worst case over attacks: {left_right} survive every one of "
-            f"{len(worst.of)} attacks ({worst.threat}, eps {worst.eps:.4g}): "
+            f"Robust accuracy, the worst case over attacks: {surviving} survive every one of "
+            f"{len(worst.parts)} attacks ({worst.threat}, eps {worst.eps:.4g}): "
             f"{worst.settings}{clean}."
         )
     else:
-        attack = f"The strongest attack tried, {worst.shown} ({worst.threat}), leaves"
-        says = f"{attack} {left_right} right{clean}."
+        attack = f"The strongest attack tried, {worst.attack} ({worst.threat}), leaves"
+        says = f"{attack} {surviving} right{clean}."
     if not direct:
         means = "Nothing attacked the model as it is deployed; who knows it may do far better."
         return Verdict(about, "open", says, means, f"This is no robust accuracy. {UPPER_BOUND}")
@@ -355,44 +388,42 @@ def attack_verdict(
     return Verdict(about, tone, says, means, UPPER_BOUND, headline=headline)
 
 
-def _strongest(found: Sequence[Measurement]) -> Measurement:
+def _strongest(outcomes: Sequence[Outcome]) -> Outcome:
     """What left least; attacks without a bound count only where there is no other."""
-    bounded = [m for m in found if m.eps is not None] or found
-    return min(bounded, key=lambda m: m.accuracy.value)
+    bounded = [outcome for outcome in outcomes if outcome.eps is not None] or outcomes
+    return min(bounded, key=lambda outcome: outcome.accuracy.value)
 
 
+@verdicts_of.register
 def _comparison_verdicts(result: Comparison) -> list[Verdict]:
-    """The method whose worst direct number is best, one for each kind of threat."""
+    """The method whose worst direct number is best, one for each group of threat models."""
     verdicts = []
-    for kind, found in kinds(result.measurements):
-        rows: dict[str, list[Measurement]] = {}
-        for m in found:
-            rows.setdefault(m.target, []).append(m)
-        worst = {name: _strongest(ms) for name, ms in rows.items()}
+    for group, outcomes in groups(outcomes_of(result)):
+        rows: dict[str, list[Outcome]] = {}
+        for outcome in outcomes:
+            rows.setdefault(outcome.target, []).append(outcome)
+        worst = {name: _strongest(of_row) for name, of_row in rows.items()}
         best = max(worst, key=lambda name: worst[name].accuracy.value)
         verdict = attack_verdict(f"{best}, best of {len(rows)} on {result.title}", rows[best])
-        note = f"{kind.name} attacks: of all rows, {best} keeps most under its strongest attack."
+        note = f"{group.name} attacks: of all rows, {best} keeps most under its strongest attack."
         verdicts.append(
-            Verdict(
-                verdict.about,
-                verdict.tone,
-                f"{note} {verdict.says}",
-                verdict.means,
-                f"Intervals that overlap rank nothing. {verdict.not_means}",
-                headline=verdict.headline,
-            )  # fmt: skip
+            replace(
+                verdict,
+                says=f"{note} {verdict.says}",
+                not_means=f"Intervals that overlap rank nothing. {verdict.not_means}",
+            )
         )
     return verdicts
 
 
-def _audit_verdict(audit: Audit) -> Verdict:
-    checks: list[Any] = audit.record["checks"]
-    failed = [check["name"] for check in checks if not check["passed"]]
-    about = f"Audit of {audit.title}"
+@verdicts_of.register
+def _audit_verdicts(audit: Audit) -> list[Verdict]:
+    failed = [check.name for check in audit.checks if not check.passed]
+    about, count = f"Audit of {audit.title}", len(audit.checks)
     if failed:
-        says = f"{len(failed)} of {len(checks)} checks failed: {', '.join(failed)}."
+        says = f"{len(failed)} of {count} checks failed: {', '.join(failed)}."
         means = "Its robust accuracies may come from attacks that failed, not from robustness."
-        return Verdict(about, "bad", says, means, "", "Failed")
-    says = f"All {len(checks)} checks passed."
+        return [Verdict(about, "bad", says, means, "", "Failed")]
+    says = f"All {count} checks passed."
     means = "No sign of masked gradients was found."
-    return Verdict(about, "good", says, means, "That is no proof of robustness.", "Passed")
+    return [Verdict(about, "good", says, means, "That is no proof of robustness.", "Passed")]

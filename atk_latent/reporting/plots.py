@@ -18,10 +18,13 @@ from html import escape
 from typing import Any
 
 from atk_latent.reporting.label_places import free_places
-from atk_latent.reporting.outcomes import worst_cases
-from atk_latent.reporting.results import Comparison, Evaluation, Measurement, Result, Run, kinds
+from atk_latent.reporting.outcomes import Outcome, groups, outcomes_of, worst_cases
 from atk_latent.reporting.tables import CLEAN, percent, slug, text
 from atk_latent.results.accuracy import Accuracy
+from atk_latent.results.card import Card
+from atk_latent.results.comparison import Comparison
+from atk_latent.results.evaluation import Evaluation
+from atk_latent.results.files import Result
 
 INK = "#1b1f24"  # text and axes; SVG turns it into the page's own colour
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
@@ -117,54 +120,84 @@ def ink_on(ground: Sequence[float]) -> str:
 
 def charts_of(results: Sequence[Result]) -> tuple[Chart, ...]:
     """Every figure that the results give: bars, accuracy over eps, clean against robust."""
-    made: list[Chart] = []
-    for number, result in enumerate(results, 1):
-        if isinstance(result, Run):
-            made += _latent_eps(result, number)
-        if not isinstance(result, Evaluation | Comparison):
-            continue
-        for i, (kind, found) in enumerate(kinds(result.measurements), 1):
-            name = f"{number}-{i}-bars-{slug(kind.name)}-{slug(result.title)}"
-            if isinstance(result, Evaluation):
-                together = [m for m in worst_cases(result) if m.kind == kind]
-                made.append(_attack_bars(result, kind.name, [*found, *together], name))
-            else:
-                made.append(_method_bars(result, kind.name, found, name))
-    return (*made, *_over_eps(_measured(results)), *trade_offs(results))
+    charts = [
+        chart for number, result in enumerate(results, 1) for chart in _own_charts(result, number)
+    ]
+    return (*charts, *_over_eps(_all_outcomes(results)), *trade_offs(results))
 
 
-def _measured(results: Sequence[Result]) -> tuple[Measurement, ...]:
-    return tuple(m for r in results if isinstance(r, Evaluation | Comparison) for m in _all(r))
+@functools.singledispatch
+def _own_charts(result: Result, number: int) -> list[Chart]:
+    """The figures of one result alone; `number` begins their names."""
+    return []
 
 
-def _all(result: Evaluation | Comparison) -> tuple[Measurement, ...]:
-    together = worst_cases(result) if isinstance(result, Evaluation) else ()
-    return (*result.measurements, *together)
+@_own_charts.register
+def _evaluation_charts(result: Evaluation, number: int) -> list[Chart]:
+    charts = []
+    for i, (group, outcomes) in enumerate(groups(outcomes_of(result)), 1):
+        name = f"{number}-{i}-bars-{slug(group.name)}-{slug(result.title)}"
+        together = [outcome for outcome in worst_cases(result) if outcome.group == group]
+        every = [*outcomes, *together]
+        bars = [(CLEAN, result.clean), *((o.attack if o.parts else o.label, o.accuracy)
+                                         for o in every)]  # fmt: skip
+        marks = {o.label: o.result.published.value for o in every if o.result.published}
+        title = f"{group.name}: accuracy that each attack leaves, {result.title}"
+        charts.append(bars_chart(name, title, bars, published=marks, first=COLOURS[2]))
+    return charts
 
 
-def _attack_bars(result: Evaluation, kind: str, found: list[Measurement], name: str) -> Chart:
-    bars = [(CLEAN, result.clean), *((m.shown if m.of else m.label, m.accuracy) for m in found)]
-    marks = [(m.label, m.published.value) for m in found if m.published]
-    title = f"{kind}: accuracy that each attack leaves, {result.title}"
-    return bars_chart(name, title, bars, published=dict(marks), first=COLOURS[2])
+@_own_charts.register
+def _comparison_charts(result: Comparison, number: int) -> list[Chart]:
+    charts = []
+    for i, (group, outcomes) in enumerate(groups(outcomes_of(result)), 1):
+        name = f"{number}-{i}-bars-{slug(group.name)}-{slug(result.title)}"
+        attack = _strongest(outcomes)
+        hits = [outcome for outcome in outcomes if outcome.result.attack == attack]
+        marks = {o.target: o.result.published.value for o in hits if o.result.published}
+        bars = [(outcome.target, outcome.accuracy) for outcome in hits]
+        title = f"{group.name}: accuracy under {attack}, the strongest of these attacks, "
+        charts.append(bars_chart(name, title + result.title, bars, published=marks))
+    return charts
 
 
-def _method_bars(result: Comparison, kind: str, found: list[Measurement], name: str) -> Chart:
-    attack = _strongest(found)
-    hits = [m for m in found if m.attack == attack]
-    marks = {m.target: m.published.value for m in hits if m.published}
-    title = f"{kind}: accuracy under {attack}, the strongest of these attacks, {result.title}"
-    return bars_chart(name, title, [(m.target, m.accuracy) for m in hits], published=marks)
+@_own_charts.register
+def _card_charts(result: Card, number: int) -> list[Chart]:
+    """LADDER's accuracy over eps, where the card has it."""
+    names = {"hardened": "hardened (transfer)", "vanilla": "vanilla (white-box)"}
+    rows = [
+        {key: value for key, value in row.items() if isinstance(value, int | float)}
+        for row in result.metric_rows.get("accuracy_over_eps", ())
+    ]
+    if not rows or not all({"eps", *names} <= set(row) for row in rows):
+        return []
+    series: dict[str, list[tuple[float, Accuracy | float]]] = {
+        words: [(row["eps"], row[name]) for row in rows] for name, words in names.items()
+    }
+    title = f"Accuracy on LADDER examples made on the vanilla model, {result.title}"
+    return [lines_chart(f"{number}-ladder-{slug(result.title)}", title, "latent units", series)]
 
 
-def _strongest(found: Sequence[Measurement]) -> str:
+def _all_outcomes(results: Sequence[Result]) -> tuple[Outcome, ...]:
+    return tuple(
+        outcome
+        for result in results
+        if isinstance(result, Evaluation | Comparison)
+        for outcome in (
+            *outcomes_of(result),
+            *(worst_cases(result) if isinstance(result, Evaluation) else ()),
+        )
+    )
+
+
+def _strongest(outcomes: Sequence[Outcome]) -> str:
     """The attack that leaves least on the average."""
 
-    def left(attack: str) -> float:
-        values = [m.accuracy.value for m in found if m.attack == attack]
+    def mean(attack: str) -> float:
+        values = [o.accuracy.value for o in outcomes if o.result.attack == attack]
         return sum(values) / len(values)
 
-    return min(dict.fromkeys(m.attack for m in found), key=left)
+    return min(dict.fromkeys(outcome.result.attack for outcome in outcomes), key=mean)
 
 
 def bars_chart(
@@ -304,33 +337,17 @@ def _number(axis: Any, points: Sequence[tuple[float, float]]) -> None:
         )  # fmt: skip
 
 
-def _latent_eps(result: Run, number: int) -> list[Chart]:
-    """LADDER's accuracy over eps, where the card has it."""
-    rows = result.record["metrics"].get("accuracy_over_eps")
-    names = {"hardened": "hardened (transfer)", "vanilla": "vanilla (white-box)"}
-    if not isinstance(rows, list) or not all(
-        isinstance(row, dict) and {"eps", *names} <= set(row) for row in rows
-    ):
-        return []
-    series: Any = {
-        shown: [(row["eps"], row[name]) for row in rows] for name, shown in names.items()
-    }
-    title = f"Accuracy on LADDER examples made on the vanilla model, {result.title}"
-    return [lines_chart(f"{number}-ladder-{slug(result.title)}", title, "latent units", series)]
-
-
-def _over_eps(found: Sequence[Measurement]) -> list[Chart]:
+def _over_eps(outcomes: Sequence[Outcome]) -> list[Chart]:
     """A chart for each threat model under which some attack ran with several radii."""
-    groups: dict[tuple[str, str], dict[str, dict[float, Measurement]]] = {}
-    for m in found:
-        if m.eps is not None:
-            lines = groups.setdefault((m.data, m.threat), {})
-            lines.setdefault(f"{m.target}, {m.family}", {})[m.eps] = m
+    threats: dict[tuple[str, str], dict[str, dict[float, Outcome]]] = {}
+    for outcome in outcomes:
+        if outcome.eps is not None:
+            lines = threats.setdefault((outcome.data, outcome.threat), {})
+            name = f"{outcome.target}, {outcome.family}"
+            lines.setdefault(name, {})[outcome.eps] = outcome
     charts = []
-    for i, ((data, threat), lines) in enumerate(groups.items(), 1):
-        series: Any = {
-            label: _from_zero(points) for label, points in lines.items() if len(points) > 1
-        }
+    for i, ((data, threat), lines) in enumerate(threats.items(), 1):
+        series = {label: _from_zero(points) for label, points in lines.items() if len(points) > 1}
         if series:
             title = f"Accuracy over eps on {data}, {threat}"
             name = f"eps-{i}-{slug(threat)}-{slug(data)}"
@@ -338,42 +355,45 @@ def _over_eps(found: Sequence[Measurement]) -> list[Chart]:
     return charts
 
 
-def _from_zero(points: dict[float, Measurement]) -> list[tuple[float, Accuracy]]:
+def _from_zero(points: dict[float, Outcome]) -> list[tuple[float, Accuracy | float]]:
     """By radius; at radius 0 there is no attack, so the line begins with the clean accuracy."""
     clean = next(iter(points.values())).clean
-    known = {0.0: clean} if clean else {}
-    return sorted({**known, **{eps: m.accuracy for eps, m in points.items()}}.items())
+    by_eps = {eps: outcome.accuracy for eps, outcome in points.items()}
+    if clean:
+        by_eps[0.0] = clean
+    return [(eps, by_eps[eps]) for eps in sorted(by_eps)]
 
 
 def trade_offs(results: Sequence[Result]) -> list[Chart]:
-    """Clean against robust accuracy, a chart for each kind of threat and data set.
+    """Clean against robust accuracy, a chart for each threat model and data set.
 
     Each is of the strongest attack that most classifiers met; a single one makes no chart.
     """
-    groups: dict[tuple[str, str, str, int], dict[str, Measurement]] = {}
-    for m in _measured(results):
-        if m.clean is not None:
-            same = (m.data, m.threat, m.spec or m.label, m.accuracy.n)
-            groups.setdefault(same, {})[m.target] = m
-    best: dict[tuple[str, str], dict[str, Measurement]] = {}
-    for (data, threat, _, _), hits in groups.items():
+    met: dict[tuple[str, str, str, int], dict[str, Outcome]] = {}
+    for outcome in _all_outcomes(results):
+        if outcome.clean is not None:
+            attack = outcome.result.spec or outcome.label
+            same = (outcome.data, outcome.threat, attack, outcome.accuracy.n)
+            met.setdefault(same, {})[outcome.target] = outcome
+    best: dict[tuple[str, str], dict[str, Outcome]] = {}
+    for (data, threat, _, _), hits in met.items():
         if len(hits) > 1:
             known = best.get((data, threat))
             if known is None or _rank(hits) < _rank(known):
                 best[data, threat] = hits
     charts = []
     for i, ((data, threat), hits) in enumerate(best.items(), 1):
-        shown = next(iter(hits.values())).label
-        points = [(m.target, m.clean, m.accuracy) for m in hits.values() if m.clean]
-        title = f"Clean against robust accuracy on {data}: {shown}, {threat}"
+        label = next(iter(hits.values())).label
+        points = [(o.target, o.clean, o.accuracy) for o in hits.values() if o.clean]
+        title = f"Clean against robust accuracy on {data}: {label}, {threat}"
         charts.append(scatter_chart(f"trade-off-{i}-{slug(threat)}-{slug(data)}", title, points))
     return charts
 
 
-def _rank(hits: dict[str, Measurement]) -> tuple[int, bool, float]:
+def _rank(hits: dict[str, Outcome]) -> tuple[int, bool, float]:
     """By classifiers met; attacks with a radius before those without; the strongest first."""
-    unbounded = any(m.eps is None for m in hits.values())
-    return -len(hits), unbounded, sum(m.accuracy.value for m in hits.values()) / len(hits)
+    unbounded = any(outcome.eps is None for outcome in hits.values())
+    return -len(hits), unbounded, sum(o.accuracy.value for o in hits.values()) / len(hits)
 
 
 def _value(accuracy: Accuracy | float) -> float:

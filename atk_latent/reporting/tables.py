@@ -1,34 +1,31 @@
 """Tables of results, and how they look in Markdown, CSV and LaTeX.
 
-A table holds one kind of threat model, never two: whoever sees gradients and whoever does
+A table holds one group of threat models, never two: whoever sees gradients and whoever does
 not are not to be compared by reading down a column.
 """
 
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+
+from pydantic import JsonValue
 
 from atk_latent.evaluation.ranking import average_ranks
-from atk_latent.reporting.outcomes import worst_cases
-from atk_latent.reporting.results import (
-    Audit,
-    Comparison,
-    Evaluation,
-    Kind,
-    Measurement,
-    Published,
-    Result,
-    Run,
-    kinds,
-    published_of,
-)
+from atk_latent.reporting.outcomes import Outcome, groups, outcomes_of, worst_cases
 from atk_latent.results.accuracy import Accuracy
+from atk_latent.results.attack_result import Published
+from atk_latent.results.audit import Audit
+from atk_latent.results.card import Card
+from atk_latent.results.comparison import Comparison
+from atk_latent.results.evaluation import Evaluation
+from atk_latent.results.files import Result
+from atk_latent.results.threat import ThreatGroup, ThreatModel
 
 CLEAN = "none (clean images)"
 INTERVAL = "In brackets: 95% Wilson interval."
@@ -82,7 +79,11 @@ class Difference:
     value: float
 
 
-Cell = str | float | Accuracy | Published | Difference | None
+class SourceInNote(Published):
+    """A published number whose source stands below the table."""
+
+
+TableCell = str | float | Accuracy | Published | Difference | None
 
 
 def difference(ours: Accuracy | None, published: Published | None) -> Difference | None:
@@ -106,7 +107,7 @@ class Table:
     name: str
     caption: str
     headings: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
+    rows: tuple[tuple[TableCell, ...], ...]
     notes: tuple[str, ...] = ()
     shares: tuple[tuple[float | None, ...], ...] = ()
 
@@ -127,14 +128,15 @@ def interval(accuracy: Accuracy) -> str:
     return f"[{low}, {high}]"
 
 
-def text(cell: Cell) -> str:
+def text(cell: TableCell) -> str:
     """A cell in words, as Markdown, LaTeX and the page show it."""
     if cell is None:
         return ""
     if isinstance(cell, Accuracy):
         return f"{percent(cell.value, cell.n)} {interval(cell)}"
     if isinstance(cell, Published):
-        where = f" ({cell.source})" if cell.source and not cell.said_once else ""
+        in_note = isinstance(cell, SourceInNote)
+        where = f" ({cell.source})" if cell.source and not in_note else ""
         return percent(cell.value) + where
     if isinstance(cell, Difference):
         return f"{100 * cell.value:+.1f}".replace("-0.0", "+0.0")
@@ -143,55 +145,82 @@ def text(cell: Cell) -> str:
     return f"{cell:,}" if isinstance(cell, int) else f"{cell:.4g}"
 
 
+@functools.singledispatch
 def tables_of(result: Result, number: int) -> tuple[Table, ...]:
-    """The tables of a result file.
+    """The tables of a result.
 
     Args:
-        result: the file. number: of it in the report; begins the names of its tables.
+        result: a record. number: of it in the report; begins the names of its tables.
     """
-    if isinstance(result, Evaluation):
-        return tuple(
-            _evaluation(result, kind, found, f"{number}-{i}")
-            for i, (kind, found) in enumerate(kinds(result.measurements), 1)
-        )
-    if isinstance(result, Comparison):
-        parts = list(enumerate(kinds(result.measurements), 1))
-        return (
-            *(_comparison(result, kind, found, f"{number}-{i}") for i, (kind, found) in parts),
-            *(
-                _ranks(result, kind, found, f"{number}-{i}-ranks")
-                for i, (kind, found) in parts
-                if len(result.record["rows"]) > 1
-            ),
-        )
-    if isinstance(result, Audit):
-        return (_audit(result, number),)
-    if isinstance(result, Run):
-        return measured(result.record, f"{number}-run-{slug(result.title)}")
-    return ()
+    raise NotImplementedError(f"no tables of {type(result).__name__}")
 
 
-def _evaluation(result: Evaluation, kind: Kind, found: list[Measurement], prefix: str) -> Table:
-    published = published_of(result.record.get("clean_published"))
-    clean = (result.clean, published, difference(result.clean, published), result.clean.n)
-    rows: list[tuple[Cell, ...]] = [(CLEAN, None, *clean, "", "", None, None)]
-    together = [m for m in worst_cases(result) if m.kind == kind]
-    for m in (*found, *together):
-        size = [None if value is None else float(value) for value in (m.linf, m.l2)]
-        compared = (m.accuracy, m.published, difference(m.accuracy, m.published), m.accuracy.n)
-        rows.append((m.attack, m.eps, *compared, m.threat, m.settings, *size))
+@tables_of.register
+def _evaluation_tables(result: Evaluation, number: int) -> tuple[Table, ...]:
+    return tuple(
+        _evaluation(result, group, outcomes, f"{number}-{i}")
+        for i, (group, outcomes) in enumerate(groups(outcomes_of(result)), 1)
+    )
+
+
+@tables_of.register
+def _comparison_tables(result: Comparison, number: int) -> tuple[Table, ...]:
+    parts = list(enumerate(groups(outcomes_of(result)), 1))
+    ranked = parts if len(result.rows) > 1 else []
+    return (
+        *(_comparison(result, group, of_it, f"{number}-{i}") for i, (group, of_it) in parts),
+        *(_ranks(result, group, of_it, f"{number}-{i}-ranks") for i, (group, of_it) in ranked),
+    )
+
+
+@tables_of.register
+def _audit_tables(result: Audit, number: int) -> tuple[Table, ...]:
+    rows = tuple(
+        (check.name, "passed" if check.passed else "FAILED", check.verdict, check.why)
+        for check in result.checks
+    )
+    return (
+        Table(
+            f"{number}-audit-{slug(result.title)}",
+            f"Audit: signs of gradient masking in {result.title}, Linf eps {result.eps:.4g}, "
+            f"{result.n:,} images",
+            ("check", "verdict", "found", "why it matters"),
+            rows,
+            ("An audit that passes found no sign of masked gradients: no proof of robustness.",),
+        ),
+    )
+
+
+@tables_of.register
+def _card_tables(result: Card, number: int) -> tuple[Table, ...]:
+    return measured(result, f"{number}-run-{slug(result.title)}")
+
+
+def _evaluation(
+    result: Evaluation, group: ThreatGroup, outcomes: list[Outcome], prefix: str
+) -> Table:
+    published = result.clean_published
+    clean = (result.clean, published, difference(result.clean, published), result.n)
+    rows: list[tuple[TableCell, ...]] = [(CLEAN, None, *clean, "", "", None, None)]
+    together = [outcome for outcome in worst_cases(result) if outcome.group == group]
+    for outcome in (*outcomes, *together):
+        attack, accuracy = outcome.result, outcome.accuracy
+        compared = (attack.published, difference(accuracy, attack.published), accuracy.n)
+        threat = (outcome.threat, outcome.settings)
+        row = (attack.attack, attack.eps, accuracy, *compared, *threat, attack.linf, attack.l2)
+        rows.append(row)
     headings = (
         *("attack", "eps", "accuracy, %", "published, %", "difference", "images"),
         *("threat model", "settings", "mean Linf", "mean L2"),
     )
-    notes = [INTERVAL, kind.meaning, "An image that is wrong without attack counts as wrong."]
+    notes = [INTERVAL, group.meaning, "An image that is wrong without attack counts as wrong."]
     notes += [DIFFERENCE] if any(row[4] is not None for row in rows) else []
     notes += [WORST_CASE] if together else []
-    notes += [f"{m.label}: {doubt}" for m in found for doubt in m.warnings]
+    notes += [f"{o.label}: {warning}" for o in outcomes for warning in o.result.warnings]
     return _without_empty_columns(
         Table(
-            f"{prefix}-{slug(kind.name)}-{slug(result.title)}",
-            f"{kind.name}: accuracy of {result.title}",
+            f"{prefix}-{slug(group.name)}-{slug(result.title)}",
+            f"{group.name}: accuracy of {result.title}",
             headings,
             tuple(rows),
             tuple(notes),
@@ -199,74 +228,112 @@ def _evaluation(result: Evaluation, kind: Kind, found: list[Measurement], prefix
     )
 
 
-def _comparison(result: Comparison, kind: Kind, found: list[Measurement], prefix: str) -> Table:
-    attacks = tuple(dict.fromkeys(m.attack for m in found))
-    cells = {(m.target, m.attack): m for m in found}
-    ranked = len(list(kinds(result.measurements))) == 1  # a rank over two kinds says nothing
+@dataclass(frozen=True)
+class _Columns:
+    """The attacks of a comparison: one column an attack and attacker, never two attackers.
+
+    Args:
+        headings: of the columns. cells: outcomes by row and column.
+    """
+
+    headings: tuple[str, ...]
+    cells: Mapping[tuple[str, int], Outcome]
+
+    @classmethod
+    def of(cls, outcomes: Sequence[Outcome]) -> _Columns:
+        """The columns of outcomes, in order of appearance."""
+        columns: dict[tuple[str, ThreatModel], int] = {}
+        cells = {}
+        for outcome in outcomes:
+            key = (outcome.result.attack, outcome.result.threat_model.attacker)
+            cells[outcome.target, columns.setdefault(key, len(columns))] = outcome
+        names = [attack for attack, _ in columns]
+        headings = (
+            attack if names.count(attack) == 1 else f"{attack} ({attacker})"
+            for attack, attacker in columns
+        )
+        return cls(tuple(headings), cells)
+
+    def of_row(self, label: str) -> list[Outcome | None]:
+        """The outcomes of a row, None where a cell is missing."""
+        return [self.cells.get((label, i)) for i in range(len(self.headings))]
+
+
+def _comparison(
+    result: Comparison, group: ThreatGroup, outcomes: list[Outcome], prefix: str
+) -> Table:
+    columns = _Columns.of(outcomes)
+    # a rank over two groups says nothing
+    ranked = len(list(groups(outcomes_of(result)))) == 1
     headings = ["method"]
-    for column in ("clean", *attacks):
+    for column in ("clean", *columns.headings):
         headings += [f"{column}, %", f"{column}, published, %", f"{column}, difference"]
-    rows: list[tuple[Cell, ...]] = []
-    for row in result.record["rows"]:
-        pairs = [(result.clean(row), result.clean_published(row))]
-        hits = [cells.get((row["label"], attack)) for attack in attacks]
-        pairs += [(hit.accuracy, hit.published) if hit else (None, None) for hit in hits]
-        line: list[Cell] = [row["label"]]
+    rows: list[tuple[TableCell, ...]] = []
+    for row in result.rows:
+        clean = row.clean
+        pairs = [(clean.measured, clean.published) if clean else (None, None)]
+        pairs += [
+            (outcome.accuracy, outcome.result.published) if outcome else (None, None)
+            for outcome in columns.of_row(row.label)
+        ]
+        line: list[TableCell] = [row.label]
         for ours, published in pairs:
             line += [ours, published, difference(ours, published)]
-        training, epochs = row.get("training"), row.get("epochs")
-        speed = training / epochs if training and epochs else None
-        rows.append((*line, row.get("rank") if ranked else None, speed))
-    said = {f"{m.attack}: {m.threat}, on {m.accuracy.n:,} images.": None for m in found}
+        rows.append((*line, row.rank if ranked else None, row.seconds_per_epoch))
+    threats = dict.fromkeys(
+        f"{o.result.attack}: {o.threat}, on {o.accuracy.n:,} images." for o in outcomes
+    )
     compared = any(isinstance(cell, Difference) for row in rows for cell in row)
     rows, source = _source_once(rows)
     comparing = (source, DIFFERENCE) if compared else ()
     return _without_empty_columns(
         Table(
-            f"{prefix}-{slug(kind.name)}-{slug(result.title)}",
-            f"{kind.name}: {result.title}",
+            f"{prefix}-{slug(group.name)}-{slug(result.title)}",
+            f"{group.name}: {result.title}",
             (*headings, "average rank", "s/epoch"),
             tuple(rows),
-            (INTERVAL, kind.meaning, *said, *comparing, *result.record["notes"]),
+            (INTERVAL, group.meaning, *threats, *comparing, *result.notes),
         )
     )
 
 
-def _source_once(rows: list[tuple[Cell, ...]]) -> tuple[list[tuple[Cell, ...]], str]:
+def _source_once(rows: list[tuple[TableCell, ...]]) -> tuple[list[tuple[TableCell, ...]], str]:
     """The rows, and a note of the source where all published values share one."""
     sources = {cell.source for row in rows for cell in row if isinstance(cell, Published)}
     if len(sources) != 1:
         return rows, ""
-    short = [
-        tuple(replace(c, said_once=True) if isinstance(c, Published) else c for c in row)
+    (source,) = sources
+    short: list[tuple[TableCell, ...]] = [
+        tuple(
+            SourceInNote(value=cell.value, source=source) if isinstance(cell, Published) else cell
+            for cell in row
+        )
         for row in rows
     ]
-    (source,) = sources
     return short, f"Published: {source}." if source else ""
 
 
-def _ranks(result: Comparison, kind: Kind, found: list[Measurement], prefix: str) -> Table:
-    attacks = tuple(dict.fromkeys(m.attack for m in found))
-    known = {(m.target, m.attack): m.accuracy.value for m in found}
+def _ranks(result: Comparison, group: ThreatGroup, outcomes: list[Outcome], prefix: str) -> Table:
+    columns = _Columns.of(outcomes)
     accuracies: dict[str, list[float | None]] = {}
-    for row in result.record["rows"]:
-        clean = result.clean(row)
-        hits = [known.get((row["label"], attack)) for attack in attacks]
-        accuracies[row["label"]] = [clean.value if clean else None, *hits]
-    columns = [
+    for row in result.rows:
+        values = [o.accuracy.value if o else None for o in columns.of_row(row.label)]
+        accuracies[row.label] = [row.clean.accuracy if row.clean else None, *values]
+    ranks_by_column = [
         average_ranks({name: [values[i]] for name, values in accuracies.items()})
-        for i in range(1 + len(attacks))
+        for i in range(1 + len(columns.headings))
     ]
     means = average_ranks(accuracies)
     order = sorted(accuracies, key=lambda name: (math.isnan(means[name]), means[name]))
     rows = [
-        (name, *(_rank(ranks[name]) for ranks in columns), _rank(means[name])) for name in order
+        (name, *(_rank(ranks[name]) for ranks in ranks_by_column), _rank(means[name]))
+        for name in order
     ]
     return _without_empty_columns(
         Table(
-            f"{prefix}-{slug(kind.name)}-{slug(result.title)}",
-            f"{kind.name}: ranks, {result.title}",
-            ("method", "clean", *attacks, "average rank"),
+            f"{prefix}-{slug(group.name)}-{slug(result.title)}",
+            f"{group.name}: ranks, {result.title}",
+            ("method", "clean", *columns.headings, "average rank"),
             tuple(rows),
             (RANKS,),
         )
@@ -277,56 +344,43 @@ def _rank(rank: float) -> float | None:
     return None if math.isnan(rank) else round(rank, 2)
 
 
-def _audit(result: Audit, number: int) -> Table:
-    rows = tuple(
-        (check["name"], "passed" if check["passed"] else "FAILED", check["verdict"], check["why"])
-        for check in result.record["checks"]
-    )
-    return Table(
-        f"{number}-audit-{slug(result.title)}",
-        f"Audit: signs of gradient masking in {result.title}, Linf eps {result.record['eps']:.4g}, "
-        f"{result.record['n']:,} images",
-        ("check", "verdict", "found", "why it matters"),
-        rows,
-        ("An audit that passes found no sign of masked gradients: no proof of robustness.",),
-    )
-
-
-def measured(card: Mapping[str, Any], name: str) -> tuple[Table, ...]:
+def measured(card: Card, name: str) -> tuple[Table, ...]:
     """What a run measured: its numbers, and a table for each list of rows among them.
 
     Args:
-        card: content of `card.json`. name: begins the tables' names.
+        card: of the run. name: begins the tables' names.
     """
-    metrics, where = card["metrics"], f"{card['method']} on {card['data']}"
-    numbers = {key: card.get(key) for key in ("clean_accuracy", "vanilla_clean_accuracy")} | _flat(
-        metrics
-    )
-    found = tuple((k, v, MEANINGS.get(k, "")) for k, v in numbers.items() if v is not None)
+    numbers: dict[str, TableCell] = {
+        "clean_accuracy": card.clean_accuracy,
+        "vanilla_clean_accuracy": card.vanilla_clean_accuracy,
+        **_flat(card.metrics),
+    }
+    rows = tuple((k, v, MEANINGS.get(k, "")) for k, v in numbers.items() if v is not None)
     headings = ("measure", "value", "what it is")
-    table = Table(name, f"Measured after training: {where}", headings, found)
-    made = [_without_empty_columns(table)]
-    for i, (key, rows) in enumerate(metrics.items(), 1):
-        if isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows):
-            columns = tuple(dict.fromkeys(column for row in rows for column in row))
-            cells = tuple(tuple(_plain(row.get(column)) for column in columns) for row in rows)
-            notes = (_ROW_MEANINGS[key],) if key in _ROW_MEANINGS else ()
-            made.append(Table(f"{name}-{i}-{slug(key)}", f"{key}: {where}", columns, cells, notes))
-    return tuple(made)
+    table = Table(name, f"Measured after training: {card.title}", headings, rows)
+    tables = [_without_empty_columns(table)]
+    places = {key: i for i, key in enumerate(card.metrics, 1)}
+    for key, lines in card.metric_rows.items():
+        columns = tuple(dict.fromkeys(column for line in lines for column in line))
+        cells = tuple(tuple(_plain(line.get(column)) for column in columns) for line in lines)
+        notes = (_ROW_MEANINGS[key],) if key in _ROW_MEANINGS else ()
+        place = f"{name}-{places[key]}-{slug(key)}"
+        tables.append(Table(place, f"{key}: {card.title}", columns, cells, notes))
+    return tuple(tables)
 
 
-def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Cell]:
+def _flat(values: Mapping[str, JsonValue], before: str = "") -> dict[str, TableCell]:
     """Numbers and words by dotted names; lists are left out."""
-    flat: dict[str, Cell] = {}
+    flat: dict[str, TableCell] = {}
     for key, value in values.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             flat |= _flat(value, f"{before}{key}.")
         elif not isinstance(value, list):
             flat[before + key] = _plain(value)
     return flat
 
 
-def _plain(value: Any) -> Cell:
+def _plain(value: JsonValue) -> TableCell:
     """A JSON value as a cell."""
     if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
         return value
@@ -334,7 +388,7 @@ def _plain(value: Any) -> Cell:
 
 
 def _without_empty_columns(table: Table) -> Table:
-    kept = [
+    filled = [
         i
         for i in range(len(table.headings))
         if i == 0 or any(row[i] not in (None, "") for row in table.rows)
@@ -342,8 +396,8 @@ def _without_empty_columns(table: Table) -> Table:
     return Table(
         table.name,
         table.caption,
-        tuple(table.headings[i] for i in kept),
-        tuple(tuple(row[i] for i in kept) for row in table.rows),
+        tuple(table.headings[i] for i in filled),
+        tuple(tuple(row[i] for i in filled) for row in table.rows),
         tuple(dict.fromkeys(note for note in table.notes if note)),
     )
 
@@ -403,27 +457,28 @@ def csv_text(table: Table) -> str:
         titles += [_csv_cell(plain + ending) for ending in ("", *more)]
     writer.writerow(titles)
     for row in table.rows:
-        line: list[Any] = []
+        line: list[str | float] = []
         for cell, kind in zip(row, wide, strict=True):
             line += _csv_cells(cell, kind)
         writer.writerow(line)
     return file.getvalue()
 
 
-def _csv_kind(cells: Sequence[Cell]) -> type:
-    return next((type(c) for c in cells if isinstance(c, Accuracy | Published)), str)
+def _csv_kind(cells: Sequence[TableCell]) -> type:
+    kinds = (Accuracy, Published)
+    return next((kind for cell in cells for kind in kinds if isinstance(cell, kind)), str)
 
 
-def _csv_cells(cell: Cell, kind: type) -> list[Any]:
-    if kind is Accuracy:
-        known = isinstance(cell, Accuracy)
-        return [cell.value, cell.low, cell.high, cell.n] if known else [""] * 4  # type: ignore
-    if kind is Published:
-        known = isinstance(cell, Published)
-        return [cell.value, _csv_cell(cell.source)] if known else [""] * 2  # type: ignore
+def _csv_cells(cell: TableCell, kind: type) -> list[str | float]:
+    if isinstance(cell, Accuracy):
+        return [cell.value, cell.low, cell.high, cell.n]
+    if isinstance(cell, Published):
+        return [cell.value, _csv_cell(cell.source)]
     if isinstance(cell, Difference):
         return [round(cell.value, 6)]
-    return [_csv_cell(cell) if isinstance(cell, str) else "" if cell is None else cell]
+    if cell is None:
+        return [""] * (4 if kind is Accuracy else 2 if kind is Published else 1)
+    return [_csv_cell(cell) if isinstance(cell, str) else cell]
 
 
 def _csv_cell(words: str) -> str:

@@ -2,183 +2,155 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+import functools
+from collections.abc import Iterable
 
-from atk_latent.data.loading import load_dataset
-from atk_latent.progress import Progress
-from atk_latent.reproduction.comparison import Comparison, Row, run_comparison
-from atk_latent.reproduction.table import Column
-from atk_latent.training.gan_training import train_gan
-from atk_latent.training.request import GANRequest, RunOptions
+from atk_latent.atomic import atomic_file
+from atk_latent.reporting.plots import trade_offs
+from atk_latent.reproduction.experiment import (
+    Budget,
+    ColumnSpec,
+    Experiment,
+    RowSpec,
+    Settings,
+)
+from atk_latent.reproduction.run import Runner
+from atk_latent.results.record import Json
+
+IN_BALL: dict[str, tuple[str, Settings]] = {  # these share the radius
+    "FGSM, random start": ("fgsm", {}),
+    "Free": ("free", {}),
+    "PGD (Madry)": ("pgd", {}),
+    "PGD + AWP": ("pgd", {"awp_gamma": 0.005}),
+    "TRADES": ("trades", {}),
+    "TRADES + AWP": ("trades", {"awp_gamma": 0.005}),
+    "MART": ("mart", {}),
+    "Feature Scattering": ("feature-scattering", {}),
+    "TLA": ("tla", {}),
+    "LAT": ("lat", {}),
+    "Bilateral": ("bilateral", {}),
+    "ATLD-": ("atld", {}),
+}
+ADVERSARIES = {  # whose examples a fixed set is made of
+    "fgsm": "fgsm:eps={eps}",
+    "jsma": "jsma",
+    "pgd": "pgd:eps={eps}",
+    "cw-l2": "cw-l2",
+    "song": "song:gan={gan}{song}",
+}
+NATURAL = RowSpec("Natural", "natural")
+LADDER = RowSpec("LADDER", "ladder", start=NATURAL)
+ROWS = (
+    NATURAL,
+    *(RowSpec(name, kind, {"eps": "{eps}", **own}) for name, (kind, own) in IN_BALL.items()),
+    *(
+        RowSpec(f"{name} adv.", "augment", {"attack": attack}, start=NATURAL)
+        for name, attack in ADVERSARIES.items()
+    ),
+    LADDER,
+    RowSpec("TRADES + LADDER", "trades-ladder", start=NATURAL, helpers=LADDER),
+)
+COLUMNS = (  # weakest first
+    ColumnSpec("clean", None, "many"),
+    ColumnSpec("FGSM", "fgsm:eps={eps}", "many"),
+    ColumnSpec("PGD-20", "pgd:eps={eps},steps=20", "many"),
+    ColumnSpec("CW-20", "cw-pgd:eps={eps},steps=20", "many"),
+    ColumnSpec("AutoAttack", "autoattack:eps={eps}", "few"),
+)
+NOTES = (
+    "White-box on the bare classifier; ATLD- is ATLD without its inference step.",
+    "AutoAttack is the official standard suite. ± is half the 95% Wilson interval.",
+    "Average rank as in the LADDER paper: over all columns, smaller is better.",
+    "Rows named after an attack and the two with LADDER fine-tune Natural's classifier.",
+)
+IMAGES = {"many": 1000, "few": 500}
 
 
-@dataclasses.dataclass(frozen=True)
-class Scene:
-    """What is particular to a data set.
+def quick(
+    *,
+    eps: str,
+    limit: int,
+    epochs: int,
+    rate: Settings | None = None,
+    ladder: Settings | None = None,
+    gan: Settings | None = None,
+) -> Budget:
+    """The budget of the preset "quick" on LeNet: the same number of epochs for all.
 
     Args:
-        data, model: registered names. paper_model: that of the paper preset, whose rates and
-            weights some methods choose for a network with batch normalisation.
-        eps: Linf radius, as text. quick_eps: that of the quick preset, whose budget is too
-            short for some methods to leave chance at a larger one.
-        limit, epochs: training images and passes over them of the quick preset.
-        test: test images that the cheap attacks see; AutoAttack sees 500.
-        rate: settings of the optimizer in the quick preset, for all that do not fine-tune;
-            none leaves each method its own.
-        ladder: settings of the two rows with LADDER, in the quick preset. gan: those of the
-            GAN that draws Song et al.'s images, in the quick preset.
+        eps: Linf radius, as text. limit, epochs: training images and passes over them.
+        rate: settings of the optimizer, for all that do not fine-tune; none leaves each
+            method its own. ladder: settings of the two rows with LADDER.
+        gan: those of the GAN that draws Song et al.'s images.
     """
-
-    data: str
-    model: str
-    paper_model: str
-    eps: str
-    quick_eps: str
-    limit: int
-    epochs: int
-    test: int
-    rate: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    ladder: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    gan: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-
-
-MNIST = Scene(
-    data="mnist",
-    model="lenet",
-    paper_model="lenet",
-    eps="0.3",
-    quick_eps="0.2",
-    limit=6_000,
-    epochs=8,
-    test=1_000,
-)
-# The presets' rates are for networks with batch normalisation, which LeNet has not.
-LENET_RATE = {"learning_rate": 0.01, "momentum": 0.9}
-CIFAR10 = Scene(
-    data="cifar10",
-    model="lenet",
-    paper_model="cifarnet",
-    eps="8/255",
-    quick_eps="8/255",
-    limit=5_000,
-    epochs=8,
-    test=1_000,
-    rate=LENET_RATE,
-    ladder={"generator": "svhn"},  # Table 11's: Table 13's takes five times as long
-    gan={"architecture": "mnist", "steps": 1000},  # a quarter as wide as CIFAR-10's
-)
-ATTACKERS = ("fgsm", "jsma", "pgd", "cw-l2", "song")  # whose examples a fixed set is made of
-
-
-def columns(scene: Scene) -> tuple[Column, ...]:
-    """Clean accuracy and four white-box attacks, weakest first."""
-    ball = f"eps={scene.eps}"
-    return (
-        Column("clean", None, scene.test),
-        Column("FGSM", f"fgsm:{ball}", scene.test),
-        Column("PGD-20", f"pgd:{ball},steps=20", scene.test),
-        Column("CW-20", f"cw-pgd:{ball},steps=20", scene.test),
-        Column("AutoAttack", f"autoattack:{ball}", 500),
-    )
-
-
-def rows(scene: Scene, preset: str, gan: Path) -> tuple[Row, ...]:
-    """Every method; those that train in a ball share its radius, all share the epochs.
-
-    Args:
-        scene: what they run on. preset: "quick" or "paper".
-        gan: the run folder of the GAN for Song et al.'s examples.
-    """
-    ball = {"eps": scene.eps}
-    passes: dict[str, Any] = {"epochs": scene.epochs, "decay_epochs": (scene.epochs * 3 // 4,)}
-    budget: dict[str, Any] = {**passes, **scene.rate} if preset == "quick" else {}
-    first = {f"adversarial_{name}": value for name, value in budget.items() if name != "momentum"}
-    lat = {**first, "epochs": 1, "decay_epochs": None} if preset == "quick" else {}
-    plain = {"epochs": scene.epochs, **scene.rate} if preset == "quick" else {}
-    ladder = scene.ladder if preset == "quick" else {}
-    in_ball: dict[str, tuple[str, dict[str, Any]]] = {
-        "FGSM, random start": ("fgsm", plain),
-        "Free": ("free", plain),
-        "PGD (Madry)": ("pgd", budget),
-        "PGD + AWP": ("pgd", {**budget, "awp_gamma": 0.005}),
-        "TRADES": ("trades", budget),
-        "TRADES + AWP": ("trades", {**budget, "awp_gamma": 0.005}),
-        "MART": ("mart", budget),
-        "Feature Scattering": ("feature-scattering", budget),
-        "TLA": ("tla", budget),
-        "LAT": ("lat", lat),
-        "Bilateral": ("bilateral", budget),
-        "ATLD-": ("atld", budget),
-    }
-    return (
-        Row("Natural", "natural", plain, preset),
-        *(Row(name, kind, {**ball, **more}, preset) for name, (kind, more) in in_ball.items()),
-        *(
-            Row(
-                f"{name} adv.",
-                "augment",
-                {"attack": _maker(name, scene, preset, gan)},
-                preset,
-                "Natural",
-            )
-            for name in ATTACKERS
-        ),
-        Row("LADDER", "ladder", ladder, preset, "Natural"),
-        Row("TRADES + LADDER", "trades-ladder", ladder, preset, "Natural", "LADDER"),
-    )
-
-
-def _maker(name: str, scene: Scene, preset: str, gan: Path) -> str:
-    if name == "song":
-        return f"song:gan={gan}" + (",steps=60" if preset == "quick" else "")
-    return f"{name}:eps={scene.eps}" if name in ("fgsm", "pgd") else name
-
-
-def compare(
-    scene: Scene, preset: str, folder: Path, *, seed: int, progress: Progress | None = None
-) -> dict[str, Any]:
-    """Runs the comparison of a scene; see `run_comparison`."""
-    limit = None
-    if preset == "quick":
-        scene, limit = dataclasses.replace(scene, eps=scene.quick_eps), scene.limit
-    else:
-        scene = dataclasses.replace(scene, model=scene.paper_model)
-    dataset = load_dataset(scene.data, limit_train=limit, seed=seed)
-    gan = folder / "runs" / "song-gan"
-    settings = scene.gan if preset == "quick" else {}
-    request = GANRequest(RunOptions(scene.data, preset, settings, limit, seed))
-    train_gan(request, dataset, gan, resume=True, progress=progress)
-    what = f"{len(dataset.x_train):,} training images"
-    what += f", {scene.epochs} passes" if preset == "quick" else ", each paper's own recipe"
-    comparison = Comparison(
-        title=f"Defences on {scene.data} ({scene.model}, Linf {scene.eps}, {what})",
-        data=scene.data,
-        rows=rows(scene, preset, gan),
-        columns=columns(scene),
-        model=scene.model,
+    plain: Settings = {"epochs": epochs, **(rate or {})}
+    decayed = {**plain, "decay_epochs": (epochs * 3 // 4,)}
+    first = {f"adversarial_{name}": v for name, v in decayed.items() if name != "momentum"}
+    return Budget(
+        model="lenet",
+        cost=f"{{images}} training images, {epochs} passes",
         limit=limit,
-        notes=(
-            "White-box on the bare classifier; ATLD- is ATLD without its inference step.",
-            "AutoAttack is the official standard suite. ± is half the 95% Wilson interval.",
-            "Average rank as in the LADDER paper: over all columns, smaller is better.",
-            "Rows named after an attack and the two with LADDER fine-tune Natural's classifier.",
-        ),
+        images=IMAGES,
+        settings={
+            **_each((kind for kind, _ in IN_BALL.values()), decayed),
+            **_each(("natural", "fgsm", "free"), plain),
+            "lat": {**first, "epochs": 1, "decay_epochs": None},
+            **_each(("ladder", "trades-ladder"), ladder or {}),
+            "song-gan": gan or {},
+        },
+        texts={"eps": eps, "song": ",steps=60"},
     )
-    return run_comparison(comparison, dataset, folder, seed=seed, progress=progress)
 
 
-def mnist(
-    preset: str, folder: Path, *, seed: int = 0, progress: Progress | None = None
-) -> dict[str, Any]:
-    """All methods on MNIST; `preset` is "quick" or "paper"."""
-    return compare(MNIST, preset, folder, seed=seed, progress=progress)
+def _each(methods: Iterable[str], settings: Settings) -> dict[str, Settings]:
+    return dict.fromkeys(methods, settings)
 
 
-def cifar10(
-    preset: str, folder: Path, *, seed: int = 0, progress: Progress | None = None
-) -> dict[str, Any]:
-    """All methods on CIFAR-10 with a small network; `preset` is "quick" or "paper"."""
-    return compare(CIFAR10, preset, folder, seed=seed, progress=progress)
+def experiment(data: str, quick: Budget, *, model: str, eps: str) -> Experiment:
+    """Every method on a data set.
+
+    Args:
+        data: registered name. quick: budget of that preset.
+        model, eps: network, whose rates and weights some methods choose, and Linf radius of
+            the preset "paper".
+    """
+    cost, texts = "{images} training images, each paper's own recipe", {"eps": eps, "song": ""}
+    return Experiment(
+        title="Defences on {data} ({model}, Linf {eps}, {cost})",
+        data=data,
+        budgets={"quick": quick, "paper": Budget(model, cost, images=IMAGES, texts=texts)},
+        rows=ROWS,
+        columns=COLUMNS,
+        notes=NOTES,
+        is_timed=True,
+    )
+
+
+# At the larger radius some methods do not leave chance in so few epochs.
+MNIST = experiment("mnist", quick(eps="0.2", limit=6_000, epochs=8), model="lenet", eps="0.3")
+CIFAR10 = experiment(
+    "cifar10",
+    quick(
+        eps="8/255",
+        limit=5_000,
+        epochs=8,
+        # The presets' rates are for networks with batch normalisation, which LeNet has not.
+        rate={"learning_rate": 0.01, "momentum": 0.9},
+        ladder={"generator": "svhn"},  # Table 11's: Table 13's takes five times as long
+        gan={"architecture": "mnist", "steps": 1000},  # a quarter as wide as CIFAR-10's
+    ),
+    model="cifarnet",
+    eps="8/255",
+)
+
+
+def reproduce(experiment: Experiment, runner: Runner) -> Json:
+    """The table, and a figure, clean against robust accuracy, for each threat model."""
+    table = runner.measure(experiment)
+    for chart in trade_offs([table]):
+        with atomic_file(runner.folder / f"{chart.name}.png") as part:
+            part.write_bytes(chart.image("png"))
+    return table.to_json()
+
+
+mnist, cifar10 = (functools.partial(reproduce, each) for each in (MNIST, CIFAR10))

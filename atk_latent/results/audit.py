@@ -41,7 +41,7 @@ class Audit(Measured):
     """
 
     schema_name: Literal["atk_latent/audit/1"] = pydantic.Field(
-        "atk_latent/audit/1", alias="schema"
+        default="atk_latent/audit/1", alias="schema"
     )
     target: str
     inference: str | None = optional()

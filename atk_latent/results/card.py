@@ -30,13 +30,17 @@ class Card(Measured):
         remeasured: what was measured again later.
     """
 
-    schema_name: Literal["atk_latent/card/1"] = pydantic.Field("atk_latent/card/1", alias="schema")
+    schema_name: Literal["atk_latent/card/1"] = pydantic.Field(
+        default="atk_latent/card/1", alias="schema"
+    )
     run: str | None = optional()
     method: str
     data: str
     preset: str
     model: str | None = None
-    overrides: JsonField | None = pydantic.Field(None, exclude_if=lambda value: value is None)
+    overrides: JsonField | None = pydantic.Field(
+        default=None, exclude_if=lambda value: value is None
+    )
     settings: JsonField
     metrics: JsonField
     train_images: Count | None = optional()

@@ -26,6 +26,11 @@ class Column(Record):
     spec: str | None
     limit: Annotated[int, pydantic.Field(ge=1)] | None = None
 
+    @classmethod
+    def of(cls, label: str, spec: str | None, limit: int | None = None) -> Column:
+        """The column of these fields."""
+        return cls(label=label, spec=spec, limit=limit)
+
 
 class Cell(Record):
     """One measured accuracy of a comparison.
@@ -153,7 +158,7 @@ class Comparison(Measured):
     """
 
     schema_name: Literal["atk_latent/comparison/2"] = pydantic.Field(
-        "atk_latent/comparison/2", alias="schema"
+        default="atk_latent/comparison/2", alias="schema"
     )
     title: str
     data: str

@@ -33,7 +33,7 @@ class Evaluation(Measured):
     """
 
     schema_name: Literal["atk_latent/evaluation/2"] = pydantic.Field(
-        "atk_latent/evaluation/2", alias="schema"
+        default="atk_latent/evaluation/2", alias="schema"
     )
     target: str
     data: str

@@ -41,8 +41,8 @@ def adversarial_set(
             return stored["x_adv"]
     estimator = estimator_for(model, image_shape=x.shape[1:])
     attack = make_attack(spec, estimator, context)
-    chunks: list[np.ndarray] = []
-    for chunk in runner.attack_chunks(attack, estimator, x, y, spec=spec, seed=context.seed):
+    options, chunks = runner.Options(seed=context.seed), list[np.ndarray]()
+    for chunk in runner.attack_chunks(attack, estimator, x, y, spec, options):
         chunks.append(np.asarray(chunk.x_adv))
         if progress:
             progress("examples", chunk.start + len(chunks[-1]), len(x), {})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from atk_latent import config
 from atk_latent.data.dataset import Dataset
-from atk_latent.evaluation.result import provenance, versions
+from atk_latent.results.provenance import today, versions
 
 if TYPE_CHECKING:
     from atk_latent.training.run_folder import RunFolder
@@ -30,7 +30,8 @@ def base_card(
     """
     request = run.request
     return {
-        **provenance("card"),
+        "schema": "atk_latent/card/1",
+        "date": today(),
         "run": str(run.folder),
         "method": request.method,
         "data": request.options.data,

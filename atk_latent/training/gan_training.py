@@ -119,5 +119,5 @@ def _measure(
     }
     if judge is not None:
         metrics["judge"] = run.request.model
-        metrics["judge_accuracy"] = clean_accuracy(judge, images, y)
+        metrics["judge_accuracy"] = clean_accuracy(judge, images, y).value
     return metrics

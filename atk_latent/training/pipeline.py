@@ -62,14 +62,14 @@ def harden(
     keras.utils.set_random_seed(options.seed)
     method, vanilla = _ready_method(request, start, settings, run, progress)
     x, y = dataset.x_test, dataset.y_test
-    before = None if vanilla is None else clean_accuracy(vanilla, x, y)
+    before = None if vanilla is None else clean_accuracy(vanilla, x, y).value
     seconds = _train(method, dataset, run, progress)
     if progress:
         progress("measuring", 0, 1, {})
     metrics = method.measure(x, y)
     for name, figure in method.figures(x, y, metrics, dataset.class_names).items():
         run.save_figure(figure, name)
-    after = clean_accuracy(method.classifier, x, y)
+    after = clean_accuracy(method.classifier, x, y).value
     card = run.finish(
         {
             **base_card(run, dataset, settings, metrics, started),

@@ -17,6 +17,7 @@ from atk_latent.errors import InputError
 from atk_latent.methods.figures import Figure
 from atk_latent.reporting.figures import draw
 from atk_latent.reporting.model_card import model_card
+from atk_latent.results import card as results
 from atk_latent.training.card import Card
 from atk_latent.training.request import Request, request_json
 
@@ -131,7 +132,7 @@ class RunFolder:
         """
         plain = json.loads(json_text(card))  # as a reader will find it: no tuples, no NumPy
         with atomic_file(self.folder / "card.md") as part:
-            part.write_text(model_card(plain), encoding="utf-8")
+            part.write_text(model_card(results.Card.from_json(plain, "card")), encoding="utf-8")
         write_json(self.folder / CARD, card)
         for place in self._states():
             shutil.rmtree(place, ignore_errors=True)

@@ -9,7 +9,7 @@ from atk_latent.adversaries.latent_search import draw_targets
 from atk_latent.art_bridge.by_name import make_attack
 from atk_latent.art_bridge.unrestricted import UnrestrictedGAN
 from atk_latent.errors import InputError
-from atk_latent.evaluation.runner import evaluate
+from atk_latent.evaluation.runner import Options, run_attacks
 from atk_latent.models.song_gan import GAN
 
 SHAPE, CLASSES = (1, 6, 1), 3
@@ -119,7 +119,7 @@ def test_evaluate_says_what_was_found(model, run):
     x = np.zeros((8, *SHAPE), np.float32)
     x[np.arange(8), 0, Y, 0] = 1.0  # right before the attack
     text = "steps=40,closeness=0,class_weight=1,learning_rate=20,batch_size=8"
-    (result,) = evaluate(model, x, Y, [f"song:gan={run},{text}"], seed=1)
+    (result,) = run_attacks(model, x, Y, [f"song:gan={run},{text}"], Options(seed=1))
     assert result.attack == "song untargeted"
     assert result.threat == "white-box, unrestricted (images of a GAN)"
     assert result.eps is None

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from atk_latent.art_bridge import estimator  # noqa: F401  before CliRunner swaps stderr
 from atk_latent.cli.audit import audit_command
 from atk_latent.evaluation import audit, audit_checks
-from atk_latent.reporting.results import schema
+from atk_latent.results.schemas import schema
 from tests.evaluation import two_halves
 
 
@@ -35,7 +35,7 @@ def model(tmp_path):
 
 
 def test_a_failed_check_is_named_explained_and_ends_with_three(model, monkeypatch):
-    monkeypatch.setattr(audit, "QUESTIONS", (audit_checks.zero_gradients,))
+    monkeypatch.setattr(audit, "CHECKS", (audit_checks.zero_gradients,))
     shown = audited(model)
     assert shown.exit_code == 3
     assert "FAILED" in shown.stdout and "exactly 0 on 100.0%" in shown.stdout
@@ -43,7 +43,7 @@ def test_a_failed_check_is_named_explained_and_ends_with_three(model, monkeypatc
 
 
 def test_json_holds_every_check_and_goes_to_a_file_too(model, monkeypatch, tmp_path):
-    monkeypatch.setattr(audit, "QUESTIONS", (audit_checks.randomised_output,))
+    monkeypatch.setattr(audit, "CHECKS", (audit_checks.randomised_output,))
     shown = audited(model, "--json", "--eps", "0.1", "--out", tmp_path / "audit.json")
     assert shown.exit_code == 0, shown.output
     record = json.loads(shown.stdout)
@@ -53,7 +53,7 @@ def test_json_holds_every_check_and_goes_to_a_file_too(model, monkeypatch, tmp_p
 
 
 def test_a_run_is_audited_behind_its_imt(monkeypatch, tmp_path):
-    monkeypatch.setattr(audit, "QUESTIONS", (audit_checks.static_vs_adaptive,))
+    monkeypatch.setattr(audit, "CHECKS", (audit_checks.static_vs_adaptive,))
     game, (x, y) = two_halves.game(), two_halves.images(20)
     game.classifier.save(tmp_path / "model.keras")
     game.save_helpers(tmp_path / "helpers")

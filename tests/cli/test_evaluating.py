@@ -17,7 +17,7 @@ from atk_latent.cli.export import export_command
 from atk_latent.cli.list import list_names
 from atk_latent.errors import InputError
 from atk_latent.evaluation import runner
-from atk_latent.reporting.results import schema
+from atk_latent.results.schemas import schema
 
 COMMANDS = {"evaluate": evaluate_command, "attack": attack_command, "export": export_command}
 

@@ -132,8 +132,8 @@ def test_a_model_without_discriminator_has_no_imt(place, tmp_path):
 
 
 def specs_of(name, shape):
-    scene = suites.Scene(shape, 10, inference="imt")
-    return [attack.spec for attack in suites.plan(suites.load_suite(name), scene).attacks]
+    setup = suites.Setup(shape, 10, inference="imt")
+    return [attack.spec for attack in suites.plan(suites.load_suite(name), setup).attacks]
 
 
 @pytest.mark.parametrize("name", ["atld-static", "atld-adaptive"])

@@ -8,14 +8,14 @@ import pytest
 from click.testing import CliRunner
 
 from atk_latent.cli.report import report
-from atk_latent.evaluation.result import provenance
 
 
 @pytest.fixture
 def audit(tmp_path):
     check = {"name": "restarts", "why": "w", "measured": {}, "passed": False, "verdict": "v"}
     record = {
-        **provenance("audit"),
+        "schema": "atk_latent/audit/1",
+        "date": "2026-01-31",
         "target": "runs/a",
         "data": "digits",
         "n": 20,

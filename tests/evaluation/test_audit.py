@@ -8,10 +8,10 @@ from keras import layers
 
 from atk_latent.art_bridge.context import AttackContext
 from atk_latent.data.loading import load_dataset
-from atk_latent.evaluation import audit_checks as questions
-from atk_latent.evaluation.audit import audit, passed
+from atk_latent.evaluation import audit_checks
+from atk_latent.evaluation.audit import audit
 from atk_latent.evaluation.audit_checks import Subject
-from atk_latent.evaluation.runner import Deployed, Surrogate
+from atk_latent.evaluation.runner import Deployed, Options, Surrogate
 from atk_latent.inference.imt import IMT, IMTClassifier, IMTSettings
 from tests.evaluation import two_halves
 
@@ -80,47 +80,48 @@ def behind(layer, model):
     return keras.Sequential([keras.Input((SIDE, SIDE, 1)), layer, model])
 
 
-def failed(model, *questions, **options):
-    found = audit(model, X, Y, eps=EPS, questions=questions, **options)
-    return {check.name for check in found if not check.passed}
+def failed(model, *checks, **more):
+    record = audit(model, X, Y, EPS, checks=checks, **more)
+    return {check.name for check in record.checks if not check.passed}
 
 
 def test_an_honest_model_passes_every_check(honest):
-    checks = audit(honest, X, Y, eps=EPS, surrogate=Surrogate("itself", honest))
-    assert passed(checks), [c for c in checks if not c.passed]
+    record = audit(honest, X, Y, EPS, surrogate=Surrogate("itself", honest))
+    checks = record.checks
+    assert record.passed, [c for c in checks if not c.passed]
     assert len(checks) == 12 and all(c.measured and c.why and c.verdict for c in checks)
 
 
 @pytest.mark.parametrize(
-    ("fake", "questions", "caught_by"),
+    ("fake", "checks", "caught_by"),
     [
         (
             Quantised,
-            (questions.zero_gradients, questions.unbounded, questions.black_box),
+            (audit_checks.zero_gradients, audit_checks.unbounded, audit_checks.black_box),
             {"zero-gradients", "unbounded", "black-box-beats-white-box"},
         ),
-        (Detached, (questions.zero_gradients,), {"zero-gradients"}),
-        (Noisy, (questions.randomised_output,), {"randomised-output"}),
+        (Detached, (audit_checks.zero_gradients,), {"zero-gradients"}),
+        (Noisy, (audit_checks.randomised_output,), {"randomised-output"}),
         (
             Rippled,
-            (questions.rough_loss, questions.exploding_gradients),
+            (audit_checks.rough_loss, audit_checks.exploding_gradients),
             {"rough-loss", "exploding-gradients"},
         ),
-        (Undefined, (questions.exploding_gradients,), {"exploding-gradients"}),
+        (Undefined, (audit_checks.exploding_gradients,), {"exploding-gradients"}),
     ],
 )
-def test_a_planted_fake_is_caught(fake, questions, caught_by, honest):
-    assert caught_by <= failed(behind(fake(), honest), *questions)
+def test_a_planted_fake_is_caught(fake, checks, caught_by, honest):
+    assert caught_by <= failed(behind(fake(), honest), *checks)
 
 
 def test_saturated_logits_are_caught(honest):
     saturated = keras.Sequential([honest, layers.Rescaling(1e4)])
-    assert failed(saturated, questions.zero_gradients) == {"zero-gradients"}
+    assert failed(saturated, audit_checks.zero_gradients) == {"zero-gradients"}
 
 
 def test_a_surrogate_reveals_hidden_gradients(honest):
     masked, open_model = behind(Quantised(), honest), Surrogate("open", honest)
-    found = failed(masked, questions.transfer, surrogate=open_model)
+    found = failed(masked, audit_checks.transfer, surrogate=open_model)
     assert found == {"transfer-beats-white-box"}
 
 
@@ -139,39 +140,39 @@ SOUND = {
 }
 
 
-def answered(question, **changes):
+def answered(check, **changes):
     """A check from made-up figures; "white" stands for PGD-20 with one start."""
     known = SOUND | {name: value for name, value in changes.items() if ":" in name}
-    return question(
+    return check(
         Subject(None, X, Y, EPS, accuracy=known.__getitem__, transfer=lambda spec: changes["moved"])
     )
 
 
 @pytest.mark.parametrize(
-    ("question", "fine", "wrong"),
+    ("check", "fine", "wrong"),
     [
-        (questions.one_step_beats_many, {}, {"fgsm:eps=0.1": 0.45}),
-        (questions.more_steps, {}, {"pgd:eps=0.1,steps=100,restarts=1": 0.55}),  # weaker
-        (questions.more_steps, {}, {"pgd:eps=0.1,steps=100,restarts=1": 0.4}),  # still gains
-        (questions.restarts, {}, {"pgd:eps=0.1,steps=20,restarts=10": 0.4}),
-        (questions.larger_eps, {}, {"pgd:eps=0.2,steps=20,restarts=1": 0.55}),
-        (questions.larger_eps, {}, {"pgd:eps=0.4,steps=20,restarts=1": 0.25}),
-        (questions.unbounded, {}, {"pgd:eps=1,steps=100,restarts=1": 0.1}),
-        (questions.black_box, {}, {"square:eps=0.1,queries=1000": 0.4}),
-        (questions.transfer, {"moved": 0.5}, {"moved": 0.4}),
+        (audit_checks.one_step_beats_many, {}, {"fgsm:eps=0.1": 0.45}),
+        (audit_checks.more_steps, {}, {"pgd:eps=0.1,steps=100,restarts=1": 0.55}),  # weaker
+        (audit_checks.more_steps, {}, {"pgd:eps=0.1,steps=100,restarts=1": 0.4}),  # still gains
+        (audit_checks.restarts, {}, {"pgd:eps=0.1,steps=20,restarts=10": 0.4}),
+        (audit_checks.larger_eps, {}, {"pgd:eps=0.2,steps=20,restarts=1": 0.55}),
+        (audit_checks.larger_eps, {}, {"pgd:eps=0.4,steps=20,restarts=1": 0.25}),
+        (audit_checks.unbounded, {}, {"pgd:eps=1,steps=100,restarts=1": 0.1}),
+        (audit_checks.black_box, {}, {"square:eps=0.1,queries=1000": 0.4}),
+        (audit_checks.transfer, {"moved": 0.5}, {"moved": 0.4}),
     ],
 )
-def test_figures_that_cannot_be_are_found(question, fine, wrong):
-    assert answered(question, **fine).passed
-    found = answered(question, **wrong)
+def test_figures_that_cannot_be_are_found(check, fine, wrong):
+    assert answered(check, **fine).passed
+    found = answered(check, **wrong)
     assert not found.passed and set(wrong.values()) <= {*found.measured.values(), 0.1}
 
 
 def test_noise_that_beats_gradients_is_found(honest):
     """Without gradients PGD ends where it starts: in the ball, while noise is at its corners."""
-    asked = (questions.random_noise,)
+    asked = (audit_checks.random_noise,)
     for model, passes in ((honest, True), (behind(Detached(), honest), False)):
-        (found,) = audit(model, X, Y, eps=0.4, questions=asked)
+        (found,) = audit(model, X, Y, 0.4, checks=asked).checks
         assert found.passed is passes, found
 
 
@@ -191,15 +192,16 @@ def behind_imt(halves, step_size, *asked):
         manifold.classifier,
         x,
         y,
-        eps=two_halves.EPS,
-        deployed=Deployed(f"imt:step_size={step_size}", imt),
-        context=AttackContext(imt=imt),
-        questions=asked or None,
-    )
+        two_halves.EPS,
+        options=Options(
+            deployed=Deployed(f"imt:step_size={step_size}", imt), context=AttackContext(imt=imt)
+        ),
+        checks=asked or None,
+    ).checks
 
 
 def test_a_defence_that_undoes_static_attacks_only_is_caught(halves):
-    (check,) = behind_imt(halves, two_halves.EPS, questions.static_vs_adaptive)
+    (check,) = behind_imt(halves, two_halves.EPS, audit_checks.static_vs_adaptive)
     assert check.measured["static_pgd_20"] == 1.0  # u goes down, and up again
     assert check.measured["joint"] == check.measured["least_adaptive"] == 0.0  # v goes along
     assert not check.passed
@@ -207,25 +209,25 @@ def test_a_defence_that_undoes_static_attacks_only_is_caught(halves):
 
 
 def test_a_defence_that_does_nothing_gains_nothing(halves):
-    (check,) = behind_imt(halves, 0.0, questions.static_vs_adaptive)
+    (check,) = behind_imt(halves, 0.0, audit_checks.static_vs_adaptive)
     assert check.passed and check.measured["static_pgd_20"] == 0.0
     assert "must not" not in check.verdict
 
 
 def test_attacks_are_made_through_what_is_deployed(halves):
     """PGD that meets the defence leaves some; on the bare classifier it leaves nothing."""
-    asked = (questions.one_step_beats_many, questions.randomised_output)
+    asked = (audit_checks.one_step_beats_many, audit_checks.randomised_output)
     met, random = behind_imt(halves, two_halves.EPS, *asked)
     manifold, x, y = halves
-    (bare,) = audit(manifold.classifier, x, y, eps=two_halves.EPS, questions=asked[:1])
+    (bare,) = audit(manifold.classifier, x, y, two_halves.EPS, checks=asked[:1]).checks
     assert bare.measured["pgd_20"] == 0.0 < 0.3 < met.measured["pgd_20"]
     assert random.passed
 
 
 def test_nothing_static_is_asked_of_a_bare_classifier(halves):
     manifold, x, y = halves
-    asked = (questions.static_vs_adaptive,)
-    assert audit(manifold.classifier, x, y, eps=EPS, questions=asked) == []
+    asked = (audit_checks.static_vs_adaptive,)
+    assert audit(manifold.classifier, x, y, EPS, checks=asked).checks == ()
 
 
 @pytest.mark.slow
@@ -241,5 +243,5 @@ def test_a_pgd_trained_network_passes_every_check():
     )
     PGDTraining(classifier, settings).harden(digits.x_train, digits.y_train)
     x, y = digits.x_test[:100], digits.y_test[:100]
-    checks = audit(classifier, x, y, eps=settings.eps)
-    assert passed(checks), [check.to_dict() for check in checks if not check.passed]
+    record = audit(classifier, x, y, settings.eps)
+    assert record.passed, [check for check in record.checks if not check.passed]

@@ -52,14 +52,12 @@ def test_autoattack_says_what_each_part_left(tmp_path, stored):
     model.set_weights([kernel, np.array([0.0, -20.0], np.float32)])
     x = np.stack([np.full((2, 2, 1), v) for v in (0.1, 0.4, 0.6, 0.9)]).astype(np.float32)
     spec = "autoattack:eps=0.2,steps=5,queries=10"
-    arguments = (model, x, np.array([0, 0, 1, 1]), [spec])
+    options = runner.Options(batch_size=3, store=tmp_path / "store" if stored else None)
     for _ in range(2 if stored else 1):
-        (found,) = runner.evaluate(
-            *arguments, batch_size=3, store=tmp_path / "store" if stored else None
-        )
+        (found,) = runner.run_attacks(model, x, np.array([0, 0, 1, 1]), [spec], options)
     assert found.robust_accuracy == 0.5  # 0.4 and 0.6 cross one half, 0.1 and 0.9 cannot
-    assert [part["name"] for part in found.components] == ["apgd-ce", "fab-t", "square"]
-    assert [part["n_in"] for part in found.components] == [4, 2, 2]
-    assert found.components[-1]["robust_accuracy"] == 0.5
+    assert [part.name for part in found.components] == ["apgd-ce", "fab-t", "square"]
+    assert [part.n_in for part in found.components] == [4, 2, 2]
+    assert found.components[-1].robust_accuracy == 0.5
     assert any("2 classes" in line for line in found.warnings)
-    json.dumps(found.to_dict())
+    json.dumps(found.to_json())

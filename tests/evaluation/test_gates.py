@@ -2,18 +2,14 @@ import pytest
 
 from atk_latent.errors import InputError
 from atk_latent.evaluation.gates import Gate, check_gates_are_run, failed_gates, parse_gates
-from atk_latent.evaluation.result import AttackResult
 from atk_latent.results.accuracy import Accuracy, images_needed, wilson_interval
+from tests.result_files import WHITE, attacked
 
 CLEAN = Accuracy.of([True] * 90 + [False] * 10)  # 0.826 to 0.945
 
 
-def result(spec, right, n=100, **more):
-    name = spec.split(":")[0]
-    interval = wilson_interval(right, n)
-    return AttackResult(
-        name, name, spec, "", "none", n, right / n, *interval, 0.0, 0.0, 0.0, **more
-    )
+def result(spec, right, n=100, surrogate=None):
+    return attacked(spec, WHITE.model_copy(update={"crafted_on": surrogate}), right, n=n)
 
 
 def missed(gate, *results, **more):

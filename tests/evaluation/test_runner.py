@@ -7,6 +7,9 @@ import pytest
 from atk_latent.art_bridge.bound_attack import BoundAttack
 from atk_latent.errors import InputError
 from atk_latent.evaluation import runner
+from atk_latent.evaluation.runner import Case, Options
+from atk_latent.results.accuracy import Accuracy
+from atk_latent.results.attack_result import Published
 from atk_latent.results.threat import ThreatModel
 
 
@@ -40,40 +43,48 @@ def bound(change, eps=0.2, norm="linf"):
 
 def test_robust_accuracy_is_computed_by_hand():
     # eps 0.2 moves 0.4 and 0.6 across 0.5, not 0.1 and 0.9; the last was wrong before
-    (result,) = runner.evaluate(brightness(0.5), X, Y, ["fgsm:eps=0.2"], batch_size=2)
+    (result,) = runner.run_attacks(brightness(0.5), X, Y, ["fgsm:eps=0.2"], Options(batch_size=2))
     assert (result.n, result.robust_accuracy) == (5, 0.4)
     assert result.low < 0.4 < result.high
     assert result.linf == pytest.approx(0.2, abs=1e-6)
     assert result.l2 == pytest.approx(0.4, abs=1e-6)
     assert (result.attack, result.threat) == ("fgsm", "white-box, Linf")
     assert (result.inference, result.eps, result.surrogate) == ("none", 0.2, None)
-    assert runner.clean_accuracy(brightness(0.5), X, Y).value == 0.8
+
+
+def test_an_evaluation_is_the_record_of_clean_images_and_attacks():
+    options = Options(batch_size=2, seed=3, target="run", data="squares")
+    record = runner.evaluate(brightness(0.5), X, Y, ["fgsm:eps=0.2"], options)
+    assert record.clean == Accuracy.of([True] * 4 + [False]) and record.n == 5
+    assert (record.target, record.data, record.seed) == ("run", "squares", 3)
+    assert (record.labels, record.clean_predictions) == (tuple(Y), (0, 0, 1, 1, 0))
+    assert [attack.robust_accuracy for attack in record.attacks] == [0.4]
 
 
 def test_no_class_is_no_right_class():
     model = brightness(0.5)
     model.layers[-1].bias.assign([np.nan, 0.0])
     with pytest.raises(InputError, match="NaN for 5 of 5 images"):
-        runner.clean_accuracy(model, X, Y)
+        runner.clean_predictions(model, X, Y)
     still, target = bound(lambda x: x), runner.estimator_for(model)
-    (chunk,) = runner.attack_chunks(still, target, X, Y, spec="move", seed=0)
+    (chunk,) = runner.attack_chunks(still, target, X, Y, "move", Options())
     assert not chunk.robust.any()  # argmax of NaN is 0, which two labels are
 
 
 def test_an_image_wrong_before_is_wrong_after_even_if_the_attack_repairs_it():
     brighter = bound(lambda x: np.clip(x + 0.1, 0, 1))  # takes 0.45 to the right side
     target = runner.estimator_for(brightness(0.5))
-    chunks = list(runner.attack_chunks(brighter, target, X, Y, spec="move", seed=0))
+    chunks = list(runner.attack_chunks(brighter, target, X, Y, "move", Options()))
     assert chunks[0].predictions[4] == Y[4]
     assert not chunks[0].robust[4]
-    assert runner.summarise(brighter, chunks, spec="move").robust_accuracy <= 0.8
+    assert runner.summarise(brighter, chunks, Case("move")).robust_accuracy <= 0.8
 
 
 def test_transfer_is_crafted_on_the_surrogate_and_scored_on_the_target():
     opposite = brightness(0.5)
     opposite.set_weights([-opposite.get_weights()[0], -opposite.get_weights()[1]])
     surrogate = runner.Surrogate("other", opposite)
-    (result,) = runner.evaluate(brightness(0.5), X, Y, ["fgsm:eps=0.2"], surrogate=surrogate)
+    (result,) = runner.run_attacks(brightness(0.5), X, Y, [Case("fgsm:eps=0.2", surrogate)])
     assert result.robust_accuracy == 0.8  # what hurts the surrogate helps the target
     assert result.threat == "transfer from other (white-box there, Linf)"
     assert result.surrogate == "other"
@@ -90,10 +101,12 @@ def test_an_attack_with_a_surrogate_of_its_own_is_a_transfer_attack():
 
 def test_same_seed_same_numbers_whatever_else_runs():
     model = brightness(0.5)
-    alone = runner.evaluate(model, X, Y, ["pgd:eps=0.1,steps=1"], seed=3)[0]
-    both = runner.evaluate(model, X, Y, ["square:queries=3", "pgd:eps=0.1,steps=1"], seed=3)[1]
+    alone = runner.run_attacks(model, X, Y, ["pgd:eps=0.1,steps=1"], Options(seed=3))[0]
+    both = runner.run_attacks(
+        model, X, Y, ["square:queries=3", "pgd:eps=0.1,steps=1"], Options(seed=3)
+    )[1]
     assert (alone.linf, alone.l2) == (both.linf, both.l2)
-    other = runner.evaluate(model, X, Y, ["pgd:eps=0.1,steps=1"], seed=4)[0]
+    other = runner.run_attacks(model, X, Y, ["pgd:eps=0.1,steps=1"], Options(seed=4))[0]
     assert other.l2 != alone.l2
 
 
@@ -133,22 +146,16 @@ def test_rounding_at_the_edge_is_clipped_and_no_more():
 
 def test_progress_is_told_every_chunk():
     seen = []
-    runner.evaluate(
-        brightness(0.5),
-        X,
-        Y,
-        ["fgsm:eps=0.1"],
-        batch_size=2,
-        progress=lambda *step: seen.append(step),
-    )
+    options = Options(batch_size=2, progress=lambda *step: seen.append(step))
+    runner.run_attacks(brightness(0.5), X, Y, ["fgsm:eps=0.1"], options)
     assert seen == [("fgsm", done, 5) for done in (0, 2, 4, 5)]
 
 
 def test_every_spec_is_read_before_any_runs():
     seen = []
     with pytest.raises(InputError, match="Did you mean 'pgd'"):
-        runner.evaluate(
-            brightness(0.5), X, Y, ["fgsm", "pgdd"], progress=lambda *step: seen.append(step)
+        runner.run_attacks(
+            brightness(0.5), X, Y, ["fgsm", "pgdd"], Options(progress=lambda *s: seen.append(s))
         )
     assert not seen
 
@@ -164,23 +171,22 @@ def test_every_spec_is_read_before_any_runs():
 )
 def test_images_that_cannot_be_evaluated_are_refused(x, y, message):
     with pytest.raises(InputError, match=message):
-        runner.evaluate(brightness(0.5), x, y, ["fgsm"])
+        runner.run_attacks(brightness(0.5), x, y, ["fgsm"])
 
 
 def test_cases_may_differ_in_the_model_they_are_made_on():
     opposite = brightness(0.5)
     opposite.set_weights([-weights for weights in opposite.get_weights()])
     other = runner.Surrogate("other", opposite)
-    published = {"value": 0.5, "source": "Paper"}
+    published = Published(value=0.5, source="Paper")
     cases = [
-        runner.Case("fgsm:eps=0.2", other),
-        runner.Case("fgsm:eps=0.2", published=published),
-        runner.Case("fgsm:eps=0.2", runner.Surrogate("same", brightness(0.5))),
+        Case("fgsm:eps=0.2", other),
+        Case("fgsm:eps=0.2", published=published),
+        Case("fgsm:eps=0.2", runner.Surrogate("same", brightness(0.5))),
     ]
     seen = []
-    found = runner.evaluate_cases(
-        brightness(0.5), X, Y, cases, progress=lambda name, *_: seen.append(name)
-    )
+    options = Options(progress=lambda name, *_: seen.append(name))
+    found = runner.run_attacks(brightness(0.5), X, Y, cases, options)
     assert [result.robust_accuracy for result in found] == [0.8, 0.4, 0.4]
     assert [result.surrogate for result in found] == ["other", None, "same"]
     assert [result.published for result in found] == [None, published, None]
@@ -189,12 +195,12 @@ def test_cases_may_differ_in_the_model_they_are_made_on():
 
 
 def test_results_hold_the_class_of_every_image_and_examples():
-    (result,) = runner.evaluate(brightness(0.5), X, Y, ["fgsm:eps=0.2"], batch_size=2)
-    assert result.predictions == [0, 1, 0, 1, 0]
+    (result,) = runner.run_attacks(brightness(0.5), X, Y, ["fgsm:eps=0.2"], Options(batch_size=2))
+    assert result.predictions == (0, 1, 0, 1, 0)
     assert runner.clean_predictions(brightness(0.5), X, Y).tolist() == [0, 0, 1, 1, 0]
     # 1 and 2 are right before and wrong after; then the others
-    assert [example["index"] for example in result.examples] == [1, 2, 0, 3, 4]
+    assert [example.index for example in result.examples] == [1, 2, 0, 3, 4]
     first = result.examples[0]
-    assert (first["label"], first["clean_prediction"], first["prediction"]) == (0, 0, 1)
-    assert first["linf"] == pytest.approx(0.2, abs=1e-6)
-    assert first["confidence"] == pytest.approx(1 / (1 + np.exp(-4)), abs=1e-5)  # logits 0, 4
+    assert (first.label, first.clean_prediction, first.prediction) == (0, 0, 1)
+    assert first.linf == pytest.approx(0.2, abs=1e-6)
+    assert first.confidence == pytest.approx(1 / (1 + np.exp(-4)), abs=1e-5)  # logits 0, 4

@@ -33,10 +33,9 @@ def evaluate(store, *, seed=0, stop_at=None, model=None, x=X):
         if stop_at is not None and done >= stop_at:
             raise Stop
 
-    (result,) = runner.evaluate(
-        model or model_of(0), x, Y, [SPEC], seed=seed, batch_size=4, store=store, progress=progress
-    )
-    return {k: v for k, v in result.to_dict(samples=True).items() if k != "seconds"}
+    options = runner.Options(seed=seed, batch_size=4, store=store, progress=progress)
+    (result,) = runner.run_attacks(model or model_of(0), x, Y, [SPEC], options)
+    return {k: v for k, v in result.to_json().items() if k != "seconds"}
 
 
 @pytest.fixture
@@ -82,7 +81,8 @@ def test_chunks_of_an_earlier_version_are_found(tmp_path, attacked):
             fields = {name: stored[name] for name in stored if name != "examples"}
         np.savez_compressed(path, **fields)
     attacked.clear()
-    assert evaluate(tmp_path) == {**whole, "examples": []} and attacked == []
+    del whole["examples"]
+    assert evaluate(tmp_path) == whole and attacked == []
 
 
 def test_the_key_of_a_chunk_stays_what_it_was(tmp_path):

@@ -8,14 +8,15 @@ import pytest
 
 from atk_latent import config
 from atk_latent.errors import InputError
-from atk_latent.evaluation.suites import DEFAULT, Scene, load_suite, plan, suite_names
+from atk_latent.evaluation.suites import DEFAULT, Setup, load_suite, plan, suite_names
 from atk_latent.registry import ATTACKS
+from atk_latent.results.attack_result import Published
 
 DIGITS, COLOUR = (28, 28, 1), (32, 32, 3)
 
 
-def scene(shape=DIGITS, classes=10, **more):
-    return Scene(shape, classes, **more)
+def setup(shape=DIGITS, classes=10, **more):
+    return Setup(shape, classes, **more)
 
 
 def specs(planned):
@@ -29,7 +30,7 @@ def written(tmp_path, text):
 
 
 def planned(tmp_path, text, **more):
-    return plan(load_suite(written(tmp_path, text)), scene(**more))
+    return plan(load_suite(written(tmp_path, text)), setup(**more))
 
 
 def test_the_suites_of_the_package():
@@ -45,7 +46,7 @@ def test_a_suite_can_be_planned_for_any_image(name, shape):
     assert suite.name == name and suite.description
     found = plan(
         suite,
-        scene(
+        setup(
             shape,
             inference="imt",
             surrogates=("a", "b") if "surrogate" in suite.needs else (),
@@ -57,7 +58,7 @@ def test_a_suite_can_be_planned_for_any_image(name, shape):
 
 
 def test_atld_static_is_the_papers_protocol():
-    assert specs(plan(load_suite("atld-static"), scene())) == [
+    assert specs(plan(load_suite("atld-static"), setup())) == [
         "rs-fgsm:eps=0.3",
         "pgd:eps=0.3,step_size=0.075,keep=last,steps=20",
         "cw-pgd:eps=0.3,step_size=0.075,keep=last,steps=20",
@@ -66,19 +67,19 @@ def test_atld_static_is_the_papers_protocol():
         "autoattack:eps=0.3",
     ]
     assert "pgd:eps=8/255,step_size=2/255,keep=last,steps=20" in specs(
-        plan(load_suite("atld-static"), scene(COLOUR))
+        plan(load_suite("atld-static"), setup(COLOUR))
     )
 
 
 def test_default_attacks():
-    assert specs(plan(DEFAULT, scene())) == ["fgsm:eps=0.3", "pgd:eps=0.3"]
-    assert specs(plan(DEFAULT, scene(COLOUR))) == ["fgsm:eps=8/255", "pgd:eps=8/255"]
+    assert specs(plan(DEFAULT, setup())) == ["fgsm:eps=0.3", "pgd:eps=0.3"]
+    assert specs(plan(DEFAULT, setup(COLOUR))) == ["fgsm:eps=8/255", "pgd:eps=8/255"]
 
 
 def test_atld_adaptive_needs_imt():
     with pytest.raises(InputError, match="needs imt: .*--inference imt"):
-        plan(load_suite("atld-adaptive"), scene())
-    found = specs(plan(load_suite("atld-adaptive"), scene(inference="imt+:magnitude=0.2")))
+        plan(load_suite("atld-adaptive"), setup())
+    found = specs(plan(load_suite("atld-adaptive"), setup(inference="imt+:magnitude=0.2")))
     assert found[10:] == [
         *(
             f"through-imt:attack=pgd,backward={way},eps=0.3,step_size=0.075,steps=20"
@@ -91,28 +92,28 @@ def test_atld_adaptive_needs_imt():
 
 def test_transfer_runs_on_every_surrogate_one_after_the_other():
     with pytest.raises(InputError, match="needs surrogate: .*--surrogate RUN"):
-        plan(load_suite("transfer"), scene())
-    found = plan(load_suite("transfer"), scene(surrogates=("plain", "pgd")))
+        plan(load_suite("transfer"), setup())
+    found = plan(load_suite("transfer"), setup(surrogates=("plain", "pgd")))
     assert [attack.surrogate for attack in found.attacks] == ["plain"] * 3 + ["pgd"] * 3
     assert specs(found)[:3] == specs(found)[3:]
 
 
 def test_ladder_holds_what_was_published_and_leaves_song_out_without_a_gan():
-    found = plan(load_suite("ladder"), scene(data="mnist", surrogates=("a",)))
+    found = plan(load_suite("ladder"), setup(data="mnist", surrogates=("a",)))
     source = "LADDER Table 2, vanilla row"
-    assert found.clean_published == {"value": 0.9913, "source": source}
-    assert [attack.published["value"] for attack in found.attacks] == [
+    assert found.clean_published == Published(value=0.9913, source=source)
+    assert [attack.published.value for attack in found.attacks] == [
         *(0.466, 0.9391, 0.2993, 0.9909, 0.9956)
     ]
     (line,) = found.skipped
     assert line == "song:gan={gan} is left out: it needs 'gan', give it with --set gan=..."
-    found = plan(load_suite("ladder"), scene(surrogates=("a",), values={"gan": "g"}))
+    found = plan(load_suite("ladder"), setup(surrogates=("a",), values={"gan": "g"}))
     assert "song:gan=g" in specs(found)
     assert {attack.published for attack in found.attacks} == {found.clean_published} == {None}
 
 
 def test_what_needs_more_classes_is_left_out():
-    found = plan(load_suite("full"), scene(classes=2))
+    found = plan(load_suite("full"), setup(classes=2))
     assert found.skipped == (
         "autoattack:eps={eps} is left out: it needs 4 classes, the data have 2",
     )
@@ -140,9 +141,9 @@ def test_lists_shapes_groups_and_surrogates(tmp_path):
         *("pgd:eps=0.10", "pgd:eps=0.2", "fgsm:eps=0.10", "fgsm:eps=0.2", "square", "rays")
     ]
     assert [a.surrogate for a in found.attacks] == ["runs/plain"] * 4 + [None, "other"]
-    mine = {"value": 0.25, "source": "Mine, Table 1"}
+    mine = Published(value=0.25, source="Mine, Table 1")
     assert [a.published for a in found.attacks[1:4:2]] == [
-        mine, {"value": 0.5, "source": "Mine, Table 2"}
+        mine, Published(value=0.5, source="Mine, Table 2")
     ]  # fmt: skip
     found = planned(tmp_path, text, shape=COLOUR, values={"plain": "x"}, surrogates=("y",))
     assert specs(found)[0] == "pgd:eps=8/255" and found.attacks[0].surrogate == "x"
@@ -193,7 +194,7 @@ def test_what_is_given_must_be_used_and_what_is_needed_given(tmp_path):
         planned(tmp_path, text % "song:gan={run}")
     with pytest.raises(InputError, match="uses --surrogate a"):
         planned(tmp_path, f"{alone}surrogate: none", surrogates=("a",))
-    with pytest.raises(InputError, match="the attack fgsm is asked for twice"):
+    with pytest.raises(InputError, match="the attack fgsm is named twice"):
         planned(tmp_path, "attacks: [fgsm, pgd, fgsm]")
     assert specs(planned(tmp_path, alone, values={"eps": "0.1"})) == ["fgsm:eps=0.1"]
 

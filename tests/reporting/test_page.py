@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from atk_latent.errors import InputError
+from atk_latent.reporting.outcomes import outcomes_of
 from atk_latent.reporting.page import attack_verdict, html, make_report, markdown_page, write_report
-from atk_latent.reporting.results import read_result, read_results
+from atk_latent.results.files import read_result, read_results
 
 from .colours import contrast, luminance
 
@@ -110,7 +111,7 @@ def test_verdicts_are_words_beside_icons(report, page):
 def test_a_hostile_name_stays_text(evaluation, audit, comparison, card, write):
     evaluation["target"] = audit["target"] = comparison["title"] = card["method"] = HOSTILE
     evaluation["attacks"][0]["attack"] = comparison["rows"][0]["label"] = HOSTILE
-    evaluation["attacks"][0]["threat"] = f"white-box, {HOSTILE}"
+    evaluation["attacks"][0]["threat_model"]["crafted_on"] = HOSTILE
     audit["checks"][0]["name"] = audit["checks"][0]["verdict"] = HOSTILE
     card["settings"][HOSTILE] = card["class_names"][0] = HOSTILE
     records = (evaluation, audit, comparison, card)
@@ -124,8 +125,8 @@ def test_a_hostile_name_stays_text(evaluation, audit, comparison, card, write):
 
 
 def verdict(record, write):
-    result = read_result(write("e.json", record))
-    return attack_verdict(result.title, result.measurements)
+    result = read_result(write("e.json", record)).result
+    return attack_verdict(result.title, outcomes_of(result))
 
 
 def test_the_verdict_is_the_strongest_bounded_attack_on_the_model_itself(evaluation, write):
@@ -140,7 +141,8 @@ def test_transfer_or_static_numbers_alone_prove_nothing(evaluation, write):
     evaluation["attacks"] = evaluation["attacks"][2:3]
     found = verdict(evaluation, write)
     assert found.tone == "open" and "Nothing attacked the model as it is deployed" in found.means
-    evaluation["attacks"][0]["threat"] = "static: white-box, Linf, unaware of IMT"
+    static = {"access": "white-box", "norm": "linf", "knows_defence": "unaware", "defence": "imt"}
+    evaluation["attacks"][0]["threat_model"] = static
     assert verdict(evaluation, write).tone == "open"
 
 
@@ -187,7 +189,7 @@ def test_every_file_is_written_and_the_markdown_finds_its_figures(
     assert len([name for name in names if name.endswith(".csv")]) == len(report.tables) == 11
 
 
-def test_a_look_shows_images_with_words_beside_them(report, page):
+def test_a_panel_shows_images_with_words_beside_them(report, page):
     pictures = page.all("img")
     assert len(pictures) == 6 * 3 * 3  # attacks, examples, pictures of each
     alternatives = [attrs["alt"] for attrs in pictures[:3]]
@@ -204,9 +206,9 @@ def test_a_look_shows_images_with_words_beside_them(report, page):
     assert "quick" in words and "no surrogate" in words
 
 
-def test_only_the_strongest_look_is_open(page):
-    looks = [attrs for attrs in page.all("details") if attrs.get("class") == "look"]
-    assert ["open" in attrs for attrs in looks] == [False, False, False, False, True, False]
+def test_only_the_strongest_panel_is_open(page):
+    panels = [attrs for attrs in page.all("details") if attrs.get("class") == "panel"]
+    assert ["open" in attrs for attrs in panels] == [False, False, False, False, True, False]
 
 
 def test_the_headline_is_the_worst_case_and_a_transfer_number_is_none(
@@ -255,7 +257,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 def test_chromium_shows_the_page(report, tmp_path, width, scheme, ground):
     """In a frame, for a window of Chromium is never as narrow as a phone."""
     source = html(report).replace("default-src 'none';", "script-src 'unsafe-inline';")
-    source = source.replace('<details class="look">', '<details class="look" open>')
+    source = source.replace('<details class="panel">', '<details class="panel" open>')
     probe = (
         "<script>onload=()=>parent.postMessage([document.documentElement.scrollWidth,"
         "[...document.images].filter(i=>i.naturalWidth===4).length],'*')</script>"

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from atk_latent.reporting.plots import COLOURS, INK, bars_chart, charts_of, scatter_chart
-from atk_latent.reporting.results import read_result, read_results
-from atk_latent.results.accuracy import Accuracy, wilson_interval
+from atk_latent.results.accuracy import Accuracy
+from atk_latent.results.files import read_result, read_results
 
 from .colours import contrast
 
@@ -24,7 +24,7 @@ def test_colours_stand_out_on_light_and_dark(colour, ground):
 
 
 def accuracy(right, n=200):
-    return Accuracy(right / n, *wilson_interval(right, n), n)
+    return Accuracy.of([True] * right + [False] * (n - right))
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_the_png_is_opaque_and_has_the_colours(bars):
 
 
 def test_which_figures_an_evaluation_gives(files):
-    found = charts_of([read_result(files["evaluation"])])
+    found = charts_of([read_result(files["evaluation"]).result])
     assert [chart.title for chart in found] == [
         "White-box: accuracy that each attack leaves, runs/a on mnist",
         "Transfer from runs/vanilla: accuracy that each attack leaves, runs/a on mnist",
@@ -82,13 +82,14 @@ def test_which_figures_an_evaluation_gives(files):
 def test_a_step_that_goes_with_the_radius_stays_on_the_line(evaluation, write):
     for attack, step in zip(evaluation["attacks"], (0.025, 0.075), strict=False):
         attack["spec"] += f",step_size={step}"
-    found = charts_of([read_result(write("e.json", evaluation))])
+    found = charts_of([read_result(write("e.json", evaluation)).result])
     assert "15.0 [10.7, 20.6] at 0.3" in found[-1].description
 
 
 def test_the_worst_case_is_a_bar_and_a_point(told_evaluation, write):
     other = {**told_evaluation, "target": "runs/c"}
-    results = read_results([write("b.json", told_evaluation), write("c.json", other)])
+    paths = [write("b.json", told_evaluation), write("c.json", other)]
+    results = [file.result for file in read_results(paths)]
     bars = charts_of(results)[0]
     assert "worst case of 2 attacks, eps 0.3: 50.0 [18.8, 81.2]" in bars.description
     trades = [c for c in charts_of(results) if c.name.startswith("trade-off")]
@@ -97,7 +98,7 @@ def test_the_worst_case_is_a_bar_and_a_point(told_evaluation, write):
 
 
 def test_clean_against_robust_never_mixes_threat_models(files):
-    found = charts_of([read_result(files["comparison"])])
+    found = charts_of([read_result(files["comparison"]).result])
     trade = [chart for chart in found if chart.name.startswith("trade-off")]
     assert len(trade) == 2
     assert "PGD & Co: clean 95.0 [91.0, 97.3], robust 50.0" in trade[0].description
@@ -107,12 +108,12 @@ def test_clean_against_robust_never_mixes_threat_models(files):
 
 def test_one_classifier_has_no_trade_off_and_one_radius_no_line(evaluation, write):
     evaluation["attacks"] = evaluation["attacks"][1:2]
-    found = charts_of([read_result(write("e.json", evaluation))])
+    found = charts_of([read_result(write("e.json", evaluation)).result])
     assert [chart.name.partition("-")[0] for chart in found] == ["1"]
 
 
 def test_a_ladder_run_shows_its_accuracy_over_eps(files):
-    (chart,) = charts_of(read_results([files["card"]]))
+    (chart,) = charts_of([read_result(files["card"]).result])
     assert "hardened (transfer): 98.8 at 0.5" in chart.description
     assert "latent units" in chart.description
 

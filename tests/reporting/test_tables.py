@@ -5,9 +5,9 @@ import io
 
 import pytest
 
-from atk_latent.reporting.results import Published, read_result
 from atk_latent.reporting.tables import (
     Difference,
+    SourceInNote,
     Table,
     csv_text,
     latex,
@@ -19,6 +19,9 @@ from atk_latent.reporting.tables import (
     text,
 )
 from atk_latent.results.accuracy import Accuracy
+from atk_latent.results.attack_result import Published
+from atk_latent.results.files import read_result
+from tests.result_files import version_1
 
 HOSTILE = "a|b & <b>_x_ $y$ \\z #1 {k} 100% ~^"
 
@@ -30,8 +33,8 @@ HOSTILE = "a|b & <b>_x_ $y$ \\z #1 {k} 100% ~^"
         ("word", "word"),
         (Accuracy(value=0.125, low=0.1, high=0.15, n=200), "12.5 [10.0, 15.0]"),
         (Accuracy(value=0.98765, low=0.98, high=0.99, n=10_000), "98.77 [98.00, 99.00]"),
-        (Published(0.196, "Table 7"), "19.6 (Table 7)"),
-        (Published(0.196, "Table 7", said_once=True), "19.6"),
+        (Published(value=0.196, source="Table 7"), "19.6 (Table 7)"),
+        (SourceInNote(value=0.196, source="Table 7"), "19.6"),
         (Difference(-0.0104), "-1.0"),
         (Difference(0.025), "+2.5"),
         (Difference(-0.0004), "+0.0"),
@@ -44,7 +47,7 @@ def test_a_cell_in_words(cell, shown):
 
 
 def test_white_box_and_transfer_share_no_table(files):
-    white, moved = tables_of(read_result(files["evaluation"]), 1)
+    white, moved = tables_of(read_result(files["evaluation"]).result, 1)
     assert [row[0] for row in white.rows] == ["none (clean images)", "pgd", "pgd", "cw-l2"]
     assert [row[0] for row in moved.rows] == ["none (clean images)", "pgd"]
     threat = moved.headings.index("threat model")
@@ -54,7 +57,7 @@ def test_white_box_and_transfer_share_no_table(files):
 
 
 def test_a_comparison_of_two_kinds_is_two_tables_without_a_common_rank(files):
-    white, moved, *_ = tables_of(read_result(files["comparison"]), 2)
+    white, moved, *_ = tables_of(read_result(files["comparison"]).result, 2)
     assert white.headings == ("method", "clean, %", "PGD-20, %", "s/epoch")
     assert moved.headings == ("method", "clean, %", "moved, %", "s/epoch")
     assert white.rows[0][-1] == 2.0
@@ -65,7 +68,7 @@ def test_a_comparison_of_two_kinds_is_two_tables_without_a_common_rank(files):
 def test_a_comparison_of_one_kind_keeps_its_rank(comparison, write):
     for row in comparison["rows"]:
         row["cells"].pop()
-    table, ranks = tables_of(read_result(write("c.json", comparison)), 1)
+    table, ranks = tables_of(read_result(write("c.json", comparison)).result, 1)
     assert table.headings[-2:] == ("average rank", "s/epoch")
     assert [row[-2] for row in table.rows] == [1.0, 2.0]
     assert ranks.headings == ("method", "clean", "PGD-20", "average rank")
@@ -74,17 +77,17 @@ def test_a_comparison_of_one_kind_keeps_its_rank(comparison, write):
 
 def test_ranks_are_of_one_kind_each_and_best_first(comparison, write):
     comparison["rows"][1]["cells"][2]["accuracy"] = 0.9
-    *_, white, moved = tables_of(read_result(write("c.json", comparison)), 1)
+    *_, white, moved = tables_of(read_result(write("c.json", comparison)).result, 1)
     assert white.name != moved.name and white.rows[0][0] == "PGD & Co"
     assert moved.rows == (("Natural", 1.0, 1.0, 1.0), ("PGD & Co", 2.0, 2.0, 2.0))
 
 
 def test_published_values_stand_beside_ours_and_missing_ones_stay_blank(comparison, write):
-    comparison["published_source"] = "LADDER, Table 1"
+    comparison = version_1(comparison, published_source="LADDER, Table 1")
     comparison["rows"][0]["cells"][1]["published"] = 0.56
     comparison["rows"][0]["cells"][0]["published"] = {"value": 0.97, "source": "LADDER, Table 1"}
     comparison["rows"][1]["cells"][1]["published"] = None
-    white, moved, *_ = tables_of(read_result(write("c.json", comparison)), 1)
+    white, moved, *_ = tables_of(read_result(write("c.json", comparison)).result, 1)
     shown = [[text(cell) for cell in row] for row in white.rows]
     assert white.headings[2:7] == (
         *("clean, published, %", "clean, difference"),
@@ -105,21 +108,21 @@ def test_published_values_stand_beside_ours_and_missing_ones_stay_blank(comparis
 def test_sources_that_differ_stand_in_their_cells(comparison, write):
     for row, source in zip(comparison["rows"], ("Table 1", "Table 2"), strict=True):
         row["cells"][1]["published"] = {"value": 0.5, "source": source}
-    white, *_ = tables_of(read_result(write("c.json", comparison)), 1)
+    white, *_ = tables_of(read_result(write("c.json", comparison)).result, 1)
     column = white.headings.index("PGD-20, published, %")
     assert [text(row[column]) for row in white.rows] == ["50.0 (Table 1)", "50.0 (Table 2)"]
     assert not any(note.startswith("Published") for note in white.notes)
 
 
 def test_an_evaluation_says_how_far_it_is_from_what_was_published(files):
-    white, _ = tables_of(read_result(files["evaluation"]), 1)
+    white, _ = tables_of(read_result(files["evaluation"]).result, 1)
     assert [text(row[white.headings.index("difference")]) for row in white.rows] == [
         *("", "", "-4.6", "")
     ]
 
 
 def test_the_worst_case_stands_below_the_attacks_of_its_kind(files):
-    white, moved = tables_of(read_result(files["told"]), 1)
+    white, moved = tables_of(read_result(files["told"]).result, 1)
     assert white.rows[-1][:2] == ("worst case of 2 attacks", 0.3)
     assert text(white.rows[-1][2]) == "50.0 [18.8, 81.2]"
     assert white.rows[-1][-3] == "fgsm; pgd, steps=20"
@@ -128,12 +131,12 @@ def test_the_worst_case_stands_below_the_attacks_of_its_kind(files):
 
 
 def test_an_audit_says_its_verdicts_in_words(files):
-    (table,) = tables_of(read_result(files["audit"]), 1)
+    (table,) = tables_of(read_result(files["audit"]).result, 1)
     assert [row[1] for row in table.rows] == ["passed", "FAILED"]
 
 
 def test_the_numbers_of_a_run_say_their_threat_model(files):
-    numbers, over_eps = tables_of(read_result(files["card"]), 1)
+    numbers, over_eps = tables_of(read_result(files["card"]).result, 1)
     meaning = {row[0]: row[2] for row in numbers.rows}
     assert "no attack" in meaning["clean_accuracy"]
     assert over_eps.headings == ("eps", "vanilla", "hardened")
@@ -169,7 +172,9 @@ def test_csv_holds_fractions_intervals_and_no_formula():
 
 
 def test_csv_parts_a_published_value_from_its_source():
-    made = Table("t", "c", ("a", "published, %"), (("x", Published(0.2, "T7")), ("y", None)))
+    made = Table(
+        "t", "c", ("a", "published, %"), (("x", Published(value=0.2, source="T7")), ("y", None))
+    )
     rows = list(csv.reader(io.StringIO(csv_text(made))))
     assert rows == [["a", "published", "published source"], ["x", "0.2", "T7"], ["y", "", ""]]
 
@@ -192,6 +197,6 @@ def test_markdown_text_and_slug():
 
 def test_long_names_that_begin_alike_give_different_files(evaluation, write):
     for i, attack in enumerate(evaluation["attacks"]):
-        attack["threat"] = f"transfer from {'long/' * 30}{i} (white-box there, Linf)"
-    names = [t.name for t in tables_of(read_result(write("e.json", evaluation)), 1)]
+        attack["threat_model"]["crafted_on"] = f"{'long/' * 30}{i}"
+    names = [t.name for t in tables_of(read_result(write("e.json", evaluation)).result, 1)]
     assert len(set(names)) == 4

@@ -6,6 +6,7 @@ import pytest
 from keras import layers
 
 from atk_latent.reproduction.atld import toy as atld_toy
+from atk_latent.reproduction.run import Runner
 
 
 def test_the_moons_are_two_classes_that_a_curve_separates():
@@ -36,6 +37,6 @@ def test_mean_margin_is_the_lead_of_the_own_logit():
 def test_both_figures_are_drawn(tmp_path, monkeypatch):
     monkeypatch.setitem(atld_toy.EPOCHS, "quick", 3)
     for name, make in (("atld-fig1", atld_toy.figure_one), ("atld-fig3", atld_toy.figure_three)):
-        record = make("quick", tmp_path, seed=1)
+        record = make(Runner("quick", tmp_path, seed=1))
         assert record == json.loads((tmp_path / f"{name}.json").read_text())
         assert (tmp_path / f"{name}.png").stat().st_size > 10_000

@@ -22,8 +22,10 @@ from atk_latent.methods.atld import ATLD
 from atk_latent.methods.base import Method
 from atk_latent.models.initialising import Seeds, dense, logits
 from atk_latent.models.scoring import clean_accuracy
-from atk_latent.progress import Progress
 from atk_latent.registry import METHODS
+from atk_latent.reproduction.experiment import Settings
+from atk_latent.reproduction.run import Runner
+from atk_latent.results.record import Json
 
 EPS, POINTS, GRID = 0.07, 600, 160
 EPOCHS = {"quick": 40, "paper": 400}
@@ -35,7 +37,7 @@ ADVERSARIES: dict[str, Callable[..., Adversary]] = {
     "feature-scattering": lambda **settings: FeatureScatter(ScatteringSettings(**settings)),
 }
 # Method, its own settings, and the adversary that shows what it trains on.
-ROWS: dict[str, tuple[str, dict[str, Any], str | None]] = {
+ROWS: dict[str, tuple[str, Settings, str | None]] = {
     "standard": ("natural", {}, None),
     "PGD": ("pgd", _BALL, "pgd"),
     "TRADES": ("trades", {**_BALL, "beta": 6.0}, "kl-pgd"),
@@ -82,7 +84,7 @@ def network(seed: int = 0) -> keras.Model:
     return keras.Model(inputs, logits(2, 64, seeds)(x), name="toy")
 
 
-def _settings(key: str, own: Mapping[str, Any], preset: str) -> Any:
+def _settings(key: str, own: Settings, preset: str) -> Any:
     """A method's settings with the toy's optimizer, at a constant rate."""
     values = {**_SGD, **own, "epochs": EPOCHS[preset], "decay_epochs": None}
     return METHODS[key].settings_for("", "mnist", "paper", values)
@@ -120,62 +122,62 @@ def watcher(vanilla: keras.Model, x: np.ndarray, y: np.ndarray, preset: str, see
     return game
 
 
-def figure_one(
-    preset: str, folder: Path, *, seed: int = 0, progress: Progress | None = None
-) -> dict[str, Any]:
+def figure_one(runner: Runner) -> Json:
     """Figure 1: perturbed points on the vanilla boundary, and the boundary of each training.
 
     Args:
-        preset: "quick" or "paper", epochs. folder: where `atld-fig1.png` and `.json` go.
-        seed: of everything drawn. progress: told (what, done, in all).
+        runner: its preset decides about the epochs, its seed about everything drawn;
+            `atld-fig1.png` and `.json` go into its folder.
 
     Returns:
         Clean and PGD accuracy of each network, as in the `.json`.
     """
+    preset, seed = runner.preset, runner.seed
     x, y = moons(seed=seed)
     nets: dict[str, keras.Model] = {}
     for done, name in enumerate(ROWS):
-        if progress:
-            progress("training", done, len(ROWS))
+        if runner.progress:
+            runner.progress("training", done, len(ROWS))
         nets[name] = trained(name, x, y, preset, seed).classifier
     moved = perturbed(nets["standard"], x, y, preset, seed)
     panels = [
         [(f"{name}: perturbed", nets["standard"], moved[name]) for name in ROWS],
         [(f"{name}: trained", nets[name], x) for name in ROWS],
     ]
-    record = {"experiment": "atld-fig1", "preset": preset, "seed": seed, "eps": EPS}
-    record |= {
-        "networks": {name: accuracies(net, *moons(seed=seed + 1)) for name, net in nets.items()}
+    record: Json = {"experiment": "atld-fig1", "preset": preset, "seed": seed, "eps": EPS}
+    record["networks"] = {
+        name: {**accuracies(net, *moons(seed=seed + 1))} for name, net in nets.items()
     }
-    _write(record, panels, y, folder / "atld-fig1")
+    _write(record, panels, y, runner.folder / "atld-fig1")
     return record
 
 
-def figure_three(
-    preset: str, folder: Path, *, seed: int = 0, progress: Progress | None = None
-) -> dict[str, Any]:
+def figure_three(runner: Runner) -> Json:
     """Figure 3: clean and attacked points, and the attacked ones after IMT; see `figure_one`."""
+    preset, seed = runner.preset, runner.seed
     x, y = moons(seed=seed)
-    if progress:
-        progress("training", 0, 1)
+    if runner.progress:
+        runner.progress("training", 0, 1)
     game = trained("ATLD", x, y, preset, seed)
     net = game.classifier
     x, y = moons(seed=seed + 1)
     attacked = make_adversary("pgd", **_BALL).craft_all(net, x, y, seed=seed)
     imt = IMT(game.manifold, IMTSettings(**game.imt_settings()))
     shown = {"clean": x, "PGD": attacked, "PGD, then IMT": imt(tf.constant(attacked)).numpy()}
-    record = {"experiment": "atld-fig3", "preset": preset, "seed": seed, "eps": EPS}
-    record["accuracy"] = {name: clean_accuracy(net, points, y) for name, points in shown.items()}
+    record: Json = {"experiment": "atld-fig3", "preset": preset, "seed": seed, "eps": EPS}
+    record["accuracy"] = {
+        name: clean_accuracy(net, points, y).value for name, points in shown.items()
+    }
     record["mean_margin"] = {name: mean_margin(net, points, y) for name, points in shown.items()}
     panels = [[(name, net, points) for name, points in shown.items()]]
-    _write(record, panels, y, folder / "atld-fig3")
+    _write(record, panels, y, runner.folder / "atld-fig3")
     return record
 
 
 def accuracies(net: keras.Model, x: np.ndarray, y: np.ndarray) -> dict[str, float]:
     """Clean, and under PGD with the training's radius."""
     attacked = make_adversary("pgd", **_BALL).craft_all(net, x, y, seed=0)
-    return {"clean": clean_accuracy(net, x, y), "pgd": clean_accuracy(net, attacked, y)}
+    return {"clean": clean_accuracy(net, x, y).value, "pgd": clean_accuracy(net, attacked, y).value}
 
 
 def mean_margin(net: keras.Model, x: np.ndarray, y: np.ndarray) -> float:
@@ -185,7 +187,7 @@ def mean_margin(net: keras.Model, x: np.ndarray, y: np.ndarray) -> float:
     return float(np.mean(own - scores[np.arange(len(y)), 1 - y]))
 
 
-def _write(record: Mapping[str, Any], panels: list[list[Any]], y: np.ndarray, stem: Path) -> None:
+def _write(record: Json, panels: list[list[Any]], y: np.ndarray, stem: Path) -> None:
     from matplotlib.figure import Figure
 
     stem.parent.mkdir(parents=True, exist_ok=True)

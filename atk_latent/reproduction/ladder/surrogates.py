@@ -7,19 +7,25 @@ classifier, or on the same one with its pixels scaled otherwise.
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from collections.abc import Callable
-from pathlib import Path
 
 import keras
+import numpy as np
 from keras import layers
 
+from atk_latent.art_bridge.context import AttackContext
 from atk_latent.atomic import atomic_file
-from atk_latent.data.dataset import Dataset
 from atk_latent.methods.natural import Natural, natural_settings
 from atk_latent.models.loading import load_classifier
-from atk_latent.progress import Progress
 from atk_latent.registry import MODELS
 from atk_latent.reporting.tables import slug
+from atk_latent.reproduction.experiment import ColumnSpec, Experiment, FixedSet
+from atk_latent.reproduction.ladder.experiments import ATTACKS, VANILLA, on_fixed_set
+from atk_latent.reproduction.run import Runner
+from atk_latent.results.comparison import Row
+from atk_latent.training.adversarial_sets import adversarial_set
 
 OTHER_SEED = 101
 ITSELF = "the vanilla classifier itself"
@@ -36,37 +42,93 @@ def names(vanilla: keras.Model) -> tuple[str, ...]:
     return OTHER, OTHER_RAW, TUTORIAL, RAW, ITSELF
 
 
-def surrogate(
-    name: str,
-    vanilla: keras.Model,
-    model: str,
-    dataset: Dataset,
-    folder: Path,
-    progress: Progress | None = None,
-) -> keras.Model:
-    """A candidate, trained plainly where it is not the vanilla classifier itself.
+def surrogate(name: str, experiment: Experiment, runner: Runner) -> keras.Model:
+    """A candidate; it is trained plainly where it is not the vanilla classifier itself.
+
+    Trained candidates lie in `surrogates/` of the runner's folder and are loaded from there
+    the next time.
 
     Args:
-        name: of `names`. vanilla: the classifier of the first row.
-        model: its registered name. dataset: what a candidate is trained on.
-        folder: trained candidates are kept here and found again.
-        progress: told (stage, done, in all, logs).
+        name: of `names`. experiment: says network and data set. runner: of the experiment.
     """
     if name == ITSELF:
-        return vanilla
+        return runner.target(experiment, VANILLA).model
     if name == RAW:
-        return unscaled(vanilla)
+        return unscaled(runner.target(experiment, VANILLA).model)
+    dataset, model = runner.dataset(experiment), runner.budget(experiment).model
+    folder = runner.folder / "surrogates"
     path = folder / f"{slug(name)}.keras"
     if not path.exists():
         network = _builders(model)[name](dataset.image_shape, dataset.num_classes)
         settings = natural_settings(model, dataset.name, "quick")
         training = Natural(network, settings, seed=OTHER_SEED)
         training.harden(
-            dataset.x_train, dataset.y_train, folder=folder / "checkpoint" / name, progress=progress
+            dataset.x_train,
+            dataset.y_train,
+            folder=folder / "checkpoint" / name,
+            progress=runner.progress,
         )
         with atomic_file(path) as part:
             network.save(part)
     return load_classifier(path, dataset.image_shape, dataset.num_classes)
+
+
+def transfer_set(name: str, experiment: Experiment, runner: Runner) -> FixedSet:
+    """Images of the experiment's attacks, crafted once on a candidate, below `sets/`.
+
+    Args:
+        name: of `names`. experiment: `ladder.experiments.experiment`. runner: of it.
+    """
+
+    @functools.cache
+    def model() -> keras.Model:
+        return surrogate(name, experiment, runner)
+
+    def images(column: ColumnSpec) -> tuple[np.ndarray, np.ndarray]:
+        x, y = runner.images(experiment, column)
+        path = runner.folder / "sets" / slug(name) / f"{slug(column.label)}.npz"
+        spec = runner.text(experiment, ATTACKS[column.label])
+        context = AttackContext(data=runner.dataset(experiment))
+        return adversarial_set(path, spec, model(), x, y, context, runner.progress), y
+
+    if name == ITSELF:
+        return FixedSet("the vanilla classifier", images, row=VANILLA)
+    return FixedSet(name, images)
+
+
+def nearest_surrogate(experiment: Experiment, runner: Runner) -> tuple[str, dict[str, float]]:
+    """The candidate that gives the vanilla classifier the accuracies that the paper prints.
+
+    The candidates are compared on FGSM, JSMA and PGD; the one with the smallest mean
+    difference is what the transfer sets are made on. Leaves the table `surrogates`.
+
+    Returns:
+        Its name, and the mean difference of each candidate, a fraction.
+    """
+    shown = dataclasses.replace(
+        experiment,
+        name="surrogates",
+        title="What the vanilla classifier keeps, by what the images were made on ({data})",
+        columns=tuple(experiment.column(label) for label in ("FGSM", "JSMA", "PGD")),
+        is_ranked=False,
+        over_seeds=False,
+    )
+    rows = []
+    for name in names(runner.target(experiment, VANILLA).model):
+        table = on_fixed_set(shown, transfer_set(name, experiment, runner))
+        cells = tuple(runner.cell(table, column, VANILLA) for column in table.columns)
+        gaps = [abs(c.accuracy - c.published.value) for c in cells if c.published]
+        rows.append(Row(label=name, cells=cells, difference=sum(gaps) / len(gaps)))
+    differences = {row.label: row.difference or 0.0 for row in rows}
+    nearest = min(differences, key=lambda name: differences[name])
+    columns = tuple(dataclasses.replace(column, attack=None) for column in shown.columns)
+    notes = (
+        "In brackets: the paper's vanilla row. It does not say what its images were made on.",
+        *(f"{name}: mean difference {100 * d:.1f} points." for name, d in differences.items()),
+        f"Nearest, and used for the transfer tables: {nearest}.",
+    )
+    runner.write(dataclasses.replace(shown, columns=columns, notes=notes), rows)
+    return nearest, differences
 
 
 def _builders(model: str) -> dict[str, Callable[[tuple[int, int, int], int], keras.Model]]:

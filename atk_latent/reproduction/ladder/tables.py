@@ -6,351 +6,85 @@ trained or attacked before is found again.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from atk_latent.art_bridge.context import AttackContext
-from atk_latent.data.loading import load_dataset
-from atk_latent.evaluation.runner import evaluate
 from atk_latent.methods.ladder_run import load_ladder
-from atk_latent.models.loading import load_classifier
-from atk_latent.progress import Progress
-from atk_latent.reproduction.ladder import figures as ladder_figures
-from atk_latent.reproduction.ladder import surrogates
-from atk_latent.reproduction.ladder.runs import Cast, song_gan
-from atk_latent.reproduction.ladder.scenes import (
-    ADVERSARIES,
-    SCENES,
-    SIZES,
-    Scene,
-    attacks,
-    published,
-    rows_of,
-)
-from atk_latent.reproduction.ladder.study import Study, printed, right
-from atk_latent.reproduction.table import Column, cell
-from atk_latent.results.accuracy import Accuracy
+from atk_latent.reproduction.experiment import Experiment, FixedSet
+from atk_latent.reproduction.ladder import experiments, figures
+from atk_latent.reproduction.ladder.experiments import LADDER, VANILLA
+from atk_latent.reproduction.ladder.surrogates import ITSELF, nearest_surrogate, transfer_set
+from atk_latent.reproduction.run import Runner, is_correct
+from atk_latent.results.comparison import Comparison
+from atk_latent.results.record import Json
 
-SOURCE = "LADDER, Table {}"
-CLEAN = "clean"
+TYPICAL = 0.7  # about what the printed tables have for the vanilla classifier
 
 
-def run(
-    scene: Scene, preset: str, folder: Path, *, seed: int = 0, progress: Progress | None = None
-) -> dict[str, Any]:
+def reproduce(experiment: Experiment, runner: Runner) -> Json:
     """All tables and figures of a data set.
 
     Args:
-        scene: the data set. preset: "quick" or "paper", see `SIZES`.
-        folder: where everything goes. seed: of the first classifiers; others count on.
-        progress: told (stage, done, in all, logs).
+        experiment: the transfer table of the data set; the others come from it.
+        runner: its seed is that of the first classifiers, others count on.
 
     Returns:
         The records of the tables by name, and which surrogate fits the published row.
     """
-    size, dataset = SIZES[preset], load_dataset(scene.data, seed=seed)
-    gan = folder / "song-gan"
-    casts = tuple(
-        Cast(scene, size, dataset, folder / f"seed-{number}", gan, number, progress)
-        for number in range(seed, seed + size.seeds)
-    )
-    vanilla = load_classifier(casts[0].vanilla(), dataset.image_shape, dataset.num_classes)
-    song_gan(scene, size, dataset, gan, casts[0].vanilla() / "model.keras", progress)
-    study = Study(scene, size, dataset, folder, casts, vanilla, progress)
-    fit = surrogate_fit(study)
-    made = {
-        "transfer": transfer_table(study, fit["chosen"]),
-        "trades": trades_table(study, fit["chosen"]),
-        "ladder-examples": ladder_examples_table(study),
-        "figures": ladder_figures.draw(study),
-        "white-box": white_box_table(study),
-        "vanilla-sets": vanilla_sets_table(study),
+    nearest, differences = nearest_surrogate(experiment, runner)
+    transfer = experiments.on_fixed_set(experiment, transfer_set(nearest, experiment, runner))
+    vanilla = experiments.on_fixed_set(experiment, transfer_set(ITSELF, experiment, runner))
+    return {
+        "surrogate": {"chosen": nearest, "differences": {**differences}},
+        "transfer": runner.measure(transfer).to_json(),
+        "trades": runner.measure(experiments.trades(transfer)).to_json(),
+        "ladder-examples": ladder_examples(experiment, runner).to_json(),
+        "figures": figures.draw(experiment, runner),
+        "white-box": runner.measure(experiments.white_box(experiment)).to_json(),
+        "vanilla-sets": runner.measure(experiments.vanilla_sets(vanilla)).to_json(),
     }
-    return {"surrogate": fit, **made}
 
 
-def surrogate_fit(study: Study) -> dict[str, Any]:
-    """Which candidate gives the vanilla classifier the accuracies that the paper prints.
-
-    The candidates are compared on FGSM, JSMA and PGD; the one with the smallest mean
-    difference is what the transfer sets are made on.
-    """
-    wanted = printed(study.scene.data)["Vanilla"]
-    rows = []
-    for name in surrogates.names(study.vanilla):
-        model = surrogates.surrogate(
-            name, study.vanilla, study.scene.model, study.dataset,
-            study.folder / "surrogates", study.progress,
-        )  # fmt: skip
-        cells = []
-        for column in ("FGSM", "JSMA", "PGD"):
-            x_adv, y = study.crafted(name, model, column)
-            found = Accuracy.of(right(study.vanilla, x_adv, y))
-            source = (wanted[column], SOURCE.format(study.scene.table))
-            cells.append(cell(column, found, threat=_origin(name), published=source))
-        gaps = [abs(c["accuracy"] - c["published"]["value"]) for c in cells]
-        rows.append({"label": name, "cells": cells, "difference": sum(gaps) / len(gaps)})
-    chosen = min(rows, key=lambda row: row["difference"])["label"]
-    study.write(
-        "surrogates",
-        rows,
-        title=f"What the vanilla classifier keeps, by what the images were made on "
-        f"({study.scene.data})",
-        columns=[Column(name, None, study.size.attacked) for name in ("FGSM", "JSMA", "PGD")],
-        ranked=False,
-        notes=[
-            "In brackets: the paper's vanilla row. It does not say what its images were made on.",
-            *(f"{r['label']}: mean difference {100 * r['difference']:.1f} points." for r in rows),
-            f"Nearest, and used for the transfer tables: {chosen}.",
-        ],
-    )
-    return {"chosen": chosen, "differences": {r["label"]: r["difference"] for r in rows}}
-
-
-def transfer_row(
-    study: Study,
-    label: str,
-    chosen: str,
-    table: int,
-    *,
-    columns: Sequence[str],
-    wanted: Mapping[str, float],
-) -> dict[str, Any]:
-    """A defence on clean images and on the sets made on `chosen`; the mean of all seeds.
-
-    Args:
-        columns: what to fill. wanted: published fractions by column, of `table`.
-    """
-    casts = study.casts[:1] if chosen == surrogates.ITSELF else study.casts
-    runs = [cast.defence(label) for cast in casts]
-    models = [study.model(place) for place in runs]
-    surrogate = surrogates.surrogate(
-        chosen, study.vanilla, study.scene.model, study.dataset, study.folder / "surrogates"
-    )
-    cells = []
-    for column in columns:
-        if column == label.removesuffix(" adv."):
-            continue  # the paper leaves out what a method was trained on
-        if column == CLEAN:
-            (x, y), threat = study.first(len(study.dataset.x_test)), "none"
-        else:
-            (x, y), threat = study.crafted(chosen, surrogate, column), _origin(chosen, label)
-        found = [right(model, x, y) for model in models]
-        goal = wanted.get(column)
-        source = None if goal is None else (goal, SOURCE.format(table))
-        made = cell(column, mean_accuracy(found), threat=threat, published=source)
-        made["seeds"] = [float(np.mean(each)) for each in found]
-        cells.append(made)
-    return {"label": label, "run": str(runs[0]), "cells": cells}
-
-
-def _origin(name: str, label: str = "Vanilla") -> str:
-    """The threat of a set made on the surrogate `name` to the classifier `label`."""
-    if name == surrogates.ITSELF:
-        return "white-box" if label == "Vanilla" else "transfer from the vanilla classifier"
-    return f"transfer from {name}"
-
-
-def mean_accuracy(found: Sequence[np.ndarray]) -> Accuracy:
-    """The mean over classifiers, with the interval of one that has it on these images."""
-    n = len(found[0])
-    mean = round(float(np.mean(found)) * n)
-    interval = Accuracy.of(np.arange(n) < mean)
-    return dataclasses.replace(interval, value=float(np.mean(found)))
-
-
-def _transfer_columns(study: Study) -> list[Column]:
-    columns = [Column(CLEAN, None, None)]
-    for name, spec in attacks(study.size, study.gan.name).items():
-        slow = name.startswith("AutoAttack")
-        columns.append(Column(name, spec, study.size.slow if slow else study.size.attacked))
-    return columns
-
-
-def transfer_table(study: Study, chosen: str) -> dict[str, Any]:
-    """Tables 1 to 4: attacks made on another classifier, and the average rank."""
-    table = study.scene.table
-    # LADDER comes first: what it trains beside the classifier serves its variants.
-    for cast in study.casts:
-        cast.defence("LADDER")
-    columns, known = (CLEAN, *attacks(study.size, "")), printed(study.scene.data)
-    rows = [
-        transfer_row(study, label, chosen, table, columns=columns, wanted=known.get(label, {}))
-        for label in rows_of(study.scene)
-    ]
-    return study.write(
-        "transfer",
-        rows,
-        title=f"LADDER Table {table}: {study.scene.data}, transfer attacks",
-        columns=_transfer_columns(study),
-        notes=[
-            *_shared_notes(study),
-            (
-                "Average rank: over all columns but a row's own attack; smaller is better. "
-                "The paper has one AutoAttack column, of unknown radius, set beside that at 0.3."
-            ),
-        ],
-    )
-
-
-def trades_table(study: Study, chosen: str) -> dict[str, Any]:
-    """Table 5: TRADES, LADDER, and TRADES' loss on LADDER's examples."""
-    columns, known = (CLEAN, *attacks(study.size, "")), printed(study.scene.data)
-    rows = [
-        transfer_row(study, label, chosen, 5, columns=columns, wanted=known.get(label, {}))
-        for label in ("TRADES", "LADDER", "TRADES + LADDER")
-    ]
-    return study.write(
-        "trades",
-        rows,
-        title=f"LADDER Table 5: {study.scene.data}, transfer attacks",
-        columns=_transfer_columns(study),
-        notes=[
-            *_shared_notes(study),
-            (
-                "TRADES fine-tunes the vanilla classifier on all training images, with its own "
-                "examples at Linf 0.3; the paper's trains on FGSM examples, it says no more."
-            ),
-        ],
-    )
-
-
-def _shared_notes(study: Study) -> list[str]:
-    trained = study.casts[0].settings("LADDER")[1] or {"settings": "Table 6's"}
-    return [
-        (
-            "In brackets: the paper. ± is half the 95% Wilson interval of the images; "
-            f"{study.size.seeds} seed(s), each with its own vanilla classifier and defences."
-        ),
-        (
-            f"Accuracy on the attacked set as in the paper: an image that was wrong before counts "
-            f"if it is right now. Defences: {', '.join(f'{k} {v}' for k, v in trained.items())}."
-        ),
-    ]
-
-
-def ladder_examples_table(study: Study) -> dict[str, Any]:
+def ladder_examples(experiment: Experiment, runner: Runner) -> Comparison:
     """Tables 8 and 9: every defence on LADDER examples of the test images.
 
     The examples are made on the vanilla classifier, white-box for it and transfer for the
     rest; the published numbers are alike (the same set for all). The strength is not printed:
     it is the one at which the vanilla classifier comes nearest to the printed accuracy.
     """
-    wanted = published()["ladder_examples"].get(study.scene.data, {})
-    ladder = load_ladder(study.casts[0].defence("LADDER"))
-    x, y = study.dataset.x_test, study.dataset.y_test
-    sets = {}
-    for eps in study.scene.search:
-        sets[eps] = ladder.adversary(seed=1).craft_all(x, y, eps=eps)["x_adv"]
-    kept = {eps: float(np.mean(right(study.vanilla, made, y))) for eps, made in sets.items()}
-    goal = wanted.get("Vanilla", 70.0) / 100
-    eps = min(kept, key=lambda e: abs(kept[e] - goal))
-    rows = []
-    for label in rows_of(study.scene):
-        place = study.casts[0].defence(label)
-        table = 8 if label == "LADDER" else 9
-        source = (wanted[label] / 100, SOURCE.format(table)) if label in wanted else None
-        found = Accuracy.of(right(study.model(place), sets[eps], y))
-        threat = "white-box" if label == "Vanilla" else "transfer from the vanilla classifier"
-        cells = [cell("LADDER", found, threat=f"{threat}, LADDER examples", published=source)]
-        rows.append({"label": label, "run": str(place), "cells": cells})
-    return study.write(
-        "ladder-examples",
-        rows,
-        title=f"LADDER Tables 8 and 9: {study.scene.data}, LADDER examples of all test images",
-        columns=[Column("LADDER", f"ladder:eps={eps:g}", None)],
-        ranked=False,
-        notes=[
-            (
-                "In brackets: the paper, which calls the set white-box for every row; its numbers "
-                "can only be one set made on the vanilla classifier."
-            ),
-            f"The strength, {eps:g}, is where the vanilla classifier is nearest to the printed "
-            f"{100 * goal:.2f}%. At others: "
-            + ", ".join(f"{e:g}: {100 * value:.1f}%" for e, value in kept.items())
-            + ".",
-        ],
+    ladder = load_ladder(runner.train(experiment, LADDER).folder)
+    vanilla, dataset = runner.target(experiment, VANILLA).scored, runner.dataset(experiment)
+    x, y = dataset.x_test, dataset.y_test
+    adversarial, accuracies = {}, {}
+    for eps in (float(text) for text in experiment.sweeps["search"]):
+        adversarial[eps] = ladder.adversary(seed=1).craft_all(x, y, eps=eps)["x_adv"]
+        accuracies[eps] = float(np.mean(is_correct(vanilla, adversarial[eps], y)))
+    printed = experiments.printed_examples(experiment).get(VANILLA.label, {}).get("LADDER")
+    goal = printed.value if printed else TYPICAL
+    eps = min(accuracies, key=lambda e: abs(accuracies[e] - goal))
+    fixed_set = FixedSet(
+        "the vanilla classifier", lambda _: (adversarial[eps], y), row=VANILLA, norm="latent"
     )
-
-
-def _white_box_rows(data: str) -> dict[str, dict[str, float]]:
-    """Table 7, fractions by row and column; it is there for MNIST alone."""
-    known = published()["white_box"]
-    rows = known["rows"] if data == "mnist" else {}
-    return {
-        row: {
-            name: value / 100
-            for name, value in zip(known["columns"], values, strict=True)
-            if value is not None
-        }
-        for row, values in rows.items()
-    }
-
-
-def white_box_table(study: Study) -> dict[str, Any]:
-    """Table 7: attacks with the gradients of the classifier itself."""
-    known = _white_box_rows(study.scene.data)
-    specs = attacks(study.size, str(study.gan))
-    x, y = study.first(study.size.slow)
-    rows = []
-    for label in rows_of(study.scene):
-        place = study.casts[0].defence(label)
-        model, cells, values = study.model(place), [], known.get(label, {})
-        for name in ADVERSARIES:
-            (found,) = evaluate(
-                model, x, y, [specs[name]], store=study.folder / "chunks",
-                context=AttackContext(data=study.dataset),
-            )  # fmt: skip
-            goal = values.get(name)
-            source = None if goal is None else (goal, SOURCE.format(7))
-            cells.append(cell(name, found, published=source))
-        rows.append({"label": label, "run": str(place), "cells": cells})
-    return study.write(
-        "white-box",
-        rows,
-        title=f"LADDER Table 7: {study.scene.data}, white-box attacks",
-        columns=[Column(name, specs[name], study.size.slow) for name in ADVERSARIES],
-        notes=[
-            (
-                "In brackets: the paper. An image counts if it is right before and after; "
-                "nothing is left out for being a row's own attack."
-            ),
-            "CW and JSMA look for a random other class, Song for any other class.",
-        ],
+    notes = (
+        (
+            "In brackets: the paper, which calls the set white-box for every row; its numbers "
+            "can only be one set made on the vanilla classifier."
+        ),
+        f"The strength, {eps:g}, is where the vanilla classifier is nearest to the printed "
+        f"{100 * goal:.2f}%. At others: "
+        + ", ".join(f"{e:g}: {100 * value:.1f}%" for e, value in accuracies.items())
+        + ".",
     )
-
-
-def vanilla_sets_table(study: Study) -> dict[str, Any]:
-    """Table 7's numbers beside sets that were made once, on the vanilla classifier.
-
-    The paper calls its Table 7 white-box. Adversarial training on a fixed set of images does
-    not give what it prints for PGD; this table shows how much of it one set for all rows does.
-    """
-    known = _white_box_rows(study.scene.data)
-    rows = [
-        transfer_row(
-            study, label, surrogates.ITSELF, 7, columns=ADVERSARIES, wanted=known.get(label, {})
-        )
-        for label in rows_of(study.scene)
-    ]
-    return study.write(
-        "vanilla-sets",
-        rows,
-        title=f"LADDER Table 7 again: {study.scene.data}, sets made on the vanilla classifier",
-        columns=[c for c in _transfer_columns(study) if c.label in ADVERSARIES],
-        notes=[
-            "White-box for the vanilla classifier, transfer for the rest; one seed.",
-            "In brackets: the paper's Table 7, which calls its numbers white-box.",
-            *_shared_notes(study)[1:],
-        ],
-    )
+    return runner.measure(experiments.ladder_examples(experiment, fixed_set, eps, notes))
 
 
 mnist, svhn, celeba, cifar10 = (
-    functools.partial(run, SCENES[name]) for name in ("mnist", "svhn", "celeba", "cifar10")
+    functools.partial(reproduce, each)
+    for each in (
+        experiments.MNIST,
+        experiments.SVHN,
+        experiments.CELEBA,
+        experiments.CIFAR10,
+    )
 )

@@ -1,4 +1,4 @@
-"""A closer look at an attack: some of its images, and which classes are taken for which."""
+"""Panels of an attack: some of its images, and which classes are taken for which."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from atk_latent.errors import InputError
-from atk_latent.reporting.outcomes import Confusion, confusion
+from atk_latent.reporting.outcomes import Confusion, Outcome, confusion, outcomes_of
 from atk_latent.reporting.plots import COLOURS, INK, Chart, ink_on
-from atk_latent.reporting.results import Evaluation, Example, Measurement
-from atk_latent.reporting.tables import Cell, Table, slug
+from atk_latent.reporting.tables import Table, TableCell, slug
+from atk_latent.results.attack_result import Example
+from atk_latent.results.evaluation import Evaluation
 
 MANY = 20  # classes; with more, only the most confused pairs are shown
 PAIRS = 20  # of them
@@ -65,7 +66,7 @@ class Triple:
 
 
 @dataclass(frozen=True)
-class Look:
+class Panel:
     """What one attack did, image by image.
 
     Args:
@@ -83,31 +84,34 @@ class Look:
     first: bool = False
 
 
-def looks_of(result: Evaluation, number: int) -> tuple[Look, ...]:
-    """A look at every attack of which the file holds images or predictions.
+def example_panels(result: Evaluation, number: int) -> tuple[Panel, ...]:
+    """A panel for every attack of which the file holds images or predictions.
 
     Args:
-        result: the file. number: of it in the report.
+        result: the record. number: of it in the report.
     """
-    told = [m for m in result.measurements if m.examples or confusion(result, m)]
-    strongest = min(told, key=lambda m: (not m.kind.direct, m.eps is None, m.accuracy.value),
-                    default=None)  # fmt: skip
+    outcomes = [o for o in outcomes_of(result) if o.result.examples or confusion(result, o.result)]
+    strongest = min(
+        outcomes,
+        key=lambda o: (not o.group.is_direct, o.eps is None, o.accuracy.value),
+        default=None,
+    )
     return tuple(
-        _look(result, m, f"{number}-look-{i}-{slug(m.label)}", m is strongest)
-        for i, m in enumerate(told, 1)
+        _panel(result, outcome, f"{number}-look-{i}-{slug(outcome.label)}", outcome is strongest)
+        for i, outcome in enumerate(outcomes, 1)
     )
 
 
-def _look(result: Evaluation, found: Measurement, anchor: str, first: bool) -> Look:
-    triples = tuple(_triple(result, example) for example in found.examples)
-    charts = [_examples_chart(result, found, triples, anchor)] if triples else []
-    counted, table = confusion(result, found), None
+def _panel(result: Evaluation, outcome: Outcome, anchor: str, first: bool) -> Panel:
+    triples = tuple(_triple(result, example) for example in outcome.result.examples)
+    charts = [_examples_chart(result, outcome, triples, anchor)] if triples else []
+    counted, table = confusion(result, outcome.result), None
     if counted is not None:
         name = f"{anchor}-confusion"
         few = len(counted.counts) <= MANY
-        table = (_matrix if few else _pairs)(result, found, counted, name)
-        charts += [_matrix_chart(result, found, counted, name)] if few else []
-    return Look(found.label, found.threat, anchor, triples, table, tuple(charts), first)
+        table = (_matrix if few else _pairs)(result, outcome, counted, name)
+        charts += [_matrix_chart(result, outcome, counted, name)] if few else []
+    return Panel(outcome.label, outcome.threat, anchor, triples, table, tuple(charts), first)
 
 
 def _triple(result: Evaluation, example: Example) -> Triple:
@@ -117,23 +121,23 @@ def _triple(result: Evaluation, example: Example) -> Triple:
 
     about = f"image {example.index}, true class {result.class_name(example.label)}"
     length = "" if example.l2 is None else f", L2 {example.l2:.3g}"
-    said = (
+    captions = (
         ("original", predicted(example.clean_prediction, example.clean_confidence)),
         ("change", f"scale ±{example.perturbation_scale:.3g}{length}"),
         ("adversarial", predicted(example.prediction, example.confidence)),
     )
-    shows = ("as it is", "the change made by the attack", "after the attack")
+    meanings = ("as it is", "the change made by the attack", "after the attack")
     pictures = tuple(
         Picture(getattr(example, field), f"{about}, {what}", lines)
-        for field, what, lines in zip(_PICTURES, shows, said, strict=True)
+        for field, what, lines in zip(_PICTURES, meanings, captions, strict=True)
     )
     wrong_before = example.clean_prediction != example.label
-    word = "wrong before" if wrong_before else "held" if example.held else "misled"
-    return Triple(about[0].upper() + about[1:], example.held, word, pictures)
+    word = "wrong before" if wrong_before else "held" if example.is_robust else "misled"
+    return Triple(about[0].upper() + about[1:], example.is_robust, word, pictures)
 
 
 def _examples_chart(
-    result: Evaluation, found: Measurement, triples: Sequence[Triple], anchor: str
+    result: Evaluation, outcome: Outcome, triples: Sequence[Triple], anchor: str
 ) -> Chart:
     pixels = [[_pixels(p.file, triple.title) for p in triple.pictures] for triple in triples]
 
@@ -155,7 +159,7 @@ def _examples_chart(
         axis.set(xlim=(-0.05, 7.2), ylim=(len(triples) * step, -0.35), aspect="equal")
         axis.set_axis_off()
 
-    title = f"Examples of {found.label} ({found.threat}), {result.title}"
+    title = f"Examples of {outcome.label} ({outcome.threat}), {result.title}"
     said = f"{CHANGE} {' '.join(triple.text + '.' for triple in triples)}"
     height = 0.3 + 0.78 * len(triples)
     return Chart(f"{anchor}-examples", title, said, draw, height, shown=False)
@@ -177,16 +181,17 @@ def _pixels(file: bytes, where: str) -> np.ndarray:
         raise InputError(f"{where}: its picture is no whole PNG file: {problem}") from None
 
 
-def _matrix(result: Evaluation, found: Measurement, counted: Confusion, name: str) -> Table:
+def _matrix(result: Evaluation, outcome: Outcome, counted: Confusion, name: str) -> Table:
     names = [result.class_name(k) for k in range(len(counted.counts))]
-    rows: list[tuple[Cell, ...]] = [
+    rows: list[tuple[TableCell, ...]] = [
         (true, *(int(count) for count in counts), robust)
         for true, counts, robust in zip(names, counted.counts, counted.robust, strict=True)
     ]
     shares = [(None, *(float(share) for share in line), None) for line in counted.shares]
     return Table(
         name,
-        f"Confusion under {found.label} ({found.threat}): true class down, predicted class across",
+        f"Confusion under {outcome.label} ({outcome.threat}): true class down, predicted class "
+        "across",
         ("true class", *names, "robust accuracy, %"),
         tuple(rows),
         (
@@ -197,7 +202,7 @@ def _matrix(result: Evaluation, found: Measurement, counted: Confusion, name: st
     )
 
 
-def _pairs(result: Evaluation, found: Measurement, counted: Confusion, name: str) -> Table:
+def _pairs(result: Evaluation, outcome: Outcome, counted: Confusion, name: str) -> Table:
     rows = tuple(
         (result.class_name(true), result.class_name(other), count,
          round(100 * float(counted.shares[true, other]), 1), counted.robust[true])
@@ -205,14 +210,14 @@ def _pairs(result: Evaluation, found: Measurement, counted: Confusion, name: str
     )  # fmt: skip
     return Table(
         name,
-        f"Most confused classes under {found.label} ({found.threat})",
+        f"Most confused classes under {outcome.label} ({outcome.threat})",
         ("true class", "taken for", "images", "of the true class, %", "robust accuracy, %"),
         rows,
         (f"The {len(rows)} largest of all pairs of {len(counted.counts)} classes.",),
     )
 
 
-def _matrix_chart(result: Evaluation, found: Measurement, counted: Confusion, name: str) -> Chart:
+def _matrix_chart(result: Evaluation, outcome: Outcome, counted: Confusion, name: str) -> Chart:
     names = [result.class_name(k) for k in range(len(counted.counts))]
 
     def draw(axis: Any) -> None:
@@ -241,6 +246,6 @@ def _matrix_chart(result: Evaluation, found: Measurement, counted: Confusion, na
         f"{names[true]} taken for {names[other]}: {count}"
         for true, other, count in counted.most_confused(PAIRS)
     )
-    title = f"Confusion under {found.label} ({found.threat}), {result.title}"
+    title = f"Confusion under {outcome.label} ({outcome.threat}), {result.title}"
     said = f"Matrix of images by true and predicted class. Most confused: {cells or 'none'}."
     return Chart(name, title, said, draw, 4.6, shown=False)

@@ -1,0 +1,316 @@
+"""The road of every experiment: rows are trained, columns are attacked, a table is written."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+from atk_latent.art_bridge.context import AttackContext
+from atk_latent.art_bridge.estimator import CompiledKerasClassifier, estimator_for
+from atk_latent.data.dataset import Dataset
+from atk_latent.data.loading import load_dataset
+from atk_latent.errors import InputError
+from atk_latent.evaluation.runner import (
+    Case,
+    Deployed,
+    Options,
+    Surrogate,
+    clean_predictions,
+    run_attacks,
+)
+from atk_latent.inference.imt import IMTClassifier
+from atk_latent.inference.loading import imt_for
+from atk_latent.methods.ladder import HELPERS
+from atk_latent.models.loading import load_classifier
+from atk_latent.progress import Progress, renamed
+from atk_latent.reproduction.experiment import (
+    Budget,
+    ColumnSpec,
+    Experiment,
+    RowSpec,
+    Settings,
+)
+from atk_latent.reproduction.table import with_ranks, write_table
+from atk_latent.results.accuracy import Accuracy, wilson_interval
+from atk_latent.results.comparison import Cell, Column, Comparison, Row
+from atk_latent.results.provenance import today, versions
+from atk_latent.training.gan_training import train_gan
+from atk_latent.training.pipeline import harden
+from atk_latent.training.request import GANRequest, HardenRequest, RunOptions
+from atk_latent.training.run_folder import RunFolder
+
+LOADED_AT_ONCE = 4  # classifiers in memory
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """A row's finished run.
+
+    Args:
+        folder: the run folder. seconds: all of it. training: seconds of its epochs alone.
+        epochs: how many; None where the method counts otherwise.
+    """
+
+    folder: Path
+    seconds: float | None = None
+    training: float | None = None
+    epochs: int | None = None
+
+
+class Target(NamedTuple):
+    """A trained classifier, ready to be attacked.
+
+    Args:
+        model: the bare classifier, and its estimator.
+        imt: the classifier behind its defence at prediction time; None where there is none.
+        scored: the estimator of what is deployed.
+    """
+
+    model: keras.Model
+    estimator: CompiledKerasClassifier
+    imt: IMTClassifier | None
+    scored: CompiledKerasClassifier
+
+
+class Runner:
+    """Runs experiments in a folder; what was trained or attacked there before is found again.
+
+    Runs, attacked chunks (`chunks/`) and tables lie in the folder, so the same call goes on
+    where a stopped one was.
+
+    Args:
+        preset: the budget, "quick" or "paper".
+        folder: where everything goes.
+        seed: int >= 0, of training and attacks; means over seeds count on from it.
+        progress: told (stage, done, in all, logs).
+
+    Example:
+        >>> Runner("quick", Path("reproduced/atld-mnist")).seed
+        0
+    """
+
+    def __init__(
+        self, preset: str, folder: Path, *, seed: int = 0, progress: Progress | None = None
+    ) -> None:
+        self.preset, self.folder, self.seed, self.progress = preset, folder, seed, progress
+        self._data = functools.lru_cache(maxsize=1)(
+            lambda name, limit: load_dataset(name, limit_train=limit, seed=seed)
+        )
+        self._target = functools.lru_cache(maxsize=LOADED_AT_ONCE)(_load)
+        self._trained: dict[Path, tuple[HardenRequest, Trained]] = {}
+
+    def measure(self, experiment: Experiment) -> Comparison:
+        """Trains every row, attacks it with every column, and writes the table.
+
+        Raises:
+            InputError: naming the row that cannot be trained as the experiment says.
+        """
+        rows = [self._row(experiment, row) for row in experiment.rows]
+        return self.write(experiment, rows)
+
+    def write(self, experiment: Experiment, rows: list[Row]) -> Comparison:
+        """Writes the table of rows that were measured; the record, with ranks."""
+        dataset = self.dataset(experiment)
+        table = Comparison(
+            date=today(),
+            seed=self.seed,
+            versions=versions(),
+            title=self.text(experiment, experiment.title),
+            data=dataset.name,
+            data_fingerprint=dataset.fingerprint(),
+            columns=tuple(self._column(experiment, column) for column in experiment.columns),
+            rows=tuple(rows),
+            notes=tuple(self.text(experiment, note) for note in experiment.notes),
+        )
+        table = with_ranks(table) if experiment.is_ranked else table
+        write_table(self.folder, table, experiment.name)
+        return table
+
+    def budget(self, experiment: Experiment) -> Budget:
+        """What the preset costs."""
+        return experiment.budgets[self.preset]
+
+    def dataset(self, experiment: Experiment) -> Dataset:
+        """The data set, with as many training images as the budget has."""
+        return self._data(experiment.data, self.budget(experiment).limit)
+
+    def images(self, experiment: Experiment, column: ColumnSpec) -> tuple[np.ndarray, np.ndarray]:
+        """The test images that a column sees, and their labels."""
+        dataset, limit = self.dataset(experiment), self._limit(experiment, column)
+        return dataset.x_test[:limit], dataset.y_test[:limit]
+
+    def text(self, experiment: Experiment, template: str) -> str:
+        """The template with what the budget fills in; a GAN that it names is trained first."""
+        if "{" not in template:
+            return template
+        budget, data = self.budget(experiment), experiment.data
+        words = {"data": data, "model": budget.model, "seeds": budget.seeds, **budget.texts}
+        if "{cost}" in template:
+            images = f"{len(self.dataset(experiment).x_train):,}"
+            words["cost"] = budget.cost.format(model=budget.model, images=images)
+        if "{gan}" in template:
+            words["gan"] = self.gan(experiment)
+        return template.format_map(words)
+
+    def gan(self, experiment: Experiment) -> Path:
+        """The run of the GAN for Song et al.'s attack; trained where it is not there yet."""
+        gan, settings = experiment.gan, self._settings(experiment, GANRequest.method, {})
+        seed = self.seed if gan.seed is None else gan.seed
+        judge = None if gan.judge is None else self._classifier_file(experiment, gan.judge)
+        limit = self.budget(experiment).limit
+        request = GANRequest(RunOptions(experiment.data, self.preset, settings, limit, seed), judge)
+        folder, data = self.folder / gan.folder, self.dataset(experiment)
+        train_gan(request, data, folder, resume=True, progress=self.progress)
+        return folder
+
+    def train(self, experiment: Experiment, row: RowSpec, seed: int | None = None) -> Trained:
+        """A row's run, and those that it starts from; trained where they are not there yet.
+
+        Args:
+            experiment: of the row. row: which. seed: of its training; None for the runner's.
+
+        Raises:
+            InputError: naming the row, if it cannot be trained so.
+        """
+        seed = self.seed if seed is None else seed
+        folder = self.folder / experiment.runs.format(seed=seed) / row.folder
+        request = self._request(experiment, row, seed)
+        known, trained = self._trained.get(folder, (None, None))
+        if trained is not None and known == request:
+            return trained
+        others = None if row.helpers is None else self.train(experiment, row.helpers, seed)
+        dataset, own_test = self.dataset(experiment), self.budget(experiment).own_test
+        if own_test is not None:
+            dataset = dataset.subset(None, min(own_test, len(dataset.x_test)), seed)
+        try:
+            run = RunFolder(folder, request, resume=True)
+            if others is not None and not run.finished:
+                run.adopt(others.folder / "helpers", row.helper_files or HELPERS)
+            card = harden(request, dataset, folder, resume=True, progress=self.progress)
+        except InputError as error:
+            raise InputError(f"row '{row.label}': {error}") from None
+        training, epochs = card.get("training_seconds"), card["settings"].get("epochs")
+        trained = Trained(folder, card["seconds"], training, epochs)
+        self._trained[folder] = request, trained
+        return trained
+
+    def _request(self, experiment: Experiment, row: RowSpec, seed: int) -> HardenRequest:
+        budget = self.budget(experiment)
+        model = row.model or budget.model
+        if row.start is not None:
+            model = self._classifier_file(experiment, row.start, seed)
+        settings = self._settings(experiment, row.method, row.settings)
+        preset = row.preset or self.preset
+        options = RunOptions(experiment.data, preset, settings, budget.limit, seed)
+        return HardenRequest(row.method, options, model)
+
+    def _settings(self, experiment: Experiment, method: str, own: Settings) -> Settings:
+        """The budget's settings of a method with a row's own on top, texts filled in."""
+        settings = {**self.budget(experiment).settings.get(method, {}), **own}
+        return {
+            name: self.text(experiment, value) if isinstance(value, str) else value
+            for name, value in settings.items()
+        }
+
+    def _classifier_file(
+        self, experiment: Experiment, row: RowSpec, seed: int | None = None
+    ) -> str:
+        return str(self.train(experiment, row, seed).folder / "model.keras")
+
+    def target(self, experiment: Experiment, row: RowSpec, seed: int | None = None) -> Target:
+        """A row's classifier, trained and loaded; `seed` as for `train`."""
+        dataset, run = self.dataset(experiment), self.train(experiment, row, seed)
+        return self._target(
+            run.folder, row.inference or "none", dataset.image_shape, dataset.num_classes
+        )
+
+    def cell(self, experiment: Experiment, column: ColumnSpec, row: RowSpec) -> Cell:
+        """What a column leaves of a row's accuracy, beside what is published for it."""
+        if experiment.over_seeds:
+            seeds = range(self.seed, self.seed + self.budget(experiment).seeds)
+            cell = mean_cell([self._cell(experiment, column, row, seed) for seed in seeds])
+        else:
+            cell = self._cell(experiment, column, row, self.seed)
+        printed = experiment.published.get(row.label, {}).get(column.label)
+        return cell.model_copy(update={"published": printed})
+
+    def _row(self, experiment: Experiment, row: RowSpec) -> Row:
+        run = self.train(experiment, row)
+        cells = [self.cell(experiment, c, row) for c in experiment.columns if c.is_for(row)]
+        measured = Row(
+            label=row.label,
+            cells=tuple(cells),
+            run=str(run.folder),
+            inference=row.inference or None,
+        )
+        if not experiment.is_timed:
+            return measured
+        times = {"seconds": run.seconds, "epochs": run.epochs}
+        times["training"] = run.training if row.is_timed else None
+        return measured.model_copy(update=times)
+
+    def _cell(self, experiment: Experiment, column: ColumnSpec, row: RowSpec, seed: int) -> Cell:
+        target, spec = self.target(experiment, row, seed), self._column(experiment, column).spec
+        if column.fixed_set is not None:
+            x_adv, y = column.fixed_set.images(column)
+            threat = column.fixed_set.threat_model(row, spec)
+            return Cell.of(column.label, Accuracy.of(is_correct(target.scored, x_adv, y)), threat)
+        x, y = self.images(experiment, column)
+        if spec is None:
+            return Cell.of(column.label, Accuracy.of(is_correct(target.scored, x, y)))
+        surrogate = None
+        if column.crafted_on is not None:
+            other = self.target(experiment, column.crafted_on, seed)
+            surrogate = Surrogate(column.crafted_on.label, other.estimator)
+        attack_seed = experiment.attack_seed
+        options = Options(
+            seed=self.seed if attack_seed is None else attack_seed,
+            deployed=Deployed(row.inference, target.scored) if target.imt else None,
+            context=AttackContext(imt=target.imt, data=self.dataset(experiment)),
+            progress=renamed(self.progress, row.label),
+            store=self.folder / "chunks",
+        )
+        (result,) = run_attacks(target.estimator, x, y, [Case(spec, surrogate)], options)
+        return Cell.of_attack(column.label, result)
+
+    def _column(self, experiment: Experiment, column: ColumnSpec) -> Column:
+        attack = None if column.attack is None else self.text(experiment, column.attack)
+        return Column.of(column.label, attack, self._limit(experiment, column))
+
+    def _limit(self, experiment: Experiment, column: ColumnSpec) -> int | None:
+        return self.budget(experiment).images[column.images] if column.images else None
+
+
+def _load(folder: Path, inference: str, shape: tuple[int, int, int], classes: int) -> Target:
+    model = load_classifier(folder, shape, classes)
+    estimator, imt = estimator_for(model, image_shape=shape), imt_for(inference, folder, model)
+    scored = estimator if imt is None else estimator_for(imt, classes, shape)
+    return Target(model, estimator, imt, scored)
+
+
+def is_correct(
+    model: keras.Model | CompiledKerasClassifier, x: np.ndarray, y: np.ndarray
+) -> np.ndarray:
+    """Which images are classified correctly, bool (n,)."""
+    return np.asarray(clean_predictions(model, x, y) == y)
+
+
+def mean_cell(cells: list[Cell]) -> Cell:
+    """The mean over classifiers, with the interval of one that has it on these images."""
+    n, first = cells[0].n, cells[0]
+    mean = sum(round(cell.accuracy * n) for cell in cells) / (n * len(cells))
+    low, high = wilson_interval(round(mean * n), n)
+    return first.model_copy(
+        update={
+            "accuracy": mean,
+            "low": low,
+            "high": high,
+            "seconds": sum(cell.seconds or 0.0 for cell in cells),
+            "seeds": tuple(cell.accuracy for cell in cells),
+        }
+    )

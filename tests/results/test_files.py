@@ -1,0 +1,210 @@
+"""What a result file is, and what a wrong one is told."""
+
+import copy
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from atk_latent.errors import InputError
+from atk_latent.results.audit import Audit
+from atk_latent.results.card import Card
+from atk_latent.results.comparison import Comparison
+from atk_latent.results.evaluation import Evaluation
+from atk_latent.results.files import KINDS, read_result, read_results, write_result
+from atk_latent.results.schemas import schema, schema_files
+from tests.result_files import version_1
+
+TYPES = {"evaluation": Evaluation, "audit": Audit, "comparison": Comparison, "card": Card}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_record_is_as_its_schema_says_and_is_known_by_it(kind, files):
+    jsonschema.Draft202012Validator.check_schema(schema(kind))
+    record = json.loads(files[kind].read_text())
+    jsonschema.validate(record, schema(kind))
+    assert schema(kind)["$id"] == record["schema"] == KINDS[kind].schema
+    assert type(read_result(files[kind]).result) is TYPES[kind]
+
+
+def test_the_schemas_beside_the_code_are_current():
+    """Write them again with `python -m atk_latent.results.schemas`."""
+    written = {path: path.read_text() for path in next(iter(schema_files())).parent.iterdir()}
+    assert written == schema_files()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_older_file_is_known_by_its_fields(kind, files, write):
+    record = version_1(json.loads(files[kind].read_text()))
+    del record["schema"], record["date"]
+    result = read_result(write("older.json", record)).result
+    assert type(result) is TYPES[kind]
+    assert len(result.date) == len("2026-01-31")
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "told"])
+def test_a_file_is_written_as_it_was_read_whatever_its_version(kind, files, write, tmp_path):
+    record = json.loads(files[kind].read_text())
+    for content in (record, version_1(record)):
+        read = read_result(write("in.json", content)).result
+        write_result(tmp_path / "out.json", read)
+        assert json.loads((tmp_path / "out.json").read_text()) == record
+
+
+def _set(record, path, value):
+    changed = copy.deepcopy(record)
+    inner = changed
+    for step in path[:-1]:
+        inner = inner[step]
+    inner[path[-1]] = value
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("n",), "many", "n must be of type integer, not 'many'"),
+        (("n",), True, "n must be of type integer, not True"),
+        (("n",), 0, "n must be at least 1, not 0"),
+        (("clean_accuracy",), 98.9, "clean_accuracy must be at most 1, not 98.9"),
+        (("attacks", 1, "low"), None, r"attacks\[1\]: low must be of type number, not None"),
+        (("attacks", 0), 5, r"attacks\[0\] must be of type object, not 5"),
+        (("versions", "keras"), 3, "keras must be of type string"),
+        (("schema",), "atk_latent/evaluation/9", "schema 'atk_latent/evaluation/9' is not known"),
+        (("schema",), [], r"schema \[\] is not known"),
+    ],
+)
+def test_a_wrong_field_is_named_and_jsonschema_agrees(evaluation, write, path, value, message):
+    wrong = _set(evaluation, path, value)
+    with pytest.raises(InputError, match=message):
+        read_result(write("wrong.json", wrong))
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(wrong, schema("evaluation"))
+
+
+def test_a_missing_field_is_named(evaluation, comparison, write):
+    old = version_1(comparison)
+    del old["rows"][1]["cells"][2]["threat"]
+    with pytest.raises(InputError, match=r"rows\[1\]: cells\[2\] lacks the field 'threat'$"):
+        read_result(write("wrong.json", old))
+    old = version_1(evaluation)
+    del old["attacks"][0]["threat"]
+    with pytest.raises(InputError, match=r"attacks\[0\] lacks the field 'threat'$"):
+        read_result(write("wrong.json", old))
+    del evaluation["attacks"][0]["threat_model"]
+    with pytest.raises(InputError, match=r"attacks\[0\] lacks the field 'threat_model'"):
+        read_result(write("wrong.json", evaluation))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("rows", 0), 5, r"rows\[0\] must be of type object, not 5"),
+        (("rows",), "x", "rows must be of type array, not 'x'"),
+        (("rows", 1, "cells"), {}, r"rows\[1\]: cells must be of type array, not {}"),
+        (("rows", 1, "cells", 0), [], r"cells\[0\] must be of type object, not \[\]"),
+        (("rows", 1, "cells", 0, "threat"), 3, r"cells\[0\]: threat must be of type string, not 3"),
+        (("columns", 0), None, r"columns\[0\] must be of type object, not None"),
+    ],
+)
+def test_a_wrong_file_of_version_1_is_told_where(comparison, write, path, value, message):
+    with pytest.raises(InputError, match=message):
+        read_result(write("wrong.json", _set(version_1(comparison), path, value)))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "cannot be read as a JSON result"),
+        ('{"n": NaN}', "NaN is no JSON number"),
+        ("[1]", r"one JSON object .* not \[1\]"),
+        ('{"colour": 1}', r"no result. Expected: .*It has \['colour'\]"),
+    ],
+)
+def test_what_is_no_result_is_refused(tmp_path, text, message):
+    (tmp_path / "x.json").write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_result(tmp_path / "x.json")
+
+
+def test_a_record_that_tells_each_image_is_as_its_schema_says(told_evaluation, write):
+    jsonschema.validate(told_evaluation, schema("evaluation"))
+    found = read_result(write("e.json", told_evaluation)).result
+    assert found.attacks[0].predictions == (0, 1, 1, 1, 2, 2)
+    assert [e.is_robust for e in found.attacks[0].examples] == [False, True, False]
+    assert [e.is_flipped for e in found.attacks[0].examples] == [True, False, False]
+    assert (found.class_name(2), found.class_name(3)) == ("fox", "3")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("labels",), [0] * 5, "labels must hold one class for each of the 6 images, not 5"),
+        (("clean_predictions",), [0] * 7, "clean_predictions must hold one class"),
+        (("attacks", 1, "predictions"), [0], r"attacks\[1\]: predictions must hold one class"),
+        (
+            ("attacks", 0, "predictions"),
+            [10**9] * 6,
+            r"predictions\[0\] must be below 5,000, not 1000000000",
+        ),
+        (("attacks", 0, "examples", 2, "image"), "%%", r"examples\[2\]: image must be a PNG"),
+        (("attacks", 0, "examples", 0, "adversarial"), "R0lGODlh", "adversarial must be a PNG"),
+    ],
+)
+def test_images_and_their_classes_must_fit(told_evaluation, write, path, value, message):
+    with pytest.raises(InputError, match=message):
+        read_result(write("wrong.json", _set(told_evaluation, path, value)))
+
+
+def test_a_binary_file_a_missing_one_and_an_empty_folder_are_refused(tmp_path):
+    (tmp_path / "x.png").write_bytes(b"\x89PNG\xff")
+    for path in (tmp_path / "x.png", tmp_path / "none.json"):
+        with pytest.raises(InputError, match="cannot be read"):
+            read_result(path)
+    with pytest.raises(InputError, match="neither card.json"):
+        read_result(tmp_path)
+
+
+def test_a_folder_is_its_card_and_the_request_tells_what_was_asked_for(write, card):
+    write("run/card.json", card)
+    assert read_result(write("run/card.json", card).parent).result.overrides is None
+    folder = write("run/request.json", {"overrides": {"examples": "fresh"}}).parent
+    assert read_result(folder).result.overrides == {"examples": "fresh"}
+    write("run/card.json", {**card, "overrides": {"epochs": 3}})
+    assert read_result(folder).result.overrides == {"epochs": 3}
+
+
+def test_a_folder_of_a_comparison_is_its_result(write, comparison):
+    assert isinstance(read_result(write("c/result.json", comparison).parent).result, Comparison)
+
+
+def test_the_same_file_is_read_once(files):
+    assert len(read_results([files["audit"], files["audit"], files["card"]])) == 2
+
+
+SHIPPED = [
+    path
+    for pattern in ("saved_models/*/card.json", "reproduced/*/*.json")
+    for path in Path(__file__).parents[2].glob(pattern)
+    if path.name != "figures.json"
+]
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_every_shipped_file_is_read_and_nothing_of_it_is_lost(path):
+    """Only the words of LADDER's threat models changed since version 1."""
+    before, after = json.loads(path.read_text()), read_result(path).result.to_json()
+    jsonschema.validate(after, schema(after["schema"].split("/")[1]))
+    assert lost(before, after) == set()
+
+
+def lost(before, after, place=""):
+    """The places whose value in `before` is not that of `after`."""
+    if isinstance(before, dict):
+        return {p for k, v in before.items() for p in lost(v, after.get(k, ...), f"{place}.{k}")}
+    if isinstance(before, list):
+        pairs = zip(before, after, strict=True)
+        return {p for b, a in pairs for p in lost(b, a, place)}
+    reworded = isinstance(before, str) and before.endswith("LADDER examples")
+    return set() if before == after or place == ".schema" or reworded else {place}
