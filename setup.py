@@ -28,7 +28,7 @@ setup(
         "atk_latent.evaluation": ["suites/*.yaml"],
         "atk_latent.methods": ["presets/*.yaml"],
         "atk_latent.reproduction": ["published/*.yaml"],
-        "atk_latent.reporting": ["schemas/*.json", "templates/*"],
+        "atk_latent.reporting": ["templates/*"],
         "atk_latent.results": ["schemas/*.json"],
     },
     install_requires=[

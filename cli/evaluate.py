@@ -265,9 +265,9 @@ def _title(result: AttackResult) -> str:
     threat = result.threat_model
     if threat.crafted_on:
         return f"Transfer from {threat.crafted_on}"
-    if not threat.defence:
+    defence = threat.defence_name
+    if not defence:
         return "Attacks on the model itself"
-    defence = threat.defence.partition(":")[0].upper()
     if threat.is_adaptive:
         return f"Adaptive attacks, which know of the discriminator or {defence}; scored behind it"
     return f"Static attacks on the bare classifier, then {defence}: no attack on what is deployed"

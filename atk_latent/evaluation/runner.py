@@ -74,6 +74,10 @@ class Case:
         spec: ``name`` or ``name:key=value,...``.
         surrogate: crafted on this model and scored on the target; None: on the target.
         published: what a paper prints for it.
+
+    Example:
+        >>> Case("pgd:eps=8/255,steps=20").surrogate is None
+        True
     """
 
     spec: str
@@ -96,6 +100,10 @@ class Options:
         store: folder in which finished chunks are stored and looked up, so that a stopped
             evaluation goes on where it was; see `ChunkStore`.
         target, data: how results call the model and the data set.
+
+    Example:
+        >>> Options(seed=1, batch_size=64).inference
+        'none'
     """
 
     seed: int = 0

@@ -16,22 +16,22 @@ def free_places(points: Sequence[Point], labels: Sequence[str]) -> list[Point]:
     """Where to centre each label, from its point; all in typographic points.
 
     The first place that covers neither a marker nor a label placed before, the nearest
-    first, beginning at the upper right; the last one tried where all are taken.
+    first, beginning at the upper right; the last one tried where no place is free.
 
     Args:
         points: centres of the markers. labels: what stands beside them.
     """
-    taken = [(x, y, MARKER, MARKER) for x, y in points]
-    found: list[Point] = []
+    covered = [(x, y, MARKER, MARKER) for x, y in points]
+    places: list[Point] = []
     for (x, y), label in zip(points, labels, strict=True):
         width = 0.6 * HEIGHT * len(label)
         for dx, dy in ((r * math.cos(a), r * math.sin(a)) for r in _DISTANCES for a in _DIRECTIONS):
             box = (x + dx, y + dy, width, HEIGHT)
-            if not any(_overlap(box, other) for other in taken):
+            if not any(_overlap(box, other) for other in covered):
                 break
-        taken.append(box)
-        found.append((dx, dy))
-    return found
+        covered.append(box)
+        places.append((dx, dy))
+    return places
 
 
 def _overlap(a: Sequence[float], b: Sequence[float]) -> bool:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from atk_latent.registry import METHODS
-from atk_latent.reporting.tables import Table, markdown_rows, markdown_text, measured
+from atk_latent.reporting.result_tables import measured
+from atk_latent.reporting.tables import Table, markdown_rows, markdown_text
 from atk_latent.results.card import Card
 
 _FACTS = {

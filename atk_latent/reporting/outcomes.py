@@ -13,7 +13,7 @@ from atk_latent.results.accuracy import Accuracy
 from atk_latent.results.attack_result import AttackResult
 from atk_latent.results.comparison import Comparison
 from atk_latent.results.evaluation import Evaluation
-from atk_latent.results.threat import NORM_WORDS, ThreatGroup
+from atk_latent.results.threat import NORM_WORDS, ThreatGroup, ThreatModel
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,11 @@ class Outcome:
     def threat(self) -> str:
         """The threat model in words."""
         return self.threat_words or self.result.threat
+
+    @property
+    def column(self) -> tuple[str, ThreatModel]:
+        """What all cells of a comparison's column share: the attack and its attacker."""
+        return self.result.attack, self.result.threat_model.attacker
 
     @property
     def norm(self) -> str:

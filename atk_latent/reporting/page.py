@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from atk_latent import __version__
 from atk_latent.atomic import atomic_folder
 from atk_latent.reporting import model_card
 from atk_latent.reporting.example_panels import CHANGE, Panel, example_panels
-from atk_latent.reporting.outcomes import Outcome, groups, outcomes_of, worst_cases
+from atk_latent.reporting.outcomes import outcomes_of
 from atk_latent.reporting.plots import Chart, charts_of, ink_on
+from atk_latent.reporting.result_tables import tables_of
 from atk_latent.reporting.tables import (
     Table,
     csv_text,
@@ -22,10 +23,9 @@ from atk_latent.reporting.tables import (
     markdown_text,
     percent,
     slug,
-    tables_of,
     text,
 )
-from atk_latent.results.accuracy import Accuracy
+from atk_latent.reporting.verdicts import Verdict, verdicts_of
 from atk_latent.results.audit import Audit, Check
 from atk_latent.results.card import Card
 from atk_latent.results.comparison import Comparison
@@ -34,40 +34,7 @@ from atk_latent.results.files import Result, ResultFile
 from atk_latent.results.provenance import Measured
 from atk_latent.results.threat import ThreatGroup
 
-UPPER_BOUND = (
-    "It is an upper bound: a stronger attack may leave less, and it holds for this threat "
-    "model and data only."
-)
-
-
 _SHADES = 10  # steps of a shaded table
-_WORDS = {"bad": "Not robust", "fair": "Partly robust", "good": "Held", "open": "Not known"}
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a result comes to, in plain words.
-
-    Args:
-        about: the target and data.
-        tone: "bad", "fair", "good" or "open": nothing is known.
-        says: the finding. means: what follows. not_means: what does not.
-        called: the tone in a word, where it is not that of an attack.
-        headline: the robust accuracy, where there is one to show.
-    """
-
-    about: str
-    tone: str
-    says: str
-    means: str
-    not_means: str
-    called: str = ""
-    headline: Accuracy | None = None
-
-    @property
-    def word(self) -> str:
-        """The tone as a word, beside its icon."""
-        return self.called or _WORDS[self.tone]
 
 
 @dataclass(frozen=True)
@@ -129,7 +96,9 @@ def make_report(files: Sequence[ResultFile], title: str = "Robustness report") -
         title: of the page.
     """
     results = [file.result for file in files]
-    parts = tuple(_part(file, number) for number, file in enumerate(files, 1))
+    parts = tuple(
+        _part(file.result, number, str(file.path)) for number, file in enumerate(files, 1)
+    )
     verdicts = tuple(verdict for result in results for verdict in verdicts_of(result))
     attacked = [result for result in results if isinstance(result, Evaluation | Comparison)]
     seen = {outcome.group: None for result in attacked for outcome in outcomes_of(result)}
@@ -248,10 +217,6 @@ def _panel_markdown(panel: Panel) -> str:
     return "\n".join(lines)
 
 
-def _part(file: ResultFile, number: int) -> Part:
-    return _described(file.result, number, str(file.path))
-
-
 def _facts(result: Measured, file: str, *own: tuple[str, object]) -> tuple[tuple[str, str], ...]:
     """Facts of a result: its own that it has, then those that every file has."""
     packages = ", ".join(f"{name} {number}" for name, number in result.versions.items())
@@ -263,12 +228,12 @@ def _facts(result: Measured, file: str, *own: tuple[str, object]) -> tuple[tuple
 
 
 @functools.singledispatch
-def _described(result: Result, number: int, file: str) -> Part:
+def _part(result: Result, number: int, file: str) -> Part:
     """The part of a result; `number` is its own in the report, `file` its path."""
     raise NotImplementedError(f"no part of {type(result).__name__}")
 
 
-@_described.register
+@_part.register
 def _evaluation_part(result: Evaluation, number: int, file: str) -> Part:
     facts = _facts(
         result,
@@ -289,7 +254,7 @@ def _evaluation_part(result: Evaluation, number: int, file: str) -> Part:
     )
 
 
-@_described.register
+@_part.register
 def _audit_part(result: Audit, number: int, file: str) -> Part:
     facts = _facts(
         result,
@@ -304,12 +269,12 @@ def _audit_part(result: Audit, number: int, file: str) -> Part:
     return Part(heading, anchor, facts, tables, checks=result.checks)
 
 
-@_described.register
+@_part.register
 def _comparison_part(result: Comparison, number: int, file: str) -> Part:
     return Part(result.title, f"result-{number}", _facts(result, file), tables_of(result, number))
 
 
-@_described.register
+@_part.register
 def _card_part(result: Card, number: int, file: str) -> Part:
     anchor = f"card-{number}-{slug(result.title)}"
     return Part(
@@ -319,111 +284,3 @@ def _card_part(result: Card, number: int, file: str) -> Part:
         tables_of(result, number),
         model_card.sections(result, anchor),
     )
-
-
-@functools.singledispatch
-def verdicts_of(result: Result) -> list[Verdict]:
-    """What a result comes to; nothing for a run, which was not attacked."""
-    return []
-
-
-@verdicts_of.register
-def _evaluation_verdicts(result: Evaluation) -> list[Verdict]:
-    return [attack_verdict(result.title, outcomes_of(result), worst_cases(result))]
-
-
-def attack_verdict(
-    about: str, outcomes: Sequence[Outcome], together: Sequence[Outcome] = ()
-) -> Verdict:
-    """What the strongest attack on the deployed thing itself left, in plain words.
-
-    Where the file says what became of each image, that is the worst case over attacks, image
-    by image, of one group of threat models, one norm and one radius.
-
-    Attacks without a bound are told only where there is no other: given room enough, every
-    classifier falls. Static and transfer attacks are told only where nothing attacked what is
-    deployed, and then as the open question that they leave.
-
-    Args:
-        about: target and data. outcomes: all attacks on it. together: their worst cases.
-    """
-    # of equals, the worst case
-    direct = [outcome for outcome in (*together, *outcomes) if outcome.group.is_direct]
-    if not outcomes:
-        says = "No attack was run."
-        return Verdict(about, "open", says, "Nothing is known of its robustness.", "")
-    worst = _strongest(direct or outcomes)
-    clean = (
-        f"; without attack {percent(worst.clean.value, worst.clean.n)}% {interval(worst.clean)}"
-        if worst.clean
-        else ""
-    )
-    surviving = (
-        f"{percent(worst.accuracy.value, worst.accuracy.n)}% {interval(worst.accuracy)} of "
-        f"{worst.accuracy.n:,} images"
-    )
-    if worst.parts:
-        says = (
-            f"Robust accuracy, the worst case over attacks: {surviving} survive every one of "
-            f"{len(worst.parts)} attacks ({worst.threat}, eps {worst.eps:.4g}): "
-            f"{worst.settings}{clean}."
-        )
-    else:
-        attack = f"The strongest attack tried, {worst.attack} ({worst.threat}), leaves"
-        says = f"{attack} {surviving} right{clean}."
-    if not direct:
-        means = "Nothing attacked the model as it is deployed; who knows it may do far better."
-        return Verdict(about, "open", says, means, f"This is no robust accuracy. {UPPER_BOUND}")
-    left = worst.accuracy.value / worst.clean.value if worst.clean and worst.clean.value else 0.0
-    if left < 0.1:
-        tone, share = "bad", "nearly every image that the model gets right"
-    elif left < 0.5:
-        tone, share = "bad", "most images that the model gets right"
-    elif left < 0.9:
-        tone, share = "fair", "a part of the images that the model gets right"
-    else:
-        tone, share = "good", "few of the images that the model gets right"
-    means = f"Such an attacker breaks {share}."
-    headline = None if worst.eps is None else worst.accuracy  # else no radius, no robustness
-    return Verdict(about, tone, says, means, UPPER_BOUND, headline=headline)
-
-
-def _strongest(outcomes: Sequence[Outcome]) -> Outcome:
-    """What left least; attacks without a bound count only where there is no other."""
-    bounded = [outcome for outcome in outcomes if outcome.eps is not None] or outcomes
-    return min(bounded, key=lambda outcome: outcome.accuracy.value)
-
-
-@verdicts_of.register
-def _comparison_verdicts(result: Comparison) -> list[Verdict]:
-    """The method whose worst direct number is best, one for each group of threat models."""
-    verdicts = []
-    for group, outcomes in groups(outcomes_of(result)):
-        rows: dict[str, list[Outcome]] = {}
-        for outcome in outcomes:
-            rows.setdefault(outcome.target, []).append(outcome)
-        worst = {name: _strongest(of_row) for name, of_row in rows.items()}
-        best = max(worst, key=lambda name: worst[name].accuracy.value)
-        verdict = attack_verdict(f"{best}, best of {len(rows)} on {result.title}", rows[best])
-        note = f"{group.name} attacks: of all rows, {best} keeps most under its strongest attack."
-        verdicts.append(
-            replace(
-                verdict,
-                says=f"{note} {verdict.says}",
-                not_means=f"Intervals that overlap rank nothing. {verdict.not_means}",
-            )
-        )
-    return verdicts
-
-
-@verdicts_of.register
-def _audit_verdicts(audit: Audit) -> list[Verdict]:
-    failed = [check.name for check in audit.checks if not check.passed]
-    about, count = f"Audit of {audit.title}", len(audit.checks)
-    if failed:
-        says = f"{len(failed)} of {count} checks failed: {', '.join(failed)}."
-        means = "Its robust accuracies may come from attacks that failed, not from robustness."
-        return [Verdict(about, "bad", says, means, "", "Failed")]
-    says = f"All {count} checks passed."
-    means = "No sign of masked gradients was found."
-    return [Verdict(about, "good", says, means, "That is no proof of robustness.", "Passed")]

@@ -19,12 +19,14 @@ from typing import Any
 
 from atk_latent.reporting.label_places import free_places
 from atk_latent.reporting.outcomes import Outcome, groups, outcomes_of, worst_cases
-from atk_latent.reporting.tables import CLEAN, percent, slug, text
+from atk_latent.reporting.result_tables import CLEAN
+from atk_latent.reporting.tables import percent, slug, text
 from atk_latent.results.accuracy import Accuracy
 from atk_latent.results.card import Card
 from atk_latent.results.comparison import Comparison
 from atk_latent.results.evaluation import Evaluation
 from atk_latent.results.files import Result
+from atk_latent.results.threat import ThreatModel
 
 INK = "#1b1f24"  # text and axes; SVG turns it into the page's own colour
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
@@ -153,10 +155,10 @@ def _comparison_charts(result: Comparison, number: int) -> list[Chart]:
     for i, (group, outcomes) in enumerate(groups(outcomes_of(result)), 1):
         name = f"{number}-{i}-bars-{slug(group.name)}-{slug(result.title)}"
         attack = _strongest(outcomes)
-        hits = [outcome for outcome in outcomes if outcome.result.attack == attack]
+        hits = [outcome for outcome in outcomes if outcome.column == attack]
         marks = {o.target: o.result.published.value for o in hits if o.result.published}
         bars = [(outcome.target, outcome.accuracy) for outcome in hits]
-        title = f"{group.name}: accuracy under {attack}, the strongest of these attacks, "
+        title = f"{group.name}: accuracy under {attack[0]}, the strongest of these attacks, "
         charts.append(bars_chart(name, title + result.title, bars, published=marks))
     return charts
 
@@ -190,14 +192,14 @@ def _all_outcomes(results: Sequence[Result]) -> tuple[Outcome, ...]:
     )
 
 
-def _strongest(outcomes: Sequence[Outcome]) -> str:
-    """The attack that leaves least on the average."""
+def _strongest(outcomes: Sequence[Outcome]) -> tuple[str, ThreatModel]:
+    """The column that leaves least on the average."""
 
-    def mean(attack: str) -> float:
-        values = [o.accuracy.value for o in outcomes if o.result.attack == attack]
+    def mean(column: tuple[str, ThreatModel]) -> float:
+        values = [outcome.accuracy.value for outcome in outcomes if outcome.column == column]
         return sum(values) / len(values)
 
-    return min(dict.fromkeys(outcome.result.attack for outcome in outcomes), key=mean)
+    return min(dict.fromkeys(outcome.column for outcome in outcomes), key=mean)
 
 
 def bars_chart(

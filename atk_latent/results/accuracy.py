@@ -63,6 +63,11 @@ class Accuracy(Record):
         low: lower end of the interval.
         high: upper end of the interval.
         n: images it was measured on.
+
+    Example:
+        >>> accuracy = Accuracy.of([True, True, False, True])
+        >>> accuracy.value, round(accuracy.low, 3), accuracy.n
+        (0.75, 0.301, 4)
     """
 
     value: Fraction

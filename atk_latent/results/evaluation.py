@@ -30,6 +30,14 @@ class Evaluation(Measured):
             are left out, as with the next two.
         clean_predictions: the class given to each image as it is.
         class_names: one name a class.
+
+    Example:
+        >>> record = Evaluation(
+        ...     date="2026-01-31", seed=0, versions={}, target="runs/a", data="mnist", n=10,
+        ...     clean_accuracy=0.9, clean_low=0.596, clean_high=0.982, attacks=(),
+        ... )
+        >>> record.title, record.to_json()["schema"]
+        ('runs/a on mnist', 'atk_latent/evaluation/2')
     """
 
     schema_name: Literal["atk_latent/evaluation/2"] = pydantic.Field(

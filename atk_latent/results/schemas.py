@@ -21,6 +21,9 @@ def schema(kind: str) -> Json:
         kind: "evaluation", "audit", "comparison" or "card".
     """
     content = KINDS[kind].record.model_json_schema(mode="serialization")
+    for part in (content, *content.get("$defs", {}).values()):
+        if "description" in part:  # the docstring, without code
+            part["description"] = part["description"].partition("\n\nExample:")[0]
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": KINDS[kind].schema}
     return {**head, **content}
 

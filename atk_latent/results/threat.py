@@ -110,6 +110,11 @@ class ThreatModel(Record):
         return self.crafted_on is None and not self.is_static
 
     @property
+    def defence_name(self) -> str:
+        """What is deployed, without its settings: "IMT+"; "" for nothing."""
+        return self.defence.partition(":")[0].upper()
+
+    @property
     def attacker(self) -> ThreatModel:
         """The threat model whichever defence it meets: what all cells of a column share.
 
@@ -149,7 +154,7 @@ class ThreatModel(Record):
         if self.is_adaptive:
             return f"adaptive: {text}"
         if self.is_static:
-            return f"static: {text}, unaware of {self.defence.partition(':')[0].upper()}"
+            return f"static: {text}, unaware of {self.defence_name}"
         return text
 
     def _reach(self) -> str:

@@ -85,6 +85,15 @@ def failed(model, *checks, **more):
     return {check.name for check in record.checks if not check.passed}
 
 
+def test_a_check_is_a_function_and_its_line_in_the_list():
+    public = {
+        function
+        for name, function in vars(audit_checks).items()
+        if getattr(function, "__annotations__", {}).get("return") in ("Check", "Check | None")
+    }
+    assert public == set(audit_checks.CHECKS) and len(public) == len(audit_checks.CHECKS) == 13
+
+
 def test_an_honest_model_passes_every_check(honest):
     record = audit(honest, X, Y, EPS, surrogate=Surrogate("itself", honest))
     checks = record.checks

@@ -11,7 +11,8 @@ from PIL import Image
 
 from atk_latent.errors import InputError
 from atk_latent.reporting.outcomes import outcomes_of
-from atk_latent.reporting.page import attack_verdict, html, make_report, markdown_page, write_report
+from atk_latent.reporting.page import html, make_report, markdown_page, write_report
+from atk_latent.reporting.verdicts import attack_verdict
 from atk_latent.results.files import read_result, read_results
 
 from .colours import contrast, luminance

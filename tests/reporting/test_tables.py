@@ -5,6 +5,7 @@ import io
 
 import pytest
 
+from atk_latent.reporting.result_tables import tables_of
 from atk_latent.reporting.tables import (
     Difference,
     SourceInNote,
@@ -15,7 +16,6 @@ from atk_latent.reporting.tables import (
     markdown,
     markdown_text,
     slug,
-    tables_of,
     text,
 )
 from atk_latent.results.accuracy import Accuracy
@@ -73,6 +73,24 @@ def test_a_comparison_of_one_kind_keeps_its_rank(comparison, write):
     assert [row[-2] for row in table.rows] == [1.0, 2.0]
     assert ranks.headings == ("method", "clean", "PGD-20", "average rank")
     assert ranks.rows == (("PGD & Co", 2.0, 1.0, 1.5), ("Natural", 1.0, 2.0, 1.5))
+
+
+def test_two_threat_models_never_share_a_column_and_two_defences_do(comparison, write):
+    cells = [row["cells"][1] for row in comparison["rows"]]
+    static = {"knows_defence": "unaware"}
+    for cell, defence in zip(cells, ("imt", "imt+"), strict=True):
+        cell["threat_model"] |= {**static, "defence": defence}
+    static_table, *_ = tables_of(read_result(write("c.json", comparison)).result, 1)
+    assert static_table.headings[2] == "PGD-20, %" and len(static_table.headings) == 4
+    assert all(row[2] for row in static_table.rows)
+    cells[1]["threat_model"]["norm"] = "l2"
+    static_table, *_ = tables_of(read_result(write("c.json", comparison)).result, 1)
+    first, second = static_table.headings[2:4]
+    assert "Linf" in first and "L2" in second
+    assert [[cell is None for cell in row[2:4]] for row in static_table.rows] == [
+        [False, True],
+        [True, False],
+    ]
 
 
 def test_ranks_are_of_one_kind_each_and_best_first(comparison, write):
