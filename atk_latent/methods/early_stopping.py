@@ -109,6 +109,6 @@ class EarlyStopping:
         x, y = split.x_held_out, split.y_held_out
 
         def accuracy() -> float:
-            return clean_accuracy(classifier, pgd.craft_all(classifier, x, y, seed=seed), y)
+            return clean_accuracy(classifier, pgd.craft_all(classifier, x, y, seed=seed), y).value
 
         return accuracy
