@@ -74,14 +74,14 @@ def versus(name: str, model: object, x: np.ndarray, y: np.ndarray) -> bool:
     """
     make, chunks, size, goal, below = PEERS[name]
     peer = make(model)
-    ours = AutoAttack(AutoAttackSettings(eps=EPS, steps=STEPS), batch_size=size)
-    ours.run(model, x[:2], y[:2])  # compiling is not what is compared
+    ours = AutoAttack(AutoAttackSettings(eps=EPS, steps=STEPS))
+    ours.run(model, x[:2], y[:2], batch_size=size)  # compiling is not what is compared
     seconds: dict[str, list[float]] = {"ours": [], "peer": []}
     robust: dict[str, list[bool]] = {"ours": [], "peer": []}
     for start in range(0, chunks * size, size):
         images, labels = x[start : start + size], y[start : start + size]
         began = time.perf_counter()
-        robust["ours"] += list(ours.run(model, images, labels).robust)
+        robust["ours"] += list(ours.run(model, images, labels, batch_size=size).robust)
         middle = time.perf_counter()
         found = model.predict(peer(images, labels), verbose=0).argmax(axis=1) == labels
         seconds["ours"].append(middle - began)

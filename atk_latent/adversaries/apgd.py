@@ -396,10 +396,6 @@ APGD_T = dataclasses.replace(
     art=ArtClass(
         "APGD on the targeted logit ratio, towards one class after another: untargeted in effect. "
         "It needs four classes.",
-        (
-            *(part for part in _ART.parameters if part.name not in ("loss_type", "eot")),
-            NB_TARGETS,
-            ArtParameter("eot", 1, keyword_only=True),
-        ),
+        (*_ART.parameters[:5], NB_TARGETS, _ART.parameters[-1]),  # all but the loss
     ),
 )

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from art.estimators.classification import TensorFlowV2Classifier
 
 from atk_latent.adversaries import losses
 from atk_latent.art_bridge.art_settings import AutoAttackSettings
@@ -66,7 +67,9 @@ class Projected:
         return np.where(near.reshape(-1, *([1] * (x.ndim - 1))), inside, x_adv)
 
 
-def art_autoattack(settings: AutoAttackSettings, estimator: Any, square: Any) -> Projected:
+def art_autoattack(
+    settings: AutoAttackSettings, estimator: TensorFlowV2Classifier, square: Any
+) -> Projected:
     """ART's AutoAttack with its parts on the compiled estimator.
 
     Args:
@@ -107,7 +110,7 @@ def _dlr(y: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     return losses.dlr(logits, tf.argmax(y, axis=1, output_type=tf.int32))
 
 
-def _with_loss(estimator: Any, loss: Any) -> CompiledKerasClassifier:
+def _with_loss(estimator: TensorFlowV2Classifier, loss: Any) -> CompiledKerasClassifier:
     """A second estimator of the same model that attacks another loss."""
     return CompiledKerasClassifier(
         estimator.model,

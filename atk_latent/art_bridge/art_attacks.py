@@ -9,6 +9,8 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from art.estimators.classification import TensorFlowV2Classifier
+
 from atk_latent import config
 from atk_latent.adversaries.spec import AttackSpec, Values
 from atk_latent.art_bridge import art_settings as settings_of
@@ -39,7 +41,11 @@ class ArtBinding:
     label: str = ""
 
     def __call__(
-        self, spec: AttackSpec, estimator: Any, values: Values, context: AttackContext
+        self,
+        spec: AttackSpec,
+        estimator: TensorFlowV2Classifier,
+        values: Values,
+        context: AttackContext,
     ) -> BoundAttack:
         """The attack on `estimator`, from text or typed settings.
 
@@ -62,7 +68,7 @@ class ArtBinding:
             settings=dataclasses.asdict(settings),
         )
 
-    def create(self, settings: Any, estimator: Any) -> Any:
+    def create(self, settings: Any, estimator: TensorFlowV2Classifier) -> Any:
         """The ART attack, or an adapter with the same ``generate(x, y)``."""
         import art.attacks.evasion as evasion
 
@@ -78,7 +84,7 @@ class ArtBinding:
 class _AutoAttackBinding(ArtBinding):
     """ART's suite, whose parts are attacks themselves."""
 
-    def create(self, settings: Any, estimator: Any) -> Any:
+    def create(self, settings: Any, estimator: TensorFlowV2Classifier) -> Any:
         """ART's suite with its parts on the compiled estimator."""
         square = settings_of.SquareSettings(
             eps=settings.eps, queries=settings.queries, restarts=settings.restarts

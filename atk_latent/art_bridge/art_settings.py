@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from atk_latent.adversaries.settings import check_positive, check_radius
 from atk_latent.art_bridge.bound_attack import default_eps
 from atk_latent.config import check_range
 from atk_latent.errors import InputError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 Shape = tuple[int, ...]  # of an image: height, width, channels
 
@@ -30,7 +33,7 @@ def _check_open_interval(name: str, value: float) -> None:
 class Settings:
     """What the settings of all of ART's attacks share."""
 
-    def completed(self, image_shape: Shape) -> Any:
+    def completed(self, image_shape: Shape) -> Self:
         """These settings with what was left open filled in for images of a shape."""
         del image_shape
         return self
@@ -50,7 +53,7 @@ class BallSettings(Settings):
         """Refuses a radius out of range."""
         check_radius(self.eps, getattr(self, "norm", "linf"))
 
-    def completed(self, image_shape: Shape) -> Any:
+    def completed(self, image_shape: Shape) -> Self:
         """With the customary radius where none is set."""
         norm = getattr(self, "norm", "linf")
         return replace(self, eps=default_eps(image_shape, norm)) if self.eps is None else self
@@ -107,18 +110,19 @@ class PGDSettings(BallSettings):
         _at_least(0, restarts=self.restarts)
         check_positive("step_size", self.step_size)
 
-    def completed(self, image_shape: Shape) -> Any:
+    def completed(self, image_shape: Shape) -> Self:
         """With radius and step where they are left open.
 
         Raises:
             InputError: if the step is longer than the radius.
         """
         ball = super().completed(image_shape)
+        eps = ball.eps or 0.0
         if ball.step_size is None:
-            return replace(ball, step_size=min(2.5 * ball.eps / ball.steps, ball.eps))
-        if ball.step_size > ball.eps:
+            return replace(ball, step_size=min(2.5 * eps / ball.steps, eps))
+        if ball.step_size > eps:
             raise InputError(
-                f"setting 'step_size' must be at most eps = {ball.eps:.6g}. "
+                f"setting 'step_size' must be at most eps = {eps:.6g}. "
                 f"Received: {ball.step_size:.6g}"
             )
         return ball
@@ -145,7 +149,7 @@ class SquareSettings(BallSettings):
         _at_least(1, queries=self.queries, restarts=self.restarts)
         _check_open_interval("p_init", self.p_init)
 
-    def completed(self, image_shape: Shape) -> Any:
+    def completed(self, image_shape: Shape) -> Self:
         """With a square that fits the image: ART stops on one as large as its side."""
         height, width = image_shape[:2]
         largest = (min(height, width) - 1) ** 2 / (height * width)

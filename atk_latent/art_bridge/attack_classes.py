@@ -371,7 +371,7 @@ def argument_texts(kind: type) -> Iterator[tuple[str, str]]:
 
 
 def bind_adversary(
-    spec: AttackSpec, estimator: Any, values: Values, context: AttackContext
+    spec: AttackSpec, estimator: TensorFlowV2Classifier, values: Values, context: AttackContext
 ) -> BoundAttack:
     """An attack on `estimator` from text or typed options.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from art.estimators.classification import TensorFlowV2Classifier
 
 from atk_latent import config
 from atk_latent.adversaries.spec import AttackSpec, Values
@@ -14,7 +14,9 @@ from atk_latent.errors import InputError
 from atk_latent.registry import ATTACKS
 
 
-def make_attack(spec: str, estimator: Any, context: AttackContext | None = None) -> BoundAttack:
+def make_attack(
+    spec: str, estimator: TensorFlowV2Classifier, context: AttackContext | None = None
+) -> BoundAttack:
     """The attack that `spec` describes, ready to run on `estimator`.
 
     Args:
@@ -36,7 +38,7 @@ def make_attack(spec: str, estimator: Any, context: AttackContext | None = None)
 
 
 def bind_attack(
-    spec: AttackSpec, estimator: Any, values: Values, context: AttackContext
+    spec: AttackSpec, estimator: TensorFlowV2Classifier, values: Values, context: AttackContext
 ) -> BoundAttack:
     """The attack of a spec on `estimator`, from text or typed options.
 

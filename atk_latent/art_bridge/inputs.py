@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from art.estimators.classification import TensorFlowV2Classifier
 
 from atk_latent.labels import integer_labels
 
 
 def labels_for(
-    estimator: Any, x: np.ndarray | None, y: np.ndarray | None, batch_size: int
+    estimator: TensorFlowV2Classifier, x: np.ndarray | None, y: np.ndarray | None, batch_size: int
 ) -> np.ndarray:
     """Labels as integers (n,); the estimator's predictions of `x` where there are none.
 

@@ -119,7 +119,9 @@ class ManifoldAttack(EvasionAttack):
         return self.view.pixels(x_adv).astype(np.float32)
 
 
-def _bind(spec: AttackSpec, estimator: Any, values: Values, context: AttackContext) -> BoundAttack:
+def _bind(
+    spec: AttackSpec, estimator: TensorFlowV2Classifier, values: Values, context: AttackContext
+) -> BoundAttack:
     """A group's attack on `estimator`; the discriminator is that of IMT, or the run's.
 
     Raises:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import atk_latent
-from atk_latent import attacks
-from atk_latent.art_bridge.attack_classes import MODULE, AdversaryAttack
+from atk_latent.art_bridge.attack_classes import MODULE, AdversaryAttack, attack_class
 from atk_latent.atomic import atomic_file
+from atk_latent.registry import ATTACKS
 
 PATH = Path(atk_latent.__file__).with_name("attacks.pyi")
 _HEAD = '''"""Written by `python -m atk_latent.art_bridge.stubs`; a test holds it up to date."""
@@ -29,8 +29,9 @@ from atk_latent.art_bridge.attack_classes import AdversaryAttack
 
 def stub_text() -> str:
     """The text of the stub: the imported classes, and the made ones with their signatures."""
-    classes = [getattr(attacks, name) for name in attacks.__all__]
-    made = [kind for kind in classes if kind.__module__ == MODULE]
+    classes = [attack_class(name) for name in ATTACKS if ATTACKS.entry(name).art_class]
+    classes.sort(key=lambda kind: kind.__name__)
+    made: list[Any] = [kind for kind in classes if kind.__module__ == MODULE]
     imports = [
         f"from {kind.__module__} import {kind.__name__} as {kind.__name__}"
         for kind in sorted(set(classes) - set(made), key=lambda kind: kind.__module__)

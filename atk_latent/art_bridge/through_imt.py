@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+
+from art.estimators.classification import TensorFlowV2Classifier
 
 from atk_latent.adversaries.spec import AttackSpec, Values
 from atk_latent.art_bridge.bound_attack import BoundAttack
@@ -29,7 +30,9 @@ class ThroughIMTSettings:
     sharpness: float = 10.0
 
 
-def _bind(spec: AttackSpec, estimator: Any, values: Values, context: AttackContext) -> BoundAttack:
+def _bind(
+    spec: AttackSpec, estimator: TensorFlowV2Classifier, values: Values, context: AttackContext
+) -> BoundAttack:
     """Any registered attack, on the classifier with IMT before it.
 
     With "smooth" the images are made on the surrogate; like all others they are scored on

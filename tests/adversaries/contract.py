@@ -8,8 +8,6 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from atk_latent.adversaries.factory import make_adversary
-
 SHAPE, EPS = (4, 4, 1), {"linf": 0.1, "l2": 0.5}
 SEED = 3
 
@@ -18,7 +16,7 @@ class Case(NamedTuple):
     """One adversary as it is put to the test.
 
     Args:
-        settings: what `make_adversary` gets beside the seed.
+        settings: what the adversary gets beside the seed.
         norm: of the ball, "linf", "l2", "l1" or "l0".
         eps: the radius promised; None promises none.
         classes: of the network.
@@ -103,8 +101,3 @@ def check_contract(make, case):
     assert half.dtype == tf.float16
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
-
-
-def maker(name, case):
-    """A function that makes the adversary anew, with the same seed each time."""
-    return lambda: make_adversary(name, seed=SEED, **case.settings)

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from atk_latent.adversaries import losses
-from atk_latent.adversaries.apgd import APGD, APGDSettings, checkpoints
+from atk_latent.adversaries.apgd import AdaptiveAscent, APGDSettings, checkpoints
 from atk_latent.adversaries.factory import make_adversary
 from atk_latent.adversaries.noise import RowNoise
 from atk_latent.errors import InputError
@@ -21,7 +21,7 @@ def test_checkpoints_are_the_golden_ones():
     assert checkpoints(1) == [1]
 
 
-class FixedStart(APGD):
+class FixedStart(AdaptiveAscent):
     start: tf.Tensor
 
     def _start(self, x, noise, index):
@@ -128,7 +128,7 @@ def test_iterates_are_those_of_the_published_loop(norm, loss):
     y = model(x).numpy().argmax(axis=1).astype(np.int32)
     settings = APGDSettings(eps=EPS[norm] * 0.2, norm=norm, steps=20, loss=loss)
     kind = {"cross-entropy": losses.log_odds, "dlr": losses.dlr}[loss]
-    seen, found = traced(APGD(settings), model, x, y)
+    seen, found = traced(AdaptiveAscent(settings), model, x, y)
     best, hit, fooled = follow(model, x, y, seen[1:], kind, settings)
     assert 0 < fooled.sum() < len(x)
     np.testing.assert_array_equal(found[fooled], hit[fooled])
@@ -204,7 +204,7 @@ def test_each_run_aims_at_the_next_class():
     names = {0: 3.0, 1: 0.0, 2: 2.0, 3: 1.0, 4: -1.0}  # clean logits; classes by rank 0 2 3 1 4
     aims = []
 
-    class Aiming(APGD):
+    class Aiming(AdaptiveAscent):
         def _loss(self, problem, logits, averaged=False):
             aims.append(int(problem.target[0]))
             return super()._loss(problem, logits, averaged)

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from atk_latent.adversaries import losses
-from atk_latent.adversaries.apgd import APGD, APGDSettings
+from atk_latent.adversaries.apgd import AdaptiveAscent, APGDSettings
 from atk_latent.adversaries.expectation import expected_gradient, expected_logits
 from atk_latent.adversaries.factory import make_adversary
 
@@ -78,7 +78,7 @@ def test_logits_are_averaged():
 def test_attacks_climb_the_average(kind):
     turning = Turning(WEIGHTS[:2], shift=9.0)  # mean weight (0.5, -2), never a success
     if kind == "apgd":
-        attack = APGD(APGDSettings(eps=0.1, steps=4, eot=2))
+        attack = AdaptiveAscent(APGDSettings(eps=0.1, steps=4, eot=2))
     else:
         attack = make_adversary("bim", eps=0.1, steps=4, eot=2)
     found = attack(turning, X, [0, 0])

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from scipy import optimize
 
-from atk_latent.adversaries.fab import FAB, FABSettings, _Nearest, _Problem
+from atk_latent.adversaries.fab import FABSettings, FastAdaptiveBoundary, _Nearest, _Problem
 from atk_latent.adversaries.factory import make_adversary
 from atk_latent.adversaries.hyperplane import shortest_change, size
 from atk_latent.errors import InputError
@@ -103,7 +103,9 @@ GREY = np.full((3, 1, 4, 1), 0.5, np.float32)
 def test_golden_step_and_way_back():
     x = tf.fill((1, 1, 2, 1), 0.5)
     problem = _Problem(linear([[0, 1], [0, 2]], [0, -1.8]), x, tf.constant([0]), None)
-    moved, nearest = FAB(FABSettings())._step(problem, x, _Nearest(x, tf.constant([np.inf])))
+    moved, nearest = FastAdaptiveBoundary(FABSettings())._step(
+        problem, x, _Nearest(x, tf.constant([np.inf]))
+    )
     np.testing.assert_allclose(nearest.x.numpy().ravel(), [0.605] * 2, atol=1e-6)
     np.testing.assert_allclose(nearest.distance, [0.105], atol=1e-6)
     np.testing.assert_allclose(moved.numpy().ravel(), [0.5945] * 2, atol=1e-6)

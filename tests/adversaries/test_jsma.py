@@ -11,7 +11,7 @@ from art.estimators.classification import TensorFlowV2Classifier
 from keras import layers
 
 from atk_latent.adversaries.factory import make_adversary
-from atk_latent.adversaries.jsma import JSMA, JSMASettings, best_pair
+from atk_latent.adversaries.jsma import JSMASettings, SaliencyMap, best_pair
 from atk_latent.errors import InputError
 
 find = tf.function(best_pair, autograph=False)
@@ -83,7 +83,7 @@ def test_sequence_on_a_linear_model_is_that_of_the_paper(theta):
     weights = rng.standard_normal((20, 4)).astype(np.float32)
     x = rng.uniform(0, 1, (12, 20)).astype(np.float32)
     target = ((x @ weights).argmax(axis=1) + 1 + np.arange(12) % 3) % 4
-    adversary = JSMA(JSMASettings(theta=theta, gamma=0.5, targeted=True))
+    adversary = SaliencyMap(JSMASettings(theta=theta, gamma=0.5, targeted=True))
     found = adversary(linear(weights), x.reshape(12, 1, 20, 1), target).numpy().reshape(12, 20)
     results = [by_hand(weights, x[i], target[i], theta, 5) for i in range(12)]
     for row, (want, reached) in enumerate(results):

@@ -1,4 +1,4 @@
-"""RayS against a search worked out by hand, closed forms, and after kills."""
+"""RayS against a search worked out by hand and closed forms."""
 
 import keras
 import numpy as np
@@ -10,6 +10,13 @@ from atk_latent.adversaries.factory import make_adversary
 from atk_latent.adversaries.rays import RaySSettings, blocks
 from atk_latent.errors import InputError
 from tests.adversaries.test_fab import linear
+
+
+def searched(adversary, *problem):
+    """What a search found, beside its images."""
+    adversary.craft_all(*problem)
+    return adversary.result
+
 
 GREY = np.full((1, 1, 4, 1), 0.5, np.float32)
 TOY = linear([[0, 1]] * 4, [0, -2.4])
@@ -40,6 +47,29 @@ def test_golden_search_of_the_notes():
     assert state.block.numpy() == [8] and state.needed.numpy() == [28]
 
 
+@pytest.mark.parametrize(("eps", "first", "queries"), [(0.25, 6, 15), (0.15, 20, 28), (0.6, 4, 15)])
+def test_queries_are_counted_to_the_end_of_the_bisection(eps, first, queries):
+    """By hand: the 4th candidate passes at query 4 with r = 2, a change of 0.5.
+
+    Query 5 asks r = 1, still 0.5 in Linf after the clip, query 6 r = 0.5, a change of 0.25; the
+    interval of 2 takes 11 halvings to 1e-3, so its bisection ends at query 15. The 8th candidate
+    passes at query 19 with r = 0.400391, query 20 halves that to a change of 0.1001; 9 halvings
+    end at query 28. The published code looks at the distance there, not before.
+    """
+    stopping = make_adversary("rays", eps=eps, queries=100)
+    x, y = tf.constant(GREY), tf.constant([0])
+    state = stopping._begin(TOY, x, y)
+    while bool(stopping._is_open(state)[0]):
+        state = stopping._query(TOY, x, y, state)
+    assert (state.spent.numpy()[0], state.needed.numpy()[0]) == (first, queries)
+    for early_stop in (True, False):
+        adversary = make_adversary("rays", eps=eps, queries=100, early_stop=early_stop)
+        found = searched(adversary, TOY, GREY, [0])
+        assert found.queries.tolist() == [queries] and found.success.all()
+    cut = make_adversary("rays", eps=eps, queries=first + 1)  # the budget ends the count
+    assert searched(cut, TOY, GREY, [0]).queries.tolist() == [first + 1]
+
+
 SIGNS = np.array([1, 1, -1, -1, 1, 1, 1, 1, -1, 1, 1, 1])
 SHAPE = (2, 3, 2)
 GREYS = np.full((5, *SHAPE), 0.5, np.float32)
@@ -55,12 +85,12 @@ TRUE = 1 / 3  # 1 / sum of sizes 12 / 4
 
 
 def test_linear_model_is_found_at_its_distance_and_stops_early():
-    found = make_adversary("rays", eps=None, queries=600).run(MODEL, GREYS, [0, 0, 0, 0, 1])
+    found = searched(make_adversary("rays", eps=None, queries=600), MODEL, GREYS, [0, 0, 0, 0, 1])
     assert (found.distance[:4] > TRUE).all() and (found.distance[:4] < TRUE + 1e-3).all()
     assert found.distance[4] == 0 and found.queries.tolist() == [600] * 4 + [0]
     for eps, early_stop in ((0.4, True), (0.4, False), (0.33, True)):
         options = {"eps": eps, "early_stop": early_stop, "queries": 600}
-        result = make_adversary("rays", **options).run(MODEL, GREYS, [0] * 5)
+        result = searched(make_adversary("rays", **options), MODEL, GREYS, [0] * 5)
         assert result.success.all() == (eps > TRUE)
         if eps < TRUE:
             np.testing.assert_array_equal(result.x_adv, GREYS)
@@ -75,7 +105,7 @@ def test_flips_go_through_channels_first():
     """Blocks of the first channel come first: one flip of the whole first channel is enough."""
     half = channels_first(np.repeat([-1.0, 1.0], 6) / 4)
     model = linear(np.stack([0 * half, half], 1), [0, -1])
-    result = make_adversary("rays", eps=None, queries=16).run(model, GREYS[:1], [0])
+    result = searched(make_adversary("rays", eps=None, queries=16), model, GREYS[:1], [0])
     assert result.distance[0] == pytest.approx(TRUE, abs=1e-3)
 
 
@@ -86,49 +116,7 @@ def test_only_the_label_is_asked():
     adversary = make_adversary("rays", eps=0.4, queries=200)
     want = adversary(MODEL, GREYS, [0] * 5)
     np.testing.assert_array_equal(adversary(label_only, GREYS, [0] * 5), want)
-    np.testing.assert_array_equal(adversary.run(MODEL, GREYS, [0] * 5).x_adv, want)
-
-
-class Killed(Exception):
-    pass
-
-
-def test_a_killed_search_goes_on_to_the_same_result(tmp_path):
-    x = np.random.default_rng(0).uniform(0.3, 0.7, (5, *SHAPE)).astype(np.float32)
-    y = MODEL(x).numpy().argmax(1)
-    adversary = make_adversary("rays", eps=0.05, queries=350)
-    seen = []
-    whole = adversary.run(
-        MODEL, x, y, batch_size=3, on_progress=lambda *counts: seen.append(counts)
-    )
-    assert seen == sorted(seen) and seen[-1] == (5 * 350, 5 * 350) and len(seen) > 4
-
-    def killer(after):
-        calls = iter(range(after))
-
-        def progress(done, total):
-            if next(calls, None) is None:
-                raise Killed
-
-        return progress
-
-    for after in (1, 3):
-        with pytest.raises(Killed):
-            adversary.run(
-                MODEL, x, y, folder=tmp_path / "s", batch_size=3, on_progress=killer(after)
-            )
-    left = []
-    options = {"folder": tmp_path / "s", "batch_size": 3}
-    again = adversary.run(MODEL, x, y, **options, on_progress=lambda *c: left.append(c))
-    assert 0 < len(left) < len(seen)
-    for one, other in zip(whole, again, strict=True):
-        np.testing.assert_array_equal(one, other)
-    assert not [path for path in (tmp_path / "s").iterdir() if path.name.startswith(".")]
-    other = make_adversary("rays", eps=0.06, queries=350)
-    with pytest.raises(InputError, match="other settings"):
-        other.run(MODEL, x, y, **options)
-    with pytest.raises(InputError, match="other settings"):
-        adversary.run(MODEL, 1 - x, y, **options)
+    np.testing.assert_array_equal(adversary.craft_all(MODEL, GREYS, [0] * 5), want)
 
 
 def test_model_of_a_fixed_batch_and_no_images():
@@ -137,13 +125,13 @@ def test_model_of_a_fixed_batch_and_no_images():
     )
     model.set_weights([np.stack([0 * WEIGHT, WEIGHT], 1), np.array([0, -1 - 0.5 * WEIGHT.sum()])])
     adversary = make_adversary("rays", eps=0.4, queries=60)
-    result = adversary.run(model, GREYS, [0] * 5)
+    result = searched(adversary, model, GREYS, [0] * 5)
     assert result.x_adv.shape == GREYS.shape and len(result.distance) == 5
-    want = adversary.run(MODEL, GREYS, [0] * 5)
+    want = searched(adversary, MODEL, GREYS, [0] * 5)
     np.testing.assert_allclose(result.distance, want.distance, atol=2e-3)
-    assert len(adversary.run(model, GREYS[:0], []).queries) == 0
+    assert len(searched(adversary, model, GREYS[:0], []).queries) == 0
     with pytest.raises(InputError, match="5 and 4"):
-        adversary.run(model, GREYS, [0] * 4)
+        searched(adversary, model, GREYS, [0] * 4)
 
 
 @pytest.mark.parametrize("settings", [{"queries": 0}, {"tolerance": 0}, {"eps": -1}])

@@ -8,12 +8,11 @@ from art.attacks.evasion import ProjectedGradientDescent
 from art.estimators.classification import TensorFlowV2Classifier
 from keras import layers
 
-from atk_latent.adversaries.latent_discriminator import LatentDiscriminator
-from atk_latent.art_bridge.atld_attacks import GROUPS, ManifoldAttack
-from atk_latent.art_bridge.by_name import make_attack
 from atk_latent.art_bridge.context import AttackContext
 from atk_latent.art_bridge.estimator import estimator_for
+from atk_latent.art_bridge.factory import make_attack
 from atk_latent.art_bridge.imt import IMTPreprocessor, pipeline_estimator
+from atk_latent.art_bridge.manifold_attack import GROUPS, ManifoldAttack
 from atk_latent.art_bridge.trainers import ATLDTrainer
 from atk_latent.errors import InputError
 from atk_latent.inference.imt import BACKWARDS, IMT, IMTClassifier, IMTSettings
@@ -24,20 +23,6 @@ EPS = 0.1
 
 def behind_imt(manifold):
     return AttackContext(imt=IMTClassifier(IMT(manifold)))
-
-
-@pytest.fixture(scope="module")
-def game(three):
-    """A trained classifier and a discriminator of its flat features with a say of its own."""
-    model, x, y = three
-    width = int(np.prod(model.layers[1].output.shape[1:]))
-    keras.utils.set_random_seed(0)
-    latent = keras.Input((width,))
-    hidden = layers.Dense(8, activation="tanh")(latent)
-    judge = keras.Model(
-        latent, [layers.Reshape(())(layers.Dense(1)(hidden)), layers.Dense(3)(hidden)]
-    )
-    return LatentDiscriminator(model, judge), x, y
 
 
 @pytest.fixture(scope="module")

@@ -6,38 +6,20 @@ from art.estimators.classification import TensorFlowV2Classifier
 from keras import layers
 
 from atk_latent.adversaries.latent_search import draw_targets
-from atk_latent.art_bridge.by_name import make_attack
+from atk_latent.art_bridge.factory import make_attack
 from atk_latent.art_bridge.unrestricted import UnrestrictedGAN
 from atk_latent.errors import InputError
 from atk_latent.evaluation.runner import Options, run_attacks
-from atk_latent.models.song_gan import GAN
+from tests.art_bridge.conftest import STRIP
 
-SHAPE, CLASSES = (1, 6, 1), 3
+CLASSES, SHAPE = 3, STRIP
 Y = np.arange(8) % CLASSES
 FAST = {"steps": 40, "closeness": 0.0, "class_weight": 1.0, "learning_rate": 20.0}
 
 
 @pytest.fixture(scope="module")
-def gan():
-    """Three pixels sigmoid(z) beside the one-hot class, which the auxiliary classifier reads."""
-    z, y = keras.Input((3,)), keras.Input((CLASSES,))
-    drawn = layers.Concatenate()([layers.Activation("sigmoid")(z), y])
-    x = keras.Input(SHAPE)
-    flat = layers.Flatten()(x)
-    head = layers.Dense(CLASSES, use_bias=False)
-    judge = keras.Model(x, [layers.Dense(1)(flat), head(flat)])
-    head.set_weights([np.concatenate([np.zeros((3, 3)), 10 * np.eye(3)])])
-    return GAN(keras.Model([z, y], layers.Reshape(SHAPE)(drawn)), judge)
-
-
-@pytest.fixture(scope="module")
-def model():
-    """Class k is the brightest of the first three pixels; the last three help a little."""
-    built = keras.Sequential(
-        [layers.Input(SHAPE), layers.Flatten(), layers.Dense(CLASSES, use_bias=False)]
-    )
-    built.set_weights([np.concatenate([20 * np.eye(3), 4 * np.eye(3)])])
-    return built
+def model(strips):
+    return strips[0]
 
 
 def estimator(model, high=1.0):
@@ -54,16 +36,6 @@ def estimator(model, high=1.0):
 @pytest.fixture(scope="module")
 def attack(gan, model):
     return UnrestrictedGAN(estimator(model), gan, batch_size=8, **FAST)
-
-
-@pytest.fixture
-def run(gan, tmp_path):
-    """A run folder as `atkl train-gan` leaves it."""
-    (tmp_path / "helpers").mkdir()
-    for name, part in gan._asdict().items():
-        part.save(tmp_path / "helpers" / f"{name}.keras")
-    (tmp_path / "card.json").write_text('{"method": "song-gan"}')
-    return tmp_path
 
 
 def test_it_is_an_art_attack_that_needs_no_images(attack, model):
@@ -115,11 +87,10 @@ def test_without_a_gan_the_message_says_how_to_get_one(model):
         make_attack("song:steps=3", estimator(model))
 
 
-def test_evaluate_says_what_was_found(model, run):
-    x = np.zeros((8, *SHAPE), np.float32)
-    x[np.arange(8), 0, Y, 0] = 1.0  # right before the attack
+def test_evaluate_says_how_the_searches_ended(strips, gan_run):
+    model, x, _ = strips
     text = "steps=40,closeness=0,class_weight=1,learning_rate=20,batch_size=8"
-    (result,) = run_attacks(model, x, Y, [f"song:gan={run},{text}"], Options(seed=1))
+    (result,) = run_attacks(model, x, Y, [f"song:gan={gan_run},{text}"], Options(seed=1))
     assert result.attack == "song untargeted"
     assert result.threat == "white-box, unrestricted (images of a GAN)"
     assert result.eps is None

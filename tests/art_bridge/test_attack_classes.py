@@ -1,6 +1,10 @@
 """Our attacks behind ART's door: its words, its units, its results or better."""
 
+import copy
+import inspect
 import math
+import pickle
+import re
 
 import keras
 import numpy as np
@@ -9,11 +13,13 @@ from art.attacks.attack import EvasionAttack
 from art.attacks.evasion import ProjectedGradientDescent
 from art.estimators.classification import TensorFlowV2Classifier
 
-from atk_latent.art_bridge import fast_attacks
-from atk_latent.art_bridge.adversary_attack import ART_NORMS, NORMS, AdversaryAttack
+import atk_latent
+from atk_latent import attacks
+from atk_latent.art_bridge import stubs
+from atk_latent.art_bridge.attack_classes import ART_NORMS, NORMS, attack_class
 from atk_latent.art_bridge.bound_attack import change_size, seeded
 from atk_latent.art_bridge.estimator import estimator_for
-from atk_latent.art_bridge.fast_attacks import (
+from atk_latent.attacks import (
     APGD,
     FAB,
     APGDTargeted,
@@ -29,8 +35,9 @@ from atk_latent.art_bridge.fast_attacks import (
 from atk_latent.errors import InputError
 
 EPS = 51.0  # of 255
+SCALED = ("eps", "eps_step", "theta")
 BALL = {"eps": EPS, "max_iter": 8}
-FACES = {
+SETTINGS = {
     FastPGD: {**BALL, "eps_step": 20.0, "num_random_init": 1},
     MarginPGD: {**BALL, "eps_step": 20.0},
     APGD: {**BALL, "loss_type": "difference_logits_ratio"},
@@ -75,20 +82,87 @@ def robust(estimator, x_adv, y):
     return float(np.mean(estimator.predict(x_adv).argmax(axis=1) == y))
 
 
-def test_every_face_is_tested():
-    found = {kind for kind in vars(fast_attacks).values() if isinstance(kind, type)}
-    found = {kind for kind in found if issubclass(kind, AdversaryAttack)} - {AdversaryAttack}
-    assert found == set(FACES)
+def test_public_names_are_the_promised_ones():
+    by_hand = {"LADDERAttack", "ManifoldAttack", "UnrestrictedGAN"}
+    assert {kind.__name__ for kind in SETTINGS} | by_hand == set(attacks.__all__)
+    for name in attacks.__all__:
+        kind = getattr(attacks, name)
+        assert issubclass(kind, EvasionAttack) and kind.__name__ == name
+        assert getattr(atk_latent, name) is kind is getattr(attacks, name)
+    with pytest.raises(AttributeError, match="has no attribute 'SlowPGD'"):
+        attacks.SlowPGD  # noqa: B018
 
 
-@pytest.mark.parametrize("face", FACES, ids=lambda face: face.__name__)
-def test_face_keeps_the_contract_on_arts_own_estimator(face, four):
+# The order and the defaults of the first edition.
+COMMON = "*, seed=None, verbose=False"
+SIGNATURES = {
+    "FastPGD": "norm=inf, eps=0.3, eps_step=0.1, max_iter=100, targeted=False, "
+    "num_random_init=0, batch_size=32, *, decay=None, keep='best', eot=1, seed=None, verbose=False",
+    "MarginPGD": "norm=inf, eps=0.3, eps_step=0.1, max_iter=100, targeted=False, "
+    "num_random_init=0, batch_size=32, *, decay=None, keep='best', eot=1, margin=50.0, seed=None, "
+    "verbose=False",
+    "APGD": "norm=inf, eps=0.3, max_iter=100, nb_random_init=1, batch_size=32, "
+    "loss_type='cross_entropy', *, eot=1, seed=None, verbose=False",
+    "APGDTargeted": "norm=inf, eps=0.3, max_iter=100, nb_random_init=1, batch_size=32, *, "
+    "nb_targets=9, eot=1, seed=None, verbose=False",
+    "FAB": f"norm=inf, eps=0.3, max_iter=100, nb_restarts=1, batch_size=32, {COMMON}",
+    "FABTargeted": "norm=inf, eps=0.3, max_iter=100, nb_restarts=1, batch_size=32, *, "
+    "nb_targets=9, seed=None, verbose=False",
+    "FastSquare": "norm=inf, max_iter=100, eps=0.3, p_init=0.8, nb_restarts=1, batch_size=128, "
+    f"{COMMON}",
+    "RayS": "eps=0.3, max_iter=10000, batch_size=128, *, early_stop=True, seed=None, verbose=False",
+    "FastCarliniL2": "confidence=0.0, targeted=False, learning_rate=0.005, "
+    "binary_search_steps=9, max_iter=1000, initial_const=0.01, batch_size=128, *, "
+    "random_target=False, abort_early=True, eps=None, seed=None, verbose=False",
+    "FastJSMA": "theta=1.0, gamma=0.145, batch_size=128, *, targeted=False, seed=None, "
+    "verbose=False",
+    "StandardAutoAttack": "norm=inf, eps=0.3, version='standard', batch_size=128, *, "
+    "max_iter=100, nb_targets=9, queries=5000, eot=20, seed=None, verbose=False",
+}
+
+
+@pytest.mark.parametrize("kind", SETTINGS, ids=lambda kind: kind.__name__)
+def test_signature_is_real_and_the_promised_one(kind):
+    signature = inspect.signature(kind)
+    bare = signature.replace(
+        parameters=[p.replace(annotation=p.empty) for p in signature.parameters.values()]
+    )
+    assert str(bare) == f"(estimator, {SIGNATURES[kind.__name__]})"
+    assert all(p.annotation is not p.empty for p in signature.parameters.values())
+    text = inspect.getdoc(kind)
+    for name in signature.parameters:
+        assert re.search(rf"^    {name}: \S", text, re.MULTILINE), (name, text)
+
+
+def test_stub_is_up_to_date():
+    assert stubs.PATH.read_text() == stubs.stub_text(), "python -m atk_latent.art_bridge.stubs"
+
+
+@pytest.mark.parametrize("kind", SETTINGS, ids=lambda kind: kind.__name__)
+def test_a_copy_crafts_the_same_images(kind, four):
+    model, x, y = four
+    options = {name: value for name, value in SETTINGS[kind].items() if name not in SCALED}
+    attack = kind(estimator_for(model), batch_size=5, seed=3, **options)
+    want = attack.generate(x, y)  # compiled by now
+    for again in (pickle.loads(pickle.dumps(attack)), copy.deepcopy(attack)):
+        assert type(again) is kind and again.settings() == attack.settings()
+        np.testing.assert_allclose(again.generate(x, y), want, atol=1e-5)
+
+
+def test_an_attack_of_arts_own_has_no_class_here():
+    assert attack_class("fgsm") is FastPGD and attack_class("apgd-dlr") is APGD
+    with pytest.raises(InputError, match="no ART class of its own"):
+        attack_class("deepfool")
+
+
+@pytest.mark.parametrize("kind", SETTINGS, ids=lambda kind: kind.__name__)
+def test_class_keeps_the_contract_on_arts_own_estimator(kind, four):
     """In its units, from one-hot labels, and the same for the same seed."""
     model, x, y = four
     scaled = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Rescaling(1 / 255), model])
     estimator = arts(scaled, 4, clip_values=(0.0, 255.0))
     pixels = np.asarray(x * 255, np.float64)
-    attack = face(estimator, batch_size=5, seed=3, **FACES[face])
+    attack = kind(estimator, batch_size=5, seed=3, **SETTINGS[kind])
     found = attack.generate(pixels, np.eye(4)[y])
     assert found.shape == pixels.shape and found.dtype == np.float64
     assert found.min() >= 0 and found.max() <= 255
@@ -97,21 +171,21 @@ def test_face_keeps_the_contract_on_arts_own_estimator(face, four):
     assert robust(estimator, found, y) < robust(estimator, pixels, y)
     np.testing.assert_array_equal(attack.generate(pixels, y), found)
     attack.set_params(seed=4)
-    assert (face in UNSEEDED) == np.array_equal(attack.generate(pixels, y), found)
+    assert (kind in UNSEEDED) == np.array_equal(attack.generate(pixels, y), found)
 
 
-@pytest.mark.parametrize("face", FACES, ids=lambda face: face.__name__)
-def test_parameters_are_arts_and_can_be_set(face, four):
-    attack = face(estimator_for(four[0]))
+@pytest.mark.parametrize("kind", SETTINGS, ids=lambda kind: kind.__name__)
+def test_parameters_are_arts_and_can_be_set(kind, four):
+    attack = kind(estimator_for(four[0]))
     assert isinstance(attack, EvasionAttack) and attack.targeted is False
-    for name in face.attack_params:
+    for name in kind.attack_params:
         assert hasattr(attack, name), name
         attack.set_params(**{name: getattr(attack, name)})
-    again = face.of(attack.estimator, attack.settings())
+    again = kind.of(attack.estimator, attack.settings())
     assert again.settings() == attack.settings()
-    steps = "gamma" if face is FastJSMA else "max_iter"
+    steps = "gamma" if kind is FastJSMA else "max_iter"
     before = attack.settings()
-    attack.set_params(**{steps: 0.5 if face is FastJSMA else 7})
+    attack.set_params(**{steps: 0.5 if kind is FastJSMA else 7})
     assert attack.settings() != before
     with pytest.raises(InputError, match=f"{steps} must be"):
         attack.set_params(**{steps: -1})
@@ -119,11 +193,11 @@ def test_parameters_are_arts_and_can_be_set(face, four):
         attack.set_params(nothing=1)
 
 
-@pytest.mark.parametrize("face", [FastCarliniL2, FastJSMA], ids=lambda face: face.__name__)
-def test_targeted_face_reaches_the_classes_wanted(face, four):
+@pytest.mark.parametrize("kind", [FastCarliniL2, FastJSMA], ids=lambda kind: kind.__name__)
+def test_targeted_class_reaches_the_classes_wanted(kind, four):
     model, x, y = four
-    options = FACES[face] | ({"theta": 1.0} if face is FastJSMA else {})
-    attack = face(estimator_for(model), targeted=True, **options)
+    options = SETTINGS[kind] | ({"theta": 1.0} if kind is FastJSMA else {})
+    attack = kind(estimator_for(model), targeted=True, **options)
     wanted = (y + 1) % 4
     found = attack.generate(x, wanted)
     assert robust(attack.estimator, found, wanted) > robust(attack.estimator, x, wanted) + 0.4
@@ -131,17 +205,17 @@ def test_targeted_face_reaches_the_classes_wanted(face, four):
         attack.generate(x)
 
 
-def test_what_was_found_is_kept(four, tmp_path):
+def test_findings_are_kept(four):
     model, x, y = four
     estimator = estimator_for(model)
-    suite = StandardAutoAttack(estimator, eps=0.15, max_iter=5, queries=20, folder=tmp_path, seed=1)
+    suite = StandardAutoAttack(estimator, eps=0.15, max_iter=5, queries=20, seed=1)
     found = suite.generate(x, y)
     names = [record.name for record in suite.result.components]
     assert names == ["apgd-ce", "apgd-t", "fab-t", "square"]
     assert suite.result.robust_accuracy == robust(estimator, found, y)
+    assert suite.diagnostics().components == suite.result.components
     left = suite.result.robust
     np.testing.assert_array_equal(found[left], x[left])
-    assert any(tmp_path.iterdir())
     rays = RayS(estimator, eps=None, max_iter=60)
     size = change_size(x, rays.generate(x, y), "linf")
     np.testing.assert_allclose(rays.result.distance, size, atol=1e-5)

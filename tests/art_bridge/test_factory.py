@@ -4,64 +4,21 @@ import keras
 import numpy as np
 import pytest
 
-from atk_latent.adversaries.names import ADVERSARIES, make_adversary
-from atk_latent.art_bridge.bound_attack import seeded
-from atk_latent.art_bridge.by_name import make_attack
+from atk_latent.adversaries.factory import make_adversary
 from atk_latent.art_bridge.estimator import estimator_for
-from atk_latent.art_bridge.fast_attacks import FastPGD
+from atk_latent.art_bridge.factory import make_attack
+from atk_latent.attacks import FastPGD
 from atk_latent.errors import InputError
-from atk_latent.registry import ATTACKS
-from tests.art_bridge.contract import check_contract
 
-SPECS = {
-    "fgsm": "fgsm:eps=0.2",
-    "rs-fgsm": "rs-fgsm:eps=0.2",
-    "pgd": "pgd:eps=0.2,steps=5",
-    "bim": "bim:eps=0.2,steps=5",
-    "mim": "mim:eps=0.2,steps=5",
-    "cw-pgd": "cw-pgd:eps=0.2,steps=5",
-    "apgd-ce": "apgd-ce:eps=0.2,steps=10",
-    "apgd-dlr": "apgd-dlr:eps=0.2,steps=10",
-    "apgd-t": "apgd-t:eps=0.2,steps=10,targets=2",
-    "fab": "fab:eps=0.2,steps=10",
-    "fab-t": "fab-t:eps=0.2,steps=10",
-    "square": "square:eps=0.3,queries=100",
-    "rays": "rays:eps=0.3,queries=100",
-    "jsma": "jsma:gamma=0.5",
-    "cw-l2": "cw-l2:steps=40,search_steps=3",
-    "autoattack": "autoattack:eps=0.15,steps=5,queries=20",
-}
 ASCENTS = ("fgsm", "rs-fgsm", "pgd", "bim", "mim", "cw-pgd")
-FOR_TRAINING = {"feature-scattering", "kl-pgd"}  # no attacks: they leave the label out
 MORE_CLASSES = {"apgd-dlr": 3, "apgd-t": 4}
-
-
-def test_every_adversary_has_an_attack_of_its_name():
-    assert set(SPECS) == (set(ADVERSARIES) - FOR_TRAINING) | {"autoattack"} <= set(ATTACKS)
-    for name in SPECS:
-        assert ATTACKS[name].__self__.name == name
-
-
-@pytest.mark.parametrize("name", SPECS)
-def test_attack_by_name_keeps_the_contract_its_seed_and_quiet(name, request, capfd):
-    """On two classes where it can; more are attacked in test_fast_attacks.py."""
-    fixture = {3: "three", 4: "four"}.get(MORE_CLASSES.get(name), "two")
-    model, x, y = request.getfixturevalue(fixture)
-    capfd.readouterr()
-    bound = make_attack(SPECS[name], estimator_for(model))
-    assert bound.name == bound.shown == name
-    with seeded(7):
-        x_adv = check_contract(bound, x, y)
-    with seeded(7):
-        np.testing.assert_array_equal(bound.generate(x, y), x_adv)
-    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(("name", "classes"), MORE_CLASSES.items())
 def test_too_few_classes_are_refused_at_once(name, classes, two):
     message = f"at least {classes} classes. Received: 2; use apgd-ce"
     with pytest.raises(InputError, match=message):
-        make_attack(SPECS[name], estimator_for(two[0]))
+        make_attack(name, estimator_for(two[0]))
 
 
 @pytest.mark.parametrize(
