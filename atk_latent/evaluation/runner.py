@@ -24,6 +24,7 @@ from atk_latent.art_bridge.bound_attack import (
 from atk_latent.art_bridge.context import AttackContext
 from atk_latent.art_bridge.estimator import CompiledKerasClassifier, estimator_for
 from atk_latent.art_bridge.factory import make_attack
+from atk_latent.atomic import json_safe
 from atk_latent.errors import InputError
 from atk_latent.evaluation.samples import examples, first_examples
 from atk_latent.evaluation.store import Chunk, ChunkStore, data_digest
@@ -408,7 +409,7 @@ def summarise(
         linf=float(linf.mean()),
         l2=float(l2.mean()),
         seconds=sum(part.seconds for part in parts),
-        settings=dict(attack.settings),
+        settings=json_safe(attack.settings),
         components=diagnostics.components,
         warnings=diagnostics.warnings,
         counts=diagnostics.counts,
