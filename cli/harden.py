@@ -15,8 +15,7 @@ from atk_latent.errors import InputError
 from atk_latent.registry import METHODS
 from atk_latent.training.request import HardenRequest
 
-from . import _common as common
-from . import _training as training
+from . import _common as common, _training as training
 
 if TYPE_CHECKING:
     from atk_latent.training.card import Card

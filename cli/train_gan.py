@@ -9,8 +9,7 @@ import click
 
 from atk_latent.training.request import GANRequest
 
-from . import _common as common
-from . import _training as training
+from . import _common as common, _training as training
 
 if TYPE_CHECKING:
     from atk_latent.training.card import Card
