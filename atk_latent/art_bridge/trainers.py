@@ -14,10 +14,10 @@ from art.data_generators import DataGenerator
 from art.defences.trainer import Trainer
 from art.estimators.classification import TensorFlowV2Classifier
 
-from atk_latent.art_bridge.by_name import make_attack
 from atk_latent.art_bridge.context import AttackContext
 from atk_latent.art_bridge.data_generators import drained
 from atk_latent.art_bridge.estimator import estimator_for
+from atk_latent.art_bridge.factory import make_attack
 from atk_latent.art_bridge.unit_pixels import UnitPixels
 from atk_latent.errors import InputError
 from atk_latent.labels import integer_labels
