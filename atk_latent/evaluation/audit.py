@@ -68,22 +68,14 @@ def audit(
         target = estimator_for(deployed.model, classes, shape, batch_size=batch_size)
         options = replace(options, deployed=Deployed(deployed.name, target))
 
-    def measure(attacked: CompiledKerasClassifier, surrogate: Surrogate | None = None) -> Measure:
-        @functools.cache
-        def accuracy(spec: str) -> float:
-            (result,) = run_attacks(attacked, x, y, [Case(spec, surrogate)], options)
-            return result.robust_accuracy
-
-        return accuracy
-
+    images = (x, y)
     subject = Subject(
         target,
-        x,
-        y,
+        *images,
         eps,
-        accuracy=measure(target),
-        transfer=measure(target, surrogate) if surrogate else None,
-        behind=measure(bare) if deployed else None,
+        accuracy=_measure(target, images, options),
+        transfer=_measure(target, images, options, surrogate) if surrogate else None,
+        behind=_measure(bare, images, options) if deployed else None,
         seed=options.seed,
     )
     answers = (check(subject) for check in (CHECKS if checks is None else checks))
@@ -98,3 +90,19 @@ def audit(
         eps=eps,
         checks=tuple(answer for answer in answers if answer),
     )
+
+
+def _measure(
+    attacked: CompiledKerasClassifier,
+    images: tuple[np.ndarray, np.ndarray],
+    options: Options,
+    surrogate: Surrogate | None = None,
+) -> Measure:
+    """Attack spec -> robust accuracy on images and labels, each attack run once."""
+
+    @functools.cache
+    def accuracy(spec: str) -> float:
+        (result,) = run_attacks(attacked, *images, [Case(spec, surrogate)], options)
+        return result.robust_accuracy
+
+    return accuracy
