@@ -268,7 +268,7 @@ def test_an_art_attack_makes_the_fixed_set_targeted_or_not(trained_weights):
         attack = Watched(classifier, eps=25.0, targeted=targeted)
         trainer = trainers.AugmentTrainer(classifier, attack, **SMALL, examples_per_class=10)
         trainer.fit(x, y)
-        original, x_adv, labels = trainer.trained._made["examples"]
+        original, x_adv, labels = trainer.trained._fixed["examples"]
         assert np.bincount(labels).tolist() == [10, 10, 10]
         np.testing.assert_allclose(np.abs(x_adv - original).max(), 25 / 255, rtol=1e-5)
         np.testing.assert_allclose(asked[-1][0], 255 * original, rtol=1e-5)
