@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from atk_latent.config import flat
 from atk_latent.data.dataset import Dataset
-from atk_latent.registry import METHODS
+from atk_latent.methods.presets import resolve
 from atk_latent.reproduction import run
 from atk_latent.reproduction.run import Runner
 
@@ -32,13 +33,14 @@ class Noted(Runner):
         return self.requests[self.train(experiment, row, seed).folder]
 
     def settings(self, experiment, row):
-        """The settings that a row would be trained with."""
+        """The settings that a row would be trained with, by flat name."""
         request = self.request(experiment, row)
         model = experiment.budgets[self.preset].model if row.start else request.model
         options = request.options
-        return METHODS[request.method].settings_for(
-            model, options.data, options.preset, dict(options.overrides)
+        resolved = resolve(
+            request.method, options.data, options.preset, model, dict(options.overrides)
         )
+        return flat(resolved.settings)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ def test_every_row_of_the_baselines_can_be_set(experiment, preset, noted):
         if "eps" in row.settings:
             assert request.options.overrides["eps"] == radius.get(preset, "8/255")
         if preset == "quick" and METHODS[row.method].starts_from == "scratch":
-            assert row.method == "lat" or settings.epochs == 8, row.label
+            assert row.method == "lat" or settings["epochs"] == 8, row.label
 
 
 def test_song_examples_come_from_the_gan_that_the_baselines_train(noted, tmp_path):
