@@ -91,7 +91,7 @@ def harden(
     folder = Path(out)
     card = pipeline.harden(request, dataset, folder, resume=True, progress=progress)
     hardened = load_classifier(folder, dataset.image_shape, dataset.num_classes)
-    return Hardened(hardened, Card.from_json(card, str(folder)), folder)
+    return Hardened(hardened, card, folder)
 
 
 def evaluate(
