@@ -60,14 +60,11 @@ def audit(
     check_images(x, y)
     check_range("eps", eps, 1e-6, 1)
     options = options or Options()
-    batch_size, deployed = options.batch_size, options.deployed
-    bare = estimator_for(model, image_shape=x.shape[1:], batch_size=batch_size)
-    target = bare
+    deployed, size, shape = options.deployed, options.batch_size, x.shape[1:]
+    target = bare = estimator_for(model, image_shape=shape, batch_size=size)
     if deployed:
-        shape, classes = x.shape[1:], bare.nb_classes
-        target = estimator_for(deployed.model, classes, shape, batch_size=batch_size)
+        target = estimator_for(deployed.model, bare.nb_classes, shape, batch_size=size)
         options = replace(options, deployed=Deployed(deployed.name, target))
-
     images = (x, y)
     subject = Subject(
         target,
