@@ -42,6 +42,10 @@ class Hardened:
         model: the hardened classifier, a plain Keras model.
         card: what was trained, on what, how, and what was measured.
         folder: the run folder.
+
+    Example:
+        >>> [field.name for field in dataclasses.fields(Hardened)]
+        ['model', 'card', 'folder']
     """
 
     model: keras.Model
