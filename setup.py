@@ -25,7 +25,7 @@ setup(
     packages=[*find_packages(include=["atk_latent", "atk_latent.*"]), "atk_latent.cli"],
     package_dir={"atk_latent.cli": "cli"},
     package_data={
-        "atk_latent": ["*.pyi"],
+        "atk_latent": ["*.pyi", "py.typed"],
         "atk_latent.evaluation": ["suites/*.yaml"],
         "atk_latent.methods": ["presets/*.yaml"],
         "atk_latent.reproduction": ["published/*.yaml"],

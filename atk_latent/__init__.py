@@ -5,56 +5,78 @@ Importing this package imports neither TensorFlow nor ART.
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from typing import TYPE_CHECKING
+
+from atk_latent.lazy import lazy
 
 __version__ = "0.1.0"
 
-_PUBLIC = {
-    "ATLD": "atk_latent.methods.atld",
-    "ATLDTrainer": "atk_latent.art_bridge.trainers",
-    "IMTClassifier": "atk_latent.inference.imt",
-    "IMTPreprocessor": "atk_latent.art_bridge.imt",
-    "ManifoldAttack": "atk_latent.attacks",
-    "Dataset": "atk_latent.data.dataset",
-    "InputError": "atk_latent.errors",
-    "LADDER": "atk_latent.methods.ladder",
-    "LADDERAttack": "atk_latent.attacks",
-    "LADDERTrainer": "atk_latent.art_bridge.trainers",
-    "AugmentTrainer": "atk_latent.art_bridge.trainers",
-    "BilateralTrainer": "atk_latent.art_bridge.trainers",
-    "FeatureScatteringTrainer": "atk_latent.art_bridge.trainers",
-    "LATTrainer": "atk_latent.art_bridge.trainers",
-    "TLATrainer": "atk_latent.art_bridge.trainers",
-    "FGSMTrainer": "atk_latent.art_bridge.trainers",
-    "FreeTrainer": "atk_latent.art_bridge.trainers",
-    "MARTTrainer": "atk_latent.art_bridge.trainers",
-    "PGDTrainer": "atk_latent.art_bridge.trainers",
-    "TRADESLADDERTrainer": "atk_latent.art_bridge.trainers",
-    "TRADESTrainer": "atk_latent.art_bridge.trainers",
-    "FastPGD": "atk_latent.attacks",
-    "MarginPGD": "atk_latent.attacks",
-    "APGD": "atk_latent.attacks",
-    "APGDTargeted": "atk_latent.attacks",
-    "FAB": "atk_latent.attacks",
-    "FABTargeted": "atk_latent.attacks",
-    "FastSquare": "atk_latent.attacks",
-    "RayS": "atk_latent.attacks",
-    "FastCarliniL2": "atk_latent.attacks",
-    "FastJSMA": "atk_latent.attacks",
-    "StandardAutoAttack": "atk_latent.attacks",
-    "UnrestrictedGAN": "atk_latent.attacks",
-}
-__all__ = ["__version__", *_PUBLIC]
+if TYPE_CHECKING:
+    from atk_latent import (
+        attacks as attacks,
+        estimators as estimators,
+        inference as inference,
+        methods as methods,
+        trainers as trainers,
+    )
+    from atk_latent.api import (
+        Hardened as Hardened,
+        audit as audit,
+        evaluate as evaluate,
+        export as export,
+        harden as harden,
+        load_dataset as load_dataset,
+    )
+    from atk_latent.attacks import (
+        APGD as APGD,
+        FAB as FAB,
+        APGDTargeted as APGDTargeted,
+        FABTargeted as FABTargeted,
+        FastCarliniL2 as FastCarliniL2,
+        FastJSMA as FastJSMA,
+        FastPGD as FastPGD,
+        FastSquare as FastSquare,
+        LADDERAttack as LADDERAttack,
+        ManifoldAttack as ManifoldAttack,
+        MarginPGD as MarginPGD,
+        RayS as RayS,
+        StandardAutoAttack as StandardAutoAttack,
+        UnrestrictedGAN as UnrestrictedGAN,
+    )
+    from atk_latent.data.dataset import (
+        Dataset as Dataset,
+    )
+    from atk_latent.errors import (
+        InputError as InputError,
+    )
+    from atk_latent.estimators import (
+        CompiledKerasClassifier as CompiledKerasClassifier,
+        IMTPreprocessor as IMTPreprocessor,
+    )
+    from atk_latent.inference import (
+        IMT as IMT,
+        IMTClassifier as IMTClassifier,
+        IMTSettings as IMTSettings,
+    )
+    from atk_latent.methods import (
+        ATLD as ATLD,
+        LADDER as LADDER,
+    )
+    from atk_latent.trainers import (
+        ATLDTrainer as ATLDTrainer,
+        AugmentTrainer as AugmentTrainer,
+        BilateralTrainer as BilateralTrainer,
+        FeatureScatteringTrainer as FeatureScatteringTrainer,
+        FGSMTrainer as FGSMTrainer,
+        FreeTrainer as FreeTrainer,
+        LADDERTrainer as LADDERTrainer,
+        LATTrainer as LATTrainer,
+        MARTTrainer as MARTTrainer,
+        PGDTrainer as PGDTrainer,
+        TLATrainer as TLATrainer,
+        TRADESLADDERTrainer as TRADESLADDERTrainer,
+        TRADESTrainer as TRADESTrainer,
+    )
 
-
-def __getattr__(name: str) -> Any:
-    """Imports a public name when it is first used."""
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'atk_latent' has no attribute '{name}'")
-    return getattr(importlib.import_module(_PUBLIC[name]), name)
-
-
-def __dir__() -> list[str]:
-    """The public names, for who asks with the tab key."""
-    return sorted(__all__)
+__getattr__, __dir__, __all__ = lazy(__name__, __file__)
+__all__ += ["__version__"]

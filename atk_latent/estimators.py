@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from atk_latent.lazy import lazy
 
 if TYPE_CHECKING:
-    from atk_latent.art_bridge.estimator import CompiledKerasClassifier, estimator_for
-    from atk_latent.art_bridge.imt import IMTPreprocessor
-    from atk_latent.art_bridge.unit_pixels import UnitPixels
+    from atk_latent.art_bridge.estimator import (
+        CompiledKerasClassifier as CompiledKerasClassifier,
+        estimator_for as estimator_for,
+    )
+    from atk_latent.art_bridge.imt import (
+        IMTPreprocessor as IMTPreprocessor,
+    )
+    from atk_latent.art_bridge.unit_pixels import (
+        UnitPixels as UnitPixels,
+    )
 
-__all__ = ["CompiledKerasClassifier", "IMTPreprocessor", "UnitPixels", "estimator_for"]
-
-_MODULES = {
-    "CompiledKerasClassifier": "estimator",
-    "IMTPreprocessor": "imt",
-    "UnitPixels": "unit_pixels",
-    "estimator_for": "estimator",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Imports a name when it is first used."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"atk_latent.art_bridge.{_MODULES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    """The public names."""
-    return __all__
+__getattr__, __dir__, __all__ = lazy(__name__, __file__)

@@ -2,60 +2,30 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from atk_latent.lazy import lazy
 
 if TYPE_CHECKING:
     from atk_latent.art_bridge.trainers import (
-        ATLDTrainer,
-        AugmentTrainer,
-        BilateralTrainer,
-        FeatureScatteringTrainer,
-        FGSMTrainer,
-        FreeTrainer,
-        LADDERCavRandomTrainer,
-        LADDERGANTrainer,
-        LADDERRandomTrainer,
-        LADDERTrainer,
-        LATTrainer,
-        MARTTrainer,
-        MethodTrainer,
-        NaturalTrainer,
-        PGDTrainer,
-        TLATrainer,
-        TRADESLADDERTrainer,
-        TRADESTrainer,
+        ATLDTrainer as ATLDTrainer,
+        AugmentTrainer as AugmentTrainer,
+        BilateralTrainer as BilateralTrainer,
+        FeatureScatteringTrainer as FeatureScatteringTrainer,
+        FGSMTrainer as FGSMTrainer,
+        FreeTrainer as FreeTrainer,
+        LADDERCavRandomTrainer as LADDERCavRandomTrainer,
+        LADDERGANTrainer as LADDERGANTrainer,
+        LADDERRandomTrainer as LADDERRandomTrainer,
+        LADDERTrainer as LADDERTrainer,
+        LATTrainer as LATTrainer,
+        MARTTrainer as MARTTrainer,
+        MethodTrainer as MethodTrainer,
+        NaturalTrainer as NaturalTrainer,
+        PGDTrainer as PGDTrainer,
+        TLATrainer as TLATrainer,
+        TRADESLADDERTrainer as TRADESLADDERTrainer,
+        TRADESTrainer as TRADESTrainer,
     )
 
-__all__ = [
-    "ATLDTrainer",
-    "AugmentTrainer",
-    "BilateralTrainer",
-    "FGSMTrainer",
-    "FeatureScatteringTrainer",
-    "FreeTrainer",
-    "LADDERCavRandomTrainer",
-    "LADDERGANTrainer",
-    "LADDERRandomTrainer",
-    "LADDERTrainer",
-    "LATTrainer",
-    "MARTTrainer",
-    "MethodTrainer",
-    "NaturalTrainer",
-    "PGDTrainer",
-    "TLATrainer",
-    "TRADESLADDERTrainer",
-    "TRADESTrainer",
-]
-
-
-def __getattr__(name: str) -> Any:
-    """Imports a trainer when it is first used."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module("atk_latent.art_bridge.trainers"), name)
-
-
-def __dir__() -> list[str]:
-    """The public names."""
-    return __all__
+__getattr__, __dir__, __all__ = lazy(__name__, __file__)

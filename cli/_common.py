@@ -23,11 +23,8 @@ from atk_latent.errors import InputError
 from atk_latent.registry import ATTACKS
 
 if TYPE_CHECKING:
-    import keras
     from rich.console import Console
 
-    from atk_latent.art_bridge.context import AttackContext
-    from atk_latent.evaluation.runner import Deployed
 
 F = TypeVar("F", bound=Callable[..., Any])
 # What is wrong with a place on disk, not with the program.
@@ -268,50 +265,3 @@ def check_attack_names(specs: Iterable[str]) -> None:
     """
     for text in specs:
         ATTACKS.entry(spec(text)[0].removeprefix("art:"))
-
-
-def run_folder(target: str) -> Path | None:
-    """The run folder that `target` names, None if it is a file, a SavedModel or nothing."""
-    path = Path(target)
-    return path if (path / "model.keras").is_file() else None
-
-
-def load_target(target: str, image_shape: tuple[int, ...], num_classes: int) -> keras.Model:
-    """The classifier at `target`: a run folder, a `.keras` file or a SavedModel.
-
-    Args:
-        target: its path.
-        image_shape: (height, width, channels) of the data it must take.
-        num_classes: of the data.
-
-    Raises:
-        InputError: if it is not there, no classifier, or does not fit the data.
-    """
-    from atk_latent.models.loading import load_classifier
-
-    return load_classifier(target, data_shape=image_shape, num_classes=num_classes)
-
-
-def deployed(
-    inference: str, target: str, model: keras.Model
-) -> tuple[Deployed | None, AttackContext]:
-    """What is scored in place of the bare model, if anything, and what attacks may need.
-
-    Args:
-        inference: what ``--inference`` says. target: the run it is for. model: its classifier.
-
-    Returns:
-        A `Deployed` or None, and the `AttackContext` of the run.
-
-    Raises:
-        InputError: on another word or setting, or a run without discriminator.
-    """
-    from atk_latent.art_bridge.context import AttackContext
-    from atk_latent.evaluation.runner import Deployed
-    from atk_latent.inference.loading import imt_for
-
-    run = run_folder(target)
-    imt = imt_for(inference, run, model)
-    if imt is None:
-        return None, AttackContext(run=run)
-    return Deployed(inference, imt), AttackContext(run=run, imt=imt)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -98,24 +98,21 @@ def _attack(options: _Options) -> tuple[AttackResult, _Clean]:
     common.setup_tensorflow(options.device)
     import numpy as np
 
-    from atk_latent.art_bridge.context import AttackContext
     from atk_latent.art_bridge.estimator import estimator_for
     from atk_latent.art_bridge.factory import make_attack
     from atk_latent.evaluation import runner
+    from atk_latent.evaluation.target import Target
 
     x, y = (getattr(dataset, f"{name}_{options.split}") for name in "xy")
     index = select(y, options.limit, options.seed, "--limit")
     x, y = x[index], y[index]
-    model = common.load_target(options.target, dataset.image_shape, dataset.num_classes)
+    target = Target.load(options.target, dataset)
     batch_size, seed = options.batch_size, options.seed
-    estimator = estimator_for(model, image_shape=dataset.image_shape, batch_size=batch_size)
+    estimator = estimator_for(target.model, image_shape=dataset.image_shape, batch_size=batch_size)
     with common.progress_bars() as progress:
-        run = common.run_folder(options.target)
-        context = AttackContext(run=run, data=dataset, seed=seed, progress=progress)
-        attack = make_attack(options.spec, estimator, context)
-        each = runner.attack_chunks(
-            attack, estimator, x, y, options.spec, runner.Options(seed, batch_size)
-        )
+        how = target.options(runner.Options(seed, batch_size, progress), dataset)
+        attack = make_attack(options.spec, estimator, replace(how.context, seed=seed))
+        each = runner.attack_chunks(attack, estimator, x, y, options.spec, how)
         chunks = list(runner.with_progress(each, attack.shown, len(x), progress))
     clean = runner.clean_predictions(estimator, x, y, batch_size=batch_size)
     result = runner.summarise(attack, chunks, runner.Case(options.spec))

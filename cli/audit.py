@@ -78,33 +78,18 @@ class _Options:
 
 def _audit(options: _Options, eps: float | None) -> Audit:
     common.setup_tensorflow(options.device)
-    from atk_latent.art_bridge.bound_attack import default_eps
-    from atk_latent.data.loading import load_dataset
-    from atk_latent.evaluation import runner
-    from atk_latent.evaluation.audit import audit
+    from atk_latent import api
 
-    dataset = load_dataset(options.data, limit_test=options.limit, seed=options.seed)
-    shape, classes = dataset.image_shape, dataset.num_classes
-    model = common.load_target(options.target, shape, classes)
-    surrogate = None
-    if options.surrogate:
-        other = common.load_target(options.surrogate, shape, classes)
-        surrogate = runner.Surrogate(options.surrogate, other)
-    deployed, context = common.deployed(options.inference, options.target, model)
-    radius = default_eps(shape) if eps is None else eps
+    dataset = api.load_dataset(options.data, limit_test=options.limit, seed=options.seed)
     with common.progress_bars("audit:") as progress:
-        run = runner.Options(
-            seed=options.seed,
-            batch_size=options.batch_size,
-            deployed=deployed,
-            context=context,
-            progress=progress,
-            store=options.store,
-            target=options.target,
-            data=dataset.name,
+        return api.audit(
+            options.target,
+            dataset,
+            eps,
+            inference=options.inference,
+            surrogate=options.surrogate,
+            options=api.Options(options.seed, options.batch_size, progress, options.store),
         )
-        x, y = dataset.x_test, dataset.y_test
-        return audit(model, x, y, radius, options=run, surrogate=surrogate)
 
 
 def _print(audit: Audit) -> None:

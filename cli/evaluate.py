@@ -140,29 +140,21 @@ def _evaluate(options: _Options) -> tuple[Evaluation, list[str]]:
     plan = _plan(options, suite, dataset)
     checks.check_gates_are_run(gates, [attack.spec for attack in plan.attacks])
     common.setup_tensorflow(options.device)
-    from atk_latent.evaluation import runner
+    from atk_latent import api
 
-    model = common.load_target(options.target, dataset.image_shape, dataset.num_classes)
-    cases = _cases(plan, dataset)
-    deployed, context = common.deployed(options.inference, options.target, model)
     with common.progress_bars() as progress:
-        run = runner.Options(
-            seed=options.seed,
-            batch_size=options.batch_size,
-            deployed=deployed,
-            context=replace(context, data=dataset, progress=progress),
-            progress=progress,
-            store=options.store,
-            target=options.target,
-            data=dataset.name,
+        evaluation = api.evaluate(
+            options.target,
+            dataset,
+            _cases(plan, dataset),
+            inference=options.inference,
+            options=api.Options(options.seed, options.batch_size, progress, options.store),
         )
-        evaluation = runner.evaluate(model, dataset.x_test, dataset.y_test, cases, run)
     evaluation = evaluation.model_copy(
         update={
             "suite": suite.name if options.suite else None,
             "skipped": plan.skipped,
             "clean_published": plan.clean_published,
-            "class_names": dataset.class_names,
         }
     )
     missed = checks.failed_gates(gates, evaluation.clean, evaluation.attacks, options.gate_on)
@@ -203,11 +195,11 @@ def _plan(options: _Options, suite: Suite, dataset: Dataset) -> Plan:
 
 def _cases(plan: Plan, dataset: Dataset) -> list[Case]:
     """The attacks with the models they are made on, each loaded once."""
-    from atk_latent.evaluation.runner import Case, Surrogate
+    from atk_latent.evaluation.runner import Case
+    from atk_latent.evaluation.target import Target
 
-    shape, classes = dataset.image_shape, dataset.num_classes
     paths = dict.fromkeys(attack.surrogate for attack in plan.attacks if attack.surrogate)
-    models = {path: Surrogate(path, common.load_target(path, shape, classes)) for path in paths}
+    models = {path: Target.load(path, dataset).surrogate for path in paths}
     return [
         Case(attack.spec, models[attack.surrogate] if attack.surrogate else None, attack.published)
         for attack in plan.attacks

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -13,8 +12,7 @@ from atk_latent import atomic
 from . import _common as common
 
 if TYPE_CHECKING:
-    from atk_latent.data.dataset import Dataset
-    from atk_latent.exporting import Export
+    pass
 
 
 @click.command("export", short_help="Write a checked SavedModel.")
@@ -51,7 +49,9 @@ def export_command(
 
         dataset = load_dataset(data)
         common.setup_tensorflow(device)
-        export = _export(target, dataset, out, limit, imt)
+        from atk_latent import api
+
+        export = api.export(target, dataset, out, imt=imt, images=limit)
     if as_json:
         common.print_json({"target": target, "data": dataset.name, **dataclasses.asdict(export)})
         return
@@ -61,20 +61,4 @@ def export_command(
         markup=False,
         highlight=False,
         soft_wrap=True,
-    )
-
-
-def _export(target: str, dataset: Dataset, out: str, limit: int, imt: bool) -> Export:
-    from atk_latent.exporting import CARD, export_saved_model
-    from atk_latent.inference.loading import imt_for
-
-    model = common.load_target(target, dataset.image_shape, dataset.num_classes)
-    run = common.run_folder(target)
-    variants = {"imt": "imt", "imt_plus": "imt+"} if imt else {}
-    return export_saved_model(
-        model,
-        out,
-        dataset.x_test[:limit],
-        card=Path(target) / CARD if run else None,
-        endpoints={name: imt_for(variant, run, model) for name, variant in variants.items()},
     )

@@ -15,11 +15,10 @@ from atk_latent.errors import InputError
 from atk_latent.registry import METHODS
 from atk_latent.training.request import HardenRequest
 
-from . import _common as common
-from . import _training as training
+from . import _common as common, _training as training
 
 if TYPE_CHECKING:
-    from atk_latent.training.card import Card
+    from atk_latent.results.card import Card
 
 PRESETS = ("paper", "official", "quick", "stable")
 
@@ -39,31 +38,35 @@ def _with_shorthands(
 def _table(card: Card) -> None:
     from rich.table import Table
 
-    console, metrics = common.console(), card["metrics"]
-    percent = lambda value: "-" if value is None else f"{100 * value:.2f}%"  # noqa: E731
-    title = (
-        f"{card['method']} on {card['data']} ({card['preset']}), {card['test_images']} test images"
-    )
-    rows = [("clean images", card["vanilla_clean_accuracy"], card["clean_accuracy"])]
-    if "pgd_accuracy" in metrics:
-        name = "PGD-20, {pgd_norm} eps {pgd_eps:.4g}, {pgd_images} images".format(**metrics)
-        rows.append((name, None, metrics["pgd_accuracy"]))
-    for row in metrics.get("accuracy_over_eps", []):
-        rows.append((f"LADDER examples, eps {row['eps']:g}", row["vanilla"], row["hardened"]))
+    console = common.console()
+    title = f"{card.method} on {card.data} ({card.preset}), {card.test_images} test images"
+    rows = [("clean images", card.vanilla_clean_accuracy, card.clean_accuracy)]
+    eps, pgd = card.number("pgd_eps"), card.number("pgd_accuracy")
+    if pgd is not None and eps is not None:
+        ball = f"{card.metrics['pgd_norm']} eps {eps:.4g}, {card.metrics['pgd_images']} images"
+        rows.append((f"PGD-20, {ball}", None, pgd))
+    over_eps = card.metric_rows.get("accuracy_over_eps", ())
+    for row in over_eps:
+        name = f"LADDER examples, eps {row['eps']:g}"
+        rows.append((name, float(str(row["vanilla"])), float(str(row["hardened"]))))
     vanilla = any(before is not None for _, before, _ in rows)
     table = Table("accuracy on", title=title)
     for column in (*(["vanilla"] if vanilla else []), "hardened"):
         table.add_column(column, justify="right")
     for name, before, after in rows:
-        table.add_row(name, *([percent(before)] if vanilla else []), percent(after))
+        table.add_row(name, *([_percent(before)] if vanilla else []), _percent(after))
     console.print(table)
-    if "accuracy_over_eps" in metrics:
+    if over_eps:
         console.print(
             "LADDER examples are made from test images against the vanilla model: white-box "
             "for it, a transfer attack on the hardened one."
         )
-        console.print(f"generator test MSE {metrics['generator_test_mse']:.5f}")
-    console.print(f"{card['seconds']:.0f} s, {card['peak_memory_mb']:.0f} MB. Run: {card['run']}")
+        console.print(f"generator test MSE {card.number('generator_test_mse'):.5f}")
+    console.print(f"{card.seconds:.0f} s, {card.peak_memory_mb:.0f} MB. Run: {card.run}")
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.2f}%"
 
 
 @click.command("harden")
@@ -114,7 +117,7 @@ def harden(
         request = HardenRequest(method, options, model)
         card = pipeline.harden(request, dataset, folder, resume=job.resume, progress=show)
     if as_json:
-        common.print_json(card)
+        common.print_json(card.to_json())
     else:
         _table(card)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,15 @@ from atk_latent import atomic, config
 from atk_latent.errors import InputError
 
 from . import _common as common
+
+if TYPE_CHECKING:
+    from atk_latent.models.torch_import import ImportRecord
+
+_SOURCES = {
+    "arguments": "--mean and --std",
+    "checkpoint": "the checkpoint",
+    "model": "the architecture",
+}
 
 
 @click.command("import-torch", short_help="A PyTorch checkpoint to a Keras model.")
@@ -88,12 +97,12 @@ def import_torch(
         imported = wanted.run()
         with atomic.atomic_file(out) as temporary:
             imported.model.save(temporary)
-    record = {**imported.record.model_dump(), "out": out}
     if as_json:
-        common.print_json(record)
+        common.print_json({**imported.record.model_dump(), "out": out})
         return
-    for line in _lines(record):
+    for line in _lines(imported.record):
         click.echo(line)
+    click.echo(f"Written to {out}")
 
 
 def _statistics(
@@ -119,20 +128,17 @@ def _image_shape(text: str | None) -> tuple[int, int, int] | None:
     return height, width, channels
 
 
-def _lines(record: dict[str, Any]) -> Iterator[str]:
+def _lines(record: ImportRecord) -> Iterator[str]:
     """The record in words."""
-    place = f" under {record['key']}" if record["key"] else ""
+    place = f" under {record.key}" if record.key else ""
     yield (
-        f"{record['parameters']:,} numbers of {record['checkpoint']}{place} fill "
-        f"{record['layers']} layers of {record['model']}, written to {record['out']}"
+        f"{record.parameters:,} numbers of {record.checkpoint}{place} fill {record.layers} layers "
+        f"of {record.model}"
     )
-    numbers = " and ".join(
-        f"{name} {', '.join(f'{value:g}' for value in record[name])}" for name in ("mean", "std")
-    )
-    sources = {"arguments": "--mean and --std", "checkpoint": "the checkpoint"}
-    source = sources.get(record["scaled_by"], "the architecture")
-    yield f"Images in [0, 1] are scaled by {numbers}, from {source}"
-    if record["max_difference"] is not None:
-        yield f"PyTorch's logits differ by at most {record['max_difference']:.2g}"
-    for note in record["notes"]:
+    mean, std = (", ".join(f"{value:g}" for value in v) for v in (record.mean, record.std))
+    source = _SOURCES[record.scaled_by]
+    yield f"Images in [0, 1] are scaled by mean {mean} and std {std}, from {source}"
+    if record.max_difference is not None:
+        yield f"PyTorch's logits differ by at most {record.max_difference:.2g}"
+    for note in record.notes:
         yield f"Note: {note}"

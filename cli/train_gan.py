@@ -9,25 +9,27 @@ import click
 
 from atk_latent.training.request import GANRequest
 
-from . import _common as common
-from . import _training as training
+from . import _common as common, _training as training
 
 if TYPE_CHECKING:
-    from atk_latent.training.card import Card
+    from atk_latent.results.card import Card
 
 PRESETS = ("paper", "quick")
 
 
 def _show(card: Card) -> None:
-    metrics = card["metrics"]
     click.echo(
-        f"GAN on {card['data']} ({card['preset']}), {card['settings']['steps']} steps, "
-        f"{card['seconds']:.0f} s. Of {metrics['drawn_images']} drawn images its own auxiliary "
-        f"classifier sees the class of {100 * metrics['auxiliary_accuracy']:.1f}%"
+        f"GAN on {card.data} ({card.preset}), {card.settings['steps']} steps, "
+        f"{card.seconds:.0f} s. Of {card.metrics['drawn_images']} drawn images its own auxiliary "
+        f"classifier sees the class of {_percent(card, 'auxiliary_accuracy')}"
     )
-    if "judge" in metrics:
-        click.echo(f"{metrics['judge']}: {100 * metrics['judge_accuracy']:.1f}%")
-    click.echo(f"Images: {Path(card['run']) / 'images.png'}. Run: {card['run']}")
+    if "judge" in card.metrics:
+        click.echo(f"{card.metrics['judge']}: {_percent(card, 'judge_accuracy')}")
+    click.echo(f"Images: {Path(card.run or '') / 'images.png'}. Run: {card.run}")
+
+
+def _percent(card: Card, metric: str) -> str:
+    return f"{100 * (card.number(metric) or 0.0):.1f}%"
 
 
 @click.command("train-gan")
@@ -57,6 +59,6 @@ def train_gan(job: training.Job, judge: str | None, as_json: bool) -> None:
 
         card = gan_training.train_gan(request, dataset, folder, resume=job.resume, progress=show)
     if as_json:
-        common.print_json(card)
+        common.print_json(card.to_json())
     else:
         _show(card)

@@ -1,6 +1,7 @@
 """House rules that a machine can check."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -64,3 +65,34 @@ def test_mypy_finds_nothing():
         check=False,
     )
     assert run.returncode == 0, run.stdout + run.stderr
+
+
+ART_SIGNATURES = {"atk_latent/art_bridge/estimator.py:__init__"}  # ART's own list of parameters
+
+
+def test_no_signature_over_seven_parameters():
+    wide = [
+        f"{path.relative_to(ROOT)}:{f.name}"
+        for path in SOURCES
+        for f in functions(path)
+        if len([a for a in f.args.args + f.args.kwonlyargs if a.arg not in ("self", "cls")]) > 7
+    ]
+    assert set(wide) == ART_SIGNATURES
+
+
+def test_any_is_rare_and_dicts_of_any_are_rarer():
+    text = "\n".join(path.read_text() for path in SOURCES)
+    body = re.sub(r"^from typing.*$", "", text, flags=re.M)
+    assert 1000 * len(re.findall(r"\bAny\b", body)) / text.count("\n") <= 12
+    assert len(re.findall(r"(?:dict|Mapping)\[str, Any\]", body)) <= 40
+
+
+def test_no_file_is_named_that_is_not_in_the_repository():
+    named = re.compile(r"`((?:atk_latent|cli|tests|benchmarks|docs|reproduced)/[\w./-]+?)`")
+    lost = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in [*SOURCES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+        for name in named.findall(path.read_text())
+        if not (ROOT / name).exists()
+    ]
+    assert not lost

@@ -82,11 +82,11 @@ def checkpoints(steps: int) -> list[int]:
     Reference: Croce and Hein, ICML 2020, section 3.2, rounded down as their code does.
     """
     window, less, least = (max(int(share * steps), 1) for share in (0.22, 0.03, 0.06))
-    found: list[int] = []
-    while (done := (found[-1] if found else 0) + window) <= steps:
-        found.append(done)
+    ends: list[int] = []
+    while (done := (ends[-1] if ends else 0) + window) <= steps:
+        ends.append(done)
         window = max(window - less, least)
-    return found
+    return ends
 
 
 class _Result(NamedTuple):
@@ -211,7 +211,7 @@ class AdaptiveAscent(GradientAdversary):
             run = self._climb(problem.rows(run.row), run, *span)
             run = self._check(run, tf.cast(span[1] - span[0], tf.float32))
             result = _stored(result, run)
-            return index + 1, result, _kept(run, ~run.fooled) if leave else run
+            return index + 1, result, _selected(run, ~run.fooled) if leave else run
 
         robust = tf.range(len(problem.y)) if fixed else _where(~result.fooled)
         is_open = ~tf.gather(result.fooled, robust)
@@ -300,12 +300,12 @@ class AdaptiveAscent(GradientAdversary):
     def _seen(self, problem: _Problem, x: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """Of each point: the direction of its gradient, its loss, log-odds and success."""
         eot = self.settings.eot
-        found = expected_gradient(
+        slope = expected_gradient(
             problem.classifier, lambda logits: self._loss(problem, logits, eot > 1), x, eot
         )
-        odds = losses.log_odds(found.logits, problem.y)
-        fooled = _fooled(found.logits, problem.y, odds)
-        return found.direction, self._loss(problem, found.logits), odds, fooled
+        odds = losses.log_odds(slope.logits, problem.y)
+        fooled = _fooled(slope.logits, problem.y, odds)
+        return slope.direction, self._loss(problem, slope.logits), odds, fooled
 
     def _loss(self, problem: _Problem, logits: tf.Tensor, averaged: bool = False) -> tf.Tensor:
         """What is climbed; a gradient to be averaged needs cross-entropy's own slope."""
@@ -327,17 +327,17 @@ def _where(chosen: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.where(chosen)[:, 0], tf.int32)
 
 
-def _kept(run: _Run, chosen: tf.Tensor) -> _Run:
+def _selected(run: _Run, chosen: tf.Tensor) -> _Run:
     return _Run(*(tf.gather(part, _where(chosen)) for part in run))
 
 
 def _stored(result: _Result, run: _Run) -> _Result:
     """`result` with what the run has found so far for its images."""
     before = _Result(*(tf.gather(part, run.row) for part in result))
-    found = tf.where(wide(run.fooled, run.x), run.hit, run.best)
+    x_new = tf.where(wide(run.fooled, run.x), run.hit, run.best)
     better = run.open & (run.fooled | (run.best_odds > before.odds))
     now = _Result(
-        tf.where(wide(better, found), found, before.x),
+        tf.where(wide(better, x_new), x_new, before.x),
         tf.where(better, run.best_odds, before.odds),
         before.fooled | run.fooled,
     )

@@ -195,24 +195,24 @@ class AutoAttack:
         logits: np.ndarray,
     ) -> list[str]:
         """Why the result may overstate robustness, as far as the clean images show it."""
-        found = []
+        doubts = []
         sums, version = logits.sum(axis=1), self.settings.version
         if logits.min() >= 0 and np.abs(sums - 1).max() < 1e-3:
-            found.append("the outputs look like probabilities; attacks need logits")
+            doubts.append("the outputs look like probabilities; attacks need logits")
         first = x[: judge.size]
         if not len(first):
-            return found
+            return doubts
         once, twice = judge.one_pass(first), judge.one_pass(first)
         random = np.abs(once - twice).max() > _SAME_LOGITS * max(np.abs(once).max(), 1e-30)
         if random and version != "rand":
-            found.append("the classifier answers at random; use version rand")
+            doubts.append("the classifier answers at random; use version rand")
         if not random and version == "rand":
-            found.append("the classifier does not answer at random; standard is stronger")
+            doubts.append("the classifier does not answer at random; standard is stronger")
         call, labels = inference(classifier), tf.constant(y[: len(first)])
         zeros = int(tf.math.count_nonzero(zero_gradients(call, tf.constant(first), labels)))
         if zeros:
-            found.append(f"{zeros} of {len(first)} images have a gradient of exactly zero")
-        return found
+            doubts.append(f"{zeros} of {len(first)} images have a gradient of exactly zero")
+        return doubts
 
 
 class _Batch(NamedTuple):

@@ -90,7 +90,7 @@ def plan(settings: AutoAttackSettings, classes: int) -> tuple[list[Component], l
         "fab-t": {"steps": settings.steps, "targets": targets},
         "square": {"queries": settings.queries},
     }
-    found: list[Component] = []
+    components: list[Component] = []
     notes = []
     names = [name for name, _ in VERSIONS[settings.version]]
     for name, extra in VERSIONS[settings.version]:
@@ -101,10 +101,10 @@ def plan(settings: AutoAttackSettings, classes: int) -> tuple[list[Component], l
             least = {"apgd-dlr": 3, "apgd-t": 4}[name]
             notes.append(f"without {name}: its DLR loss needs {least} classes, not {classes}")
             continue
-        found.append(Component(name, {**shared, **own[name], **extra}))
-    if targets < settings.targets and any("targets" in part.settings for part in found):
+        components.append(Component(name, {**shared, **own[name], **extra}))
+    if targets < settings.targets and any("targets" in part.settings for part in components):
         notes.append(f"{targets} targets, not {settings.targets}: there are {classes} classes")
-    return found, notes
+    return components, notes
 
 
 def passes(component: Component, classes: int) -> tuple[int, int]:

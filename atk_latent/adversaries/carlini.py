@@ -73,7 +73,7 @@ class CarliniSettings(MinimalSettings):
             )
 
 
-class _Found(NamedTuple):
+class _Nearest(NamedTuple):
     """The nearest success of each image: x (B, ...), its squared distance (B,), inf if none."""
 
     x: tf.Tensor
@@ -103,7 +103,7 @@ class _Descent(NamedTuple):
     loss: tf.Tensor
     before: tf.Tensor
     won: tf.Tensor
-    best: _Found
+    best: _Nearest
 
 
 class _Problem(NamedTuple):
@@ -154,28 +154,28 @@ class CarliniL2(GradientAdversary):
         if settings.random_target:
             y = random_targets(y, classifier(x).shape[-1], noise)
         zeros = tf.zeros_like(y, tf.float32)
-        found = _Found(x, zeros + tf.float32.max)
+        nearest = _Nearest(x, zeros + tf.float32.max)
         constant = _Constant(zeros + settings.initial_const, zeros, zeros + _LARGEST)
 
         def search(
-            index: tf.Tensor, constant: _Constant, found: _Found
-        ) -> tuple[tf.Tensor, _Constant, _Found]:
-            won, found = self._descend(classifier, _Problem(x, y, constant.value), found)
-            return index + 1, _following(constant, won), found
+            index: tf.Tensor, constant: _Constant, nearest: _Nearest
+        ) -> tuple[tf.Tensor, _Constant, _Nearest]:
+            won, nearest = self._descend(classifier, _Problem(x, y, constant.value), nearest)
+            return index + 1, _following(constant, won), nearest
 
-        _, _, found = tf.while_loop(
+        _, _, nearest = tf.while_loop(
             lambda index, *_: index < settings.search_steps,
             search,
-            (0, constant, found),
+            (0, constant, nearest),
             parallel_iterations=1,
         )
         if settings.eps is None:
-            return found.x
-        return where_rows(found.distance <= settings.eps**2, found.x, x)
+            return nearest.x
+        return where_rows(nearest.distance <= settings.eps**2, nearest.x, x)
 
     def _descend(
-        self, classifier: Classifier, problem: _Problem, found: _Found
-    ) -> tuple[tf.Tensor, _Found]:
+        self, classifier: Classifier, problem: _Problem, nearest: _Nearest
+    ) -> tuple[tf.Tensor, _Nearest]:
         """Adam at one constant: which images met a success, and the nearest ones."""
         settings, x = self.settings, problem.x
         stretch = max(1, settings.steps // _CHECKS)
@@ -183,7 +183,7 @@ class CarliniL2(GradientAdversary):
         w = tf.atanh(_INSIDE * (2 * (x - low) / (high - low) - 1))
         far = tf.zeros_like(problem.constant) + tf.float32.max
         start = _Descent(
-            w, tf.zeros_like(x), tf.zeros_like(x), far, far, tf.zeros_like(far, tf.bool), found
+            w, tf.zeros_like(x), tf.zeros_like(x), far, far, tf.zeros_like(far, tf.bool), nearest
         )
 
         def segment(
@@ -231,7 +231,7 @@ class CarliniL2(GradientAdversary):
         gradient *= (high - low) / 2 * (1 - tf.square(bent))
         success = (lead <= 0) & successes(logits, problem.y, self._wanted)
         nearer = success & (distance < state.best.distance)
-        best = choose(nearer, _Found(x_adv, distance), state.best)
+        best = choose(nearer, _Nearest(x_adv, distance), state.best)
         slow, fast = _DECAYS
         mean = slow * state.mean + (1 - slow) * gradient
         square = fast * state.square + (1 - fast) * tf.square(gradient)

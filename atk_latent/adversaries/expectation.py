@@ -60,7 +60,7 @@ def _sum(one: LossGradient, two: LossGradient) -> LossGradient:
         wide(tf.math.divide_no_nan(part.scale, scale), part.direction) * part.direction
         for part in (one, two)
     )
-    found = LossGradient(direction, scale, one.logits + two.logits)
-    for new, old in zip(found, one, strict=True):
+    total = LossGradient(direction, scale, one.logits + two.logits)
+    for new, old in zip(total, one, strict=True):
         new.set_shape(old.shape)
-    return found
+    return total

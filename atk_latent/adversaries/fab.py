@@ -130,28 +130,28 @@ class FastAdaptiveBoundary(GradientAdversary):
         targets = self._targets(logits)
         runs = restarts * (targets.shape[1] or 1)
 
-        def run(index: tf.Tensor, found: _Nearest) -> tuple[tf.Tensor, _Nearest]:
-            rows = ActiveRows(self._is_open(found))
+        def run(index: tf.Tensor, nearest: _Nearest) -> tuple[tf.Tensor, _Nearest]:
+            rows = ActiveRows(self._is_open(nearest))
             start = self._start(x, noise.fork(index), index % restarts)
-            images, labels, aims, start, mine = rows.take((x, y, targets, start, found))
+            images, labels, aims, start, mine = rows.take((x, y, targets, start, nearest))
             aim = tf.gather(aims, index // restarts, axis=1) if targets.shape[1] else None
             problem = _Problem(classifier, images, labels, aim)
-            return index + 1, rows.put(found, self._run(problem, start, mine))
+            return index + 1, rows.put(nearest, self._run(problem, start, mine))
 
         unknown = tf.where(losses.predicted(logits, y), float("inf"), 0.0)
-        _, found = tf.while_loop(
-            lambda index, found: (index < runs) & tf.reduce_any(self._is_open(found)),
+        _, nearest = tf.while_loop(
+            lambda index, nearest: (index < runs) & tf.reduce_any(self._is_open(nearest)),
             run,
             (tf.zeros((), tf.int32), _Nearest(x, unknown)),
             parallel_iterations=1,
         )
         if self.settings.eps is None:
-            return found.x
-        return choose(self._is_open(found), x, found.x)
+            return nearest.x
+        return choose(self._is_open(nearest), x, nearest.x)
 
-    def _is_open(self, found: _Nearest) -> tf.Tensor:
+    def _is_open(self, nearest: _Nearest) -> tf.Tensor:
         """Which images are still looked at: those without a success, without `eps` all."""
-        return found.distance > (self.settings.eps or 0.0)
+        return nearest.distance > (self.settings.eps or 0.0)
 
     def _targets(self, logits: tf.Tensor) -> tf.Tensor:
         """The classes to head for by falling logit, int32 (B, targets); none is (B, 0)."""
@@ -211,8 +211,8 @@ class FastAdaptiveBoundary(GradientAdversary):
         def lead(logits: tf.Tensor) -> tf.Tensor:
             return losses.logit_lead(logits, problem.y, problem.target)
 
-        found = loss_gradient(problem.classifier, lead, point)
-        return wide(lead(found.logits), point), found.direction
+        slope = loss_gradient(problem.classifier, lead, point)
+        return wide(lead(slope.logits), point), slope.direction
 
     def _nearest_boundary(self, problem: _Problem, point: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """As `_boundary`, of the class with the smallest |lead| / dual norm of its gradient."""

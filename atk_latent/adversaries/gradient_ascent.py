@@ -195,8 +195,8 @@ class GradientAscent(GradientAdversary):
     def _climbed(self, problem: _Problem, begin: tf.Tensor, best: _Best) -> _Best:
         """`best`, or what one start gives where that is better."""
         tracked = best if self.settings.keep == "best" else ()
-        last, found = self._climb(problem, begin, tracked)
-        return (found or best).or_better(self._judged(problem, last))
+        last, passed = self._climb(problem, begin, tracked)
+        return (passed or best).or_better(self._judged(problem, last))
 
     def _start(self, x: tf.Tensor, noise: RowNoise, index: tf.Tensor | int) -> tf.Tensor:
         if not self.settings.random_start:
@@ -213,30 +213,30 @@ class GradientAscent(GradientAdversary):
         length = self.settings.step_length
 
         def step(index: tf.Tensor, state: tuple[Any, ...]) -> tuple[tf.Tensor, tuple[Any, ...]]:
-            x_adv, velocity, found = state
+            x_adv, velocity, best_so_far = state
             gradient, judged = self._gradient(problem, x_adv)
-            if isinstance(found, _Best):
-                found = found.or_better(judged)
+            if isinstance(best_so_far, _Best):
+                best_so_far = best_so_far.or_better(judged)
             if self.settings.decay:
                 gradient = velocity = self.settings.decay * velocity + unit_l1(gradient)
             moved = x_adv + length * self.ball.steepest_direction(gradient, x_adv)
             moved = self.ball.project(problem.x, moved)
             moved.set_shape(x_adv.shape)
-            return index + 1, (moved, velocity, found)
+            return index + 1, (moved, velocity, best_so_far)
 
         velocity = tf.zeros_like(start) if self.settings.decay else ()
-        last, _, found = repeat(step, self.settings.steps, (start, velocity, best))
-        return last, found
+        last, _, best_so_far = repeat(step, self.settings.steps, (start, velocity, best))
+        return last, best_so_far
 
     def _gradient(self, problem: _Problem, x_adv: tf.Tensor) -> tuple[tf.Tensor, _Best]:
         """The direction of each image's gradient, and what its logits say of it."""
-        found = expected_gradient(
+        slope = expected_gradient(
             problem.classifier,
             lambda logits: self._loss(logits, problem.y),
             x_adv,
             self.settings.eot,
         )
-        return found.direction, self._judged(problem, x_adv, found.logits)
+        return slope.direction, self._judged(problem, x_adv, slope.logits)
 
     def _judged(
         self, problem: _Problem, x_adv: tf.Tensor, logits: tf.Tensor | None = None

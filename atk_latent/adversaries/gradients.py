@@ -88,8 +88,8 @@ def zero_gradients(classifier: Classifier, x: tf.Tensor, y: tf.Tensor) -> tf.Ten
         classifier: float32 images to float32 logits (B, K).
         x: float32 (B, ...). y: int32 (B,).
     """
-    found = loss_gradient(classifier, lambda logits: losses.log_odds(logits, y), x).direction
-    return tf.reduce_all(found == 0, axis=list(range(1, found.shape.rank)))
+    slope = loss_gradient(classifier, lambda logits: losses.log_odds(logits, y), x).direction
+    return tf.reduce_all(slope == 0, axis=list(range(1, slope.shape.rank)))
 
 
 class GradientAdversary(Adversary):

@@ -137,8 +137,8 @@ class SaliencyMap(GradientAdversary):
         alpha, beta = (sign * tf.where(tf.math.is_finite(s), s, 0.0) for s in slopes)
         low, high = self.settings.bounds
         room = x < high if sign > 0 else x > low
-        pair, found = best_pair(alpha, -beta, room)
-        going = state.active & found & ~successes(logits, target, True)
+        pair, exists = best_pair(alpha, -beta, room)
+        going = state.active & exists & ~successes(logits, target, True)
         changed = tf.reduce_any(tf.one_hot(pair, x.shape[1], True, False, dtype=tf.bool), axis=1)
         moved = tf.clip_by_value(x + self.settings.theta, low, high)
         return _State(tf.where(changed & going[:, None], moved, x), going)

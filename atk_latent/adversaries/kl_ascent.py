@@ -96,8 +96,8 @@ class KLAscent(GradientAdversary):
         clean, length = tf.stop_gradient(classifier(x)), self.settings.step_length
 
         def step(index: tf.Tensor, x_adv: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            found = loss_gradient(classifier, lambda logits: kl_divergence(clean, logits), x_adv)
-            moved = x_adv + length * self.ball.steepest_direction(found.direction, x_adv)
+            slope = loss_gradient(classifier, lambda logits: kl_divergence(clean, logits), x_adv)
+            moved = x_adv + length * self.ball.steepest_direction(slope.direction, x_adv)
             moved = self.ball.project(x, moved)
             moved.set_shape(x_adv.shape)
             return index + 1, moved

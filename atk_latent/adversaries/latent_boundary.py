@@ -133,8 +133,8 @@ class LatentBoundary:
             "the boundaries": boundaries.width,
         }
         if len(set(widths.values())) != 1:
-            found = ", ".join(f"{name} has {width}" for name, width in widths.items())
-            raise InputError(f"latent widths must agree. Received: {found}")
+            received = ", ".join(f"{name} has {width}" for name, width in widths.items())
+            raise InputError(f"latent widths must agree. Received: {received}")
         self.features, self.head, self.generator = features, head, generator
         self.boundaries, self.settings = boundaries, settings
         self.seeds = keras.random.SeedGenerator(seed) if isinstance(seed, int) else seed
@@ -216,10 +216,10 @@ class LatentBoundary:
         eps = tf.fill(tf.shape(label), tf.constant(schedule[0], tf.float32))
         x_adv = self.decode(z + eps[:, None] * move)
         for value in schedule[1:]:
-            found = _argmax(self.predict(x_adv)) != label
-            eps = tf.where(found, eps, value)
+            crossed = _argmax(self.predict(x_adv)) != label
+            eps = tf.where(crossed, eps, value)
             following = self.decode(z + eps[:, None] * move)
-            x_adv = tf.where(found[:, None, None, None], x_adv, following)
+            x_adv = tf.where(crossed[:, None, None, None], x_adv, following)
         return Crafted(x_adv, z + eps[:, None] * move, target, eps)
 
     def predict(self, x: tf.Tensor) -> tf.Tensor:
@@ -278,13 +278,13 @@ class LatentBoundary:
         parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
         for start in range(0, len(x), batch_size):
             rows = slice(start, start + batch_size)
-            made = self._craft_and_judge(
+            batch = self._craft_and_judge(
                 tf.constant(x[rows], tf.float32),
                 source[rows],
                 targets[rows],
                 None if sizes is None else sizes[rows],
             )
-            for name, tensor in zip(names, made, strict=True):
+            for name, tensor in zip(names, batch, strict=True):
                 parts[name].append(tensor.numpy())
             if on_batch:
                 on_batch(min(start + batch_size, len(x)), len(x))

@@ -55,8 +55,8 @@ class LatentDiscriminator:
 
     def logits(self, latents: tf.Tensor, *, training: bool = False) -> tf.Tensor:
         """Logits of latents, float32 (B, K)."""
-        given = latents if self.head is None else self.head(latents, training=training)
-        return tf.cast(given, tf.float32)
+        outputs = latents if self.head is None else self.head(latents, training=training)
+        return tf.cast(outputs, tf.float32)
 
     def judge(
         self, latents: tf.Tensor, *, batch_statistics: bool = False

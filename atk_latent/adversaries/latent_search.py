@@ -166,8 +166,8 @@ class LatentSearch:
             rows = slice(start, start + count)
             filling = np.arange(size - count, dtype=np.int32) % self.gan.num_classes
             labels, targets = (np.concatenate([a[rows], filling]) for a in (source, wanted))
-            found = search(labels, targets, tf.constant([seed, 0], tf.int64), start, count)
-            parts.append([tensor.numpy()[:count] for tensor in found])
+            searched = search(labels, targets, tf.constant([seed, 0], tf.int64), start, count)
+            parts.append([tensor.numpy()[:count] for tensor in searched])
             if on_batch:
                 on_batch(rows.stop, len(source))
         if not parts:

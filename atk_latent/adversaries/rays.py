@@ -243,13 +243,13 @@ class RaySearch(Adversary):
         signs = self._candidate(state)
         middle = (state.low + state.high) / 2.0
         at = tf.where(state.searching, middle, tf.minimum(state.radius, whole))
-        asked = self._along(x, at, signs)
-        hit = ~losses.predicted(classifier(asked), y)
+        candidates = self._along(x, at, signs)
+        hit = ~losses.predicted(classifier(candidates), y)
         nearer = hit & (at < state.radius)
         low = tf.where(state.searching & ~hit, at, tf.where(state.searching, state.low, 0.0))
         high = tf.where(hit, at, state.high)
         searching = tf.where(state.searching, high - low > settings.tolerance, hit)
-        distance = tf.reduce_max(tf.abs(asked - x), list(range(1, x.shape.rank)))
+        distance = tf.reduce_max(tf.abs(candidates - x), list(range(1, x.shape.rank)))
         one = tf.ones_like(state.spent)
         following = _State(
             signs=choose(is_open & nearer, signs, state.signs),
@@ -298,14 +298,14 @@ def blocks(width: int, count: int) -> list[tuple[int, int]]:
     Level L has 2^L blocks of ceil(width / 2^L) values, or fewer if they reach the end; levels
     of single values repeat for ever.
     """
-    found: list[tuple[int, int]] = []
+    ranges: list[tuple[int, int]] = []
     level = 0
-    while len(found) < count:
+    while len(ranges) < count:
         size = -(-width // 2**level)
         starts = range(0, width, size)[: 2**level]
-        found += [(start, min(start + size, width)) for start in starts]
+        ranges += [(start, min(start + size, width)) for start in starts]
         level += 1
-    return found[:count]
+    return ranges[:count]
 
 
 RAYS = AttackSpec(

@@ -183,14 +183,14 @@ class Square(Adversary):
             )
             return index, rows.put(best, mine)
 
-        _, found = tf.while_loop(
+        _, best = tf.while_loop(
             lambda index, best: (index < windows) & ~tf.reduce_all(best.won),
             segment,
             (tf.zeros((), tf.int32), _update(problem, nothing, first)),
             parallel_iterations=1,
         )
-        better = found.won | (found.lead > known.lead)
-        return choose(better, found, known)._replace(queries=found.queries)
+        better = best.won | (best.lead > known.lead)
+        return choose(better, best, known)._replace(queries=best.queries)
 
 
 def _update(problem: _Problem, best: _Best, x_new: tf.Tensor) -> _Best:

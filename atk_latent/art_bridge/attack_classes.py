@@ -80,7 +80,7 @@ class AdversaryAttack(EvasionAttack):
         for name, value in call.arguments.items():
             if name != "estimator":
                 setattr(self, name, value)
-        self._made: Any = None
+        self._compiled: Any = None
         self._check_params()
 
     @classmethod
@@ -103,11 +103,11 @@ class AdversaryAttack(EvasionAttack):
     @property
     def result(self) -> Any:
         """What the adversary keeps of the last `generate` (`RayS`, `StandardAutoAttack`)."""
-        return getattr(self._made, "result", None)
+        return getattr(self._compiled, "result", None)
 
     def diagnostics(self) -> Diagnostics | None:
         """What there is to say of the last `generate` beside its images; mostly nothing."""
-        return self._made.diagnostics()
+        return self._compiled.diagnostics()
 
     def settings(self) -> Any:
         """What the adversary is set to, in [0, 1] pixel units.
@@ -164,9 +164,9 @@ class AdversaryAttack(EvasionAttack):
             adversary = self.spec.adversary(**self._to_settings())
         except InputError as error:
             raise InputError(self._in_arts_words(str(error))) from None
-        if self._made is None or self._made.settings != adversary.settings:
-            self._made = adversary
-        return self._made
+        if self._compiled is None or self._compiled.settings != adversary.settings:
+            self._compiled = adversary
+        return self._compiled
 
     def _to_settings(self) -> dict[str, object]:
         """The parameters as the adversary's settings."""
@@ -214,7 +214,7 @@ class AdversaryAttack(EvasionAttack):
 
     def __getstate__(self) -> dict[str, Any]:
         """The state without the view of the estimator and what was compiled for it."""
-        return {**self.__dict__, "view": None, "_made": None}
+        return {**self.__dict__, "view": None, "_compiled": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Makes the view anew around the copied estimator."""
@@ -244,11 +244,11 @@ def attack_class(name: str) -> type[EvasionAttack]:
         return root.attack_class
     if root.factory is None:
         raise InputError(f"attack '{name}' has no ART class of its own here")
-    return _made_class(root.name)
+    return _generated_class(root.name)
 
 
 @functools.cache
-def _made_class(name: str) -> type[AdversaryAttack]:
+def _generated_class(name: str) -> type[AdversaryAttack]:
     """The class that a spec describes; the same object at each call, so that it pickles."""
     spec, class_name = ATTACKS[name], ATTACKS.entry(name).art_class
     art = spec.art or _default_art(spec)

@@ -13,9 +13,11 @@ from art import config as art_config
 from art.estimators.classification import TensorFlowV2Classifier
 from art.preprocessing.standardisation_mean_std.tensorflow import StandardisationMeanStdTensorFlow
 
-from atk_latent.art_bridge import estimator_graphs as graphs
-from atk_latent.art_bridge import estimator_models as models
-from atk_latent.art_bridge import estimator_training as training
+from atk_latent.art_bridge import (
+    estimator_graphs as graphs,
+    estimator_models as models,
+    estimator_training as training,
+)
 from atk_latent.art_bridge.estimator_graphs import as_array, as_float32
 from atk_latent.atomic import atomic_file
 from atk_latent.errors import InputError

@@ -12,8 +12,7 @@ import numpy as np
 import tensorflow as tf
 from art.data_generators import DataGenerator
 
-from atk_latent.art_bridge import estimator_graphs as graphs
-from atk_latent.art_bridge import estimator_models as models
+from atk_latent.art_bridge import estimator_graphs as graphs, estimator_models as models
 from atk_latent.art_bridge.data_generators import Batches, generated
 from atk_latent.art_bridge.estimator_graphs import as_array, as_float32
 from atk_latent.errors import InputError

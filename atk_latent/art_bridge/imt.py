@@ -32,6 +32,17 @@ class IMTPreprocessor(PreprocessorTensorFlowV2):
 
     Raises:
         InputError: for a setting that will not do.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> from atk_latent.estimators import IMTPreprocessor
+        >>> from atk_latent.methods import ATLD
+        >>> layers = [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(8)]
+        >>> network = keras.Sequential([*layers, keras.layers.ReLU(), keras.layers.Dense(2)])
+        >>> defence = IMTPreprocessor(ATLD(network).manifold)
+        >>> images, _ = defence(np.full((3, 4, 4, 1), 0.5, np.float32))
+        >>> images.shape
+        (3, 4, 4, 1)
     """
 
     params = ["variant", "backward", "sharpness", "clip_values"]

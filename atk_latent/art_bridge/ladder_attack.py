@@ -68,9 +68,8 @@ class LADDERAttack(EvasionAttack):
     ) -> None:
         super().__init__(estimator=estimator)
         self.view = UnitPixels(estimator)
-        self.eps = eps if isinstance(eps, tuple) else (eps,)
-        self.batch_size, self.seed, self.ladder = batch_size, seed, ladder
-        self.perturbation = build(PerturbationSettings, {"eps": self.eps, **settings})
+        self.eps, self.batch_size, self.seed, self.ladder = eps, batch_size, seed, ladder
+        self.perturbation = build(PerturbationSettings, settings)
         self._targeted = False
         self.last: dict[str, np.ndarray] = {}
         self._check_params()
@@ -78,6 +77,9 @@ class LADDERAttack(EvasionAttack):
     def _check_params(self) -> None:
         if self.batch_size < 1:
             raise InputError(f"batch_size must be at least 1. Received: {self.batch_size}")
+        self.eps = self.eps if isinstance(self.eps, tuple) else (self.eps,)
+        values = dataclasses.asdict(self.perturbation)
+        self.perturbation = build(PerturbationSettings, {**values, "eps": self.eps})
         if self.ladder is not None and self.ladder.num_classes != self.estimator.nb_classes:
             raise InputError(
                 f"the helpers know {self.ladder.num_classes} classes, "

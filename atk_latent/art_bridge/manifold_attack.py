@@ -79,15 +79,20 @@ class ManifoldAttack(EvasionAttack):
         **settings: Any,
     ) -> None:
         super().__init__(estimator=estimator)
-        if group not in GROUPS:
-            raise InputError(f"group must be one of {', '.join(GROUPS)}. Received: {group!r}")
-        chosen = build(ManifoldAttackSettings, settings)
-        eps = default_eps(estimator.input_shape) if chosen.eps is None else chosen.eps
-        self.settings = dataclasses.replace(chosen, eps=eps)
-        for name, value in dataclasses.asdict(self.settings).items():
-            setattr(self, name, value)
         self.manifold, self.group, self.batch_size, self.seed = manifold, group, batch_size, seed
         self.view = UnitPixels(estimator)
+        for name, value in dataclasses.asdict(build(ManifoldAttackSettings, settings)).items():
+            setattr(self, name, value)
+        self._check_params()
+
+    def _check_params(self) -> None:
+        """Refuses what will not do, and makes the adversary of the present parameters."""
+        if self.group not in GROUPS:
+            raise InputError(f"group must be one of {', '.join(GROUPS)}. Received: {self.group!r}")
+        names = [field.name for field in dataclasses.fields(ManifoldAttackSettings)]
+        settings = build(ManifoldAttackSettings, {name: getattr(self, name) for name in names})
+        eps = default_eps(self.estimator.input_shape) if settings.eps is None else settings.eps
+        self.settings = dataclasses.replace(settings, eps=eps)
         self.adversary, self.classifier = self._parts()
 
     def _parts(self) -> tuple[Adversary, Classifier]:

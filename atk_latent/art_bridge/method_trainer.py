@@ -75,6 +75,18 @@ class _TrainerSignature:
         return inspect.Signature(sorted(parameters.values(), key=lambda one: one.kind))
 
 
+_EXAMPLE = """Example:
+    >>> import keras
+    >>> from atk_latent.estimators import CompiledKerasClassifier
+    >>> from atk_latent.trainers import {0}
+    >>> layers = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(16)]
+    >>> network = keras.Sequential([*layers, keras.layers.ReLU(), keras.layers.Dense(3)])
+    >>> trainer = {0}(CompiledKerasClassifier(network), epochs=2)
+    >>> trainer.settings.optimizer.epochs  # next: trainer.fit(x, y)
+    2
+"""
+
+
 class MethodTrainer(Trainer):
     """Any of our methods as an ART trainer; the named classes in `trainers` fix the method.
 
@@ -107,6 +119,14 @@ class MethodTrainer(Trainer):
 
     method: ClassVar[str]
     __signature__ = _TrainerSignature()
+
+    def __init_subclass__(cls) -> None:
+        """The docstring of a trainer without an example of its own gets the common one."""
+        super().__init_subclass__()
+        if "Example:" not in (cls.__doc__ or ""):
+            cls.__doc__ = (
+                f"{inspect.cleandoc(cls.__doc__ or '')}\n\n{_EXAMPLE.format(cls.__name__)}"
+            )
 
     def __init__(
         self,

@@ -31,13 +31,13 @@ def stub_text() -> str:
     """The text of the stub: the imported classes, and the made ones with their signatures."""
     classes = [attack_class(name) for name in ATTACKS if ATTACKS.entry(name).art_class]
     classes.sort(key=lambda kind: kind.__name__)
-    made: list[Any] = [kind for kind in classes if kind.__module__ == MODULE]
+    generated: list[Any] = [kind for kind in classes if kind.__module__ == MODULE]
     imports = [
         f"from {kind.__module__} import {kind.__name__} as {kind.__name__}"
-        for kind in sorted(set(classes) - set(made), key=lambda kind: kind.__module__)
+        for kind in sorted(set(classes) - set(generated), key=lambda kind: kind.__module__)
     ]
     return "\n".join(
-        [_HEAD.rstrip(), *imports, "", "__all__: list[str]", "", *map(_class_text, made)]
+        [_HEAD.rstrip(), *imports, "", "__all__: list[str]", "", *map(_class_text, generated)]
     )
 
 

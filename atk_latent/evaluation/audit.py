@@ -60,30 +60,19 @@ def audit(
     check_images(x, y)
     check_range("eps", eps, 1e-6, 1)
     options = options or Options()
-    batch_size, deployed = options.batch_size, options.deployed
-    bare = estimator_for(model, image_shape=x.shape[1:], batch_size=batch_size)
-    target = bare
+    deployed, size, shape = options.deployed, options.batch_size, x.shape[1:]
+    target = bare = estimator_for(model, image_shape=shape, batch_size=size)
     if deployed:
-        shape, classes = x.shape[1:], bare.nb_classes
-        target = estimator_for(deployed.model, classes, shape, batch_size=batch_size)
+        target = estimator_for(deployed.model, bare.nb_classes, shape, batch_size=size)
         options = replace(options, deployed=Deployed(deployed.name, target))
-
-    def measure(attacked: CompiledKerasClassifier, surrogate: Surrogate | None = None) -> Measure:
-        @functools.cache
-        def accuracy(spec: str) -> float:
-            (result,) = run_attacks(attacked, x, y, [Case(spec, surrogate)], options)
-            return result.robust_accuracy
-
-        return accuracy
-
+    images = (x, y)
     subject = Subject(
         target,
-        x,
-        y,
+        *images,
         eps,
-        accuracy=measure(target),
-        transfer=measure(target, surrogate) if surrogate else None,
-        behind=measure(bare) if deployed else None,
+        accuracy=_measure(target, images, options),
+        transfer=_measure(target, images, options, surrogate) if surrogate else None,
+        behind=_measure(bare, images, options) if deployed else None,
         seed=options.seed,
     )
     answers = (check(subject) for check in (CHECKS if checks is None else checks))
@@ -98,3 +87,19 @@ def audit(
         eps=eps,
         checks=tuple(answer for answer in answers if answer),
     )
+
+
+def _measure(
+    attacked: CompiledKerasClassifier,
+    images: tuple[np.ndarray, np.ndarray],
+    options: Options,
+    surrogate: Surrogate | None = None,
+) -> Measure:
+    """Attack spec -> robust accuracy on images and labels, each attack run once."""
+
+    @functools.cache
+    def accuracy(spec: str) -> float:
+        (result,) = run_attacks(attacked, *images, [Case(spec, surrogate)], options)
+        return result.robust_accuracy
+
+    return accuracy

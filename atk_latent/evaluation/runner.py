@@ -93,13 +93,13 @@ class Options:
     Args:
         seed: int >= 0; the same seed gives the same numbers.
         batch_size: images attacked at once; part of what the numbers depend on.
+        progress: told (attack, images done, images in all).
+        store: folder in which finished chunks are stored and looked up, so that a stopped
+            evaluation goes on where it was; see `ChunkStore`.
         deployed: score on this instead of the bare model. Attacks are crafted on the bare
             model all the same (the papers' static protocol); those that know the defence
             say so.
         context: for attacks that need more than an estimator; its seed is `seed`.
-        progress: told (attack, images done, images in all).
-        store: folder in which finished chunks are stored and looked up, so that a stopped
-            evaluation goes on where it was; see `ChunkStore`.
         target, data: how results call the model and the data set.
 
     Example:
@@ -109,10 +109,10 @@ class Options:
 
     seed: int = 0
     batch_size: int = 256
-    deployed: Deployed | None = None
-    context: AttackContext = field(default_factory=AttackContext)
     progress: Progress | None = None
     store: Path | None = None
+    deployed: Deployed | None = None
+    context: AttackContext = field(default_factory=AttackContext)
     target: str = ""
     data: str = ""
 

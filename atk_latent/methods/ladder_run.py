@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from atk_latent.config import build, places
@@ -10,6 +9,7 @@ from atk_latent.errors import InputError
 from atk_latent.methods.ladder import LADDER
 from atk_latent.models.loading import load_classifier
 from atk_latent.registry import METHODS
+from atk_latent.results.files import read_card
 
 
 def has_helpers(folder: Path | None) -> bool:
@@ -23,17 +23,16 @@ def load_ladder(folder: Path) -> LADDER:
     Raises:
         InputError: if the folder is not a LADDER run, or its files do not fit each other.
     """
-    card_path = folder / "card.json"
-    if not has_helpers(folder) or not card_path.exists():
+    if not has_helpers(folder) or not (folder / "card.json").exists():
         raise InputError(
             f"{folder} holds no LADDER helpers; name a run folder that "
             "`atkl harden --method ladder` has finished"
         )
-    card = json.loads(card_path.read_text())
-    kind = METHODS[card["method"]]
+    card = read_card(folder)
+    kind = METHODS[card.method]
     known = places(kind.settings_type)
-    stored = {name: value for name, value in card["settings"].items() if name in known}
+    stored = {name: value for name, value in card.settings.items() if name in known}
     vanilla = load_classifier(folder / "helpers" / "vanilla.keras")
-    ladder = kind(vanilla, build(kind.settings_type, stored), seed=card["seed"])
+    ladder = kind(vanilla, build(kind.settings_type, stored), seed=card.seed)
     ladder.load_helpers(folder / "helpers")
     return ladder

@@ -15,7 +15,12 @@ _SCALING = (keras.layers.Rescaling, keras.layers.Normalization)
 
 
 class Statistics(NamedTuple):
-    """Mean and standard deviation of pixels in [0, 1]: one number, or one for each channel."""
+    """Mean and standard deviation of pixels in [0, 1]: one number, or one for each channel.
+
+    Example:
+        >>> Statistics(mean=(0.5,), std=(0.5,)).layer(3).name
+        'scale'
+    """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]

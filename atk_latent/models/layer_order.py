@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 
@@ -29,9 +29,9 @@ class WeightedLayer(NamedTuple):
 class _Step(NamedTuple):
     """One layer or operation at work."""
 
-    operation: Any
-    inputs: list[Any]
-    outputs: list[Any]
+    operation: keras.Operation
+    inputs: list[keras.KerasTensor]
+    outputs: list[keras.KerasTensor]
 
 
 def weighted_layers(model: keras.Model) -> list[WeightedLayer]:
@@ -57,7 +57,7 @@ class _Graph:
 
     def __init__(self, trace: Trace) -> None:
         self.trace = trace  # tensors are told apart by identity, so they must live
-        self.same: dict[int, Any] = {}
+        self.same: dict[int, keras.KerasTensor] = {}
         self.steps = list(self._opened(trace))
         self.maker = {id(out): i for i, step in enumerate(self.steps) for out in step.outputs}
         self.depths: list[int] = []
@@ -78,7 +78,8 @@ class _Graph:
 
     def _opened(self, trace: Trace) -> Iterator[_Step]:
         for call in trace.calls:
-            tensors = [t for t in keras.tree.flatten(call.inputs) if _is_tensor(t)]
+            values = keras.tree.flatten(call.inputs)
+            tensors = [value for value in values if isinstance(value, keras.KerasTensor)]
             if call.inside is None:
                 yield _Step(call.operation, tensors, keras.tree.flatten(call.output))
                 continue
@@ -86,15 +87,15 @@ class _Graph:
             yield from self._opened(call.inside)
             self.same[id(call.output)] = call.inside.logits
 
-    def _source(self, tensor: Any) -> int | None:
+    def _source(self, tensor: keras.KerasTensor) -> int | None:
         """The step that made `tensor`; None for the image."""
         while id(tensor) in self.same:
             tensor = self.same[id(tensor)]
         return self.maker.get(id(tensor))
 
     def _sources(self, step: _Step) -> list[int]:
-        found = (self._source(tensor) for tensor in step.inputs)
-        return [index for index in found if index is not None]
+        indices = (self._source(tensor) for tensor in step.inputs)
+        return [index for index in indices if index is not None]
 
     def _from_image_to_logits(self) -> Iterator[int]:
         """The steps that the logits depend on, each after those it depends on."""
@@ -135,9 +136,5 @@ class _Graph:
         return height, width, channels
 
 
-def _weights(operation: Any) -> list[Any]:
+def _weights(operation: keras.Operation) -> list[keras.Variable]:
     return list(getattr(operation, "weights", ()))
-
-
-def _is_tensor(value: Any) -> bool:
-    return isinstance(value, keras.KerasTensor)

@@ -10,12 +10,6 @@ from keras import layers
 from atk_latent.errors import InputError
 from atk_latent.models import initialising as init
 
-GRAMMAR = (
-    "parts and commas: 16x4s2p1 is a convolution to 16 channels with 4x4 kernels, "
-    "stride 2 (1 if left out), 1 pixel of padding on every side (0 if left out); bn behind it adds "
-    "batch norm; max2 and avg2 pool by 2, gap over the whole map; 100 is a dense layer of 100. A "
-    "ReLU follows every convolution and dense layer, a dense layer to the classes ends the network"
-)
 _PART = re.compile(
     r"(?P<filters>\d+)x(?P<size>\d+)(s(?P<strides>\d+))?(p(?P<padding>\d+))?(?P<norm>bn)?"
     r"|(?P<pool>max|avg|gap)(?P<window>\d+)?|(?P<units>\d+)"
@@ -32,8 +26,11 @@ def plain_network(
     """Builds a network of convolutions, then dense layers, from a line of text.
 
     Args:
-        spec: such as "16x4s2p1,32x4s2p1,100"; see `GRAMMAR`. Numbers mean what they mean in
-            PyTorch.
+        spec: parts with commas between them, such as "16x4s2p1,32x4s2p1,100". 16x4s2p1 is a
+            convolution to 16 channels with 4x4 kernels, stride 2 (1 if left out) and 1 pixel of
+            padding on every side (0 if left out); "bn" behind it adds batch norm. "max2" and
+            "avg2" pool by 2, "gap" over the whole map. 100 is a dense layer of 100. A ReLU
+            follows every convolution and dense layer, a dense layer to the classes comes last.
         input_shape: (height, width, channels).
         num_classes: int >= 2.
         seed: int >= 0 that fixes every weight.
@@ -79,7 +76,10 @@ class _Network:
         """
         match = _PART.fullmatch(part)
         if match is None:
-            raise InputError(f"a plain network is written as {GRAMMAR}. Received: {part!r}")
+            raise InputError(
+                "a plain network is written as convolutions (16x4s2p1, 16x3p1bn), pools (max2, "
+                f"avg2, gap) and dense layers (100) with commas between. Received: {part!r}"
+            )
         if len(self.x.shape) == 2 and not match["units"]:
             raise InputError(
                 f"after a dense layer only dense layers can follow. Received: {part!r}"

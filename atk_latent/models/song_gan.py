@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -16,6 +15,7 @@ from atk_latent.data.aliases import known
 from atk_latent.errors import InputError
 from atk_latent.models import initialising as init
 from atk_latent.models.loading import load_classifier
+from atk_latent.results.files import read_card
 
 Resample = Literal["up", "down", "none"]
 LATENTS = 128
@@ -416,12 +416,11 @@ def load_gan(folder: str | Path) -> GAN:
     """
     place = Path(folder).expanduser()
     files = [place / "helpers" / f"{name}.keras" for name in GAN._fields]
-    card = place / "card.json"
-    if not card.is_file() or not all(file.is_file() for file in files):
+    if not (place / "card.json").is_file() or not all(file.is_file() for file in files):
         raise InputError(
             f"there is no trained GAN at '{folder}'. Make one: atkl train-gan --data DATA "
             f"--out {folder}"
         )
-    if json.loads(card.read_text()).get("method") != "song-gan":
+    if read_card(place).method != "song-gan":
         raise InputError(f"'{folder}' is a run of something else than `atkl train-gan`")
     return GAN(*(load_classifier(file) for file in files))

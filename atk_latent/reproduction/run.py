@@ -194,8 +194,7 @@ class Runner:
             card = harden(request, dataset, folder, resume=True, progress=self.progress)
         except InputError as error:
             raise InputError(f"row '{row.label}': {error}") from None
-        training, epochs = card.get("training_seconds"), card["settings"].get("epochs")
-        trained = Trained(folder, card["seconds"], training, epochs)
+        trained = Trained(folder, card.seconds, card.training_seconds, card.epochs)
         self._trained[folder] = request, trained
         return trained
 

@@ -56,6 +56,17 @@ class Card(Measured):
     limits: tuple[str, ...] = optional(())
     remeasured: str | None = optional()
 
+    def number(self, name: str) -> float | None:
+        """A metric that is a number; None where there is none of that name."""
+        value = self.metrics.get(name)
+        return float(value) if isinstance(value, int | float) else None
+
+    @property
+    def epochs(self) -> int | None:
+        """How many the classifier was trained for; None where the settings do not say."""
+        epochs = self.settings.get("epochs")
+        return epochs if isinstance(epochs, int) else None
+
     @property
     def title(self) -> str:
         """What was trained on what: "ladder on mnist"."""

@@ -94,6 +94,21 @@ def read_result(path: Path) -> ResultFile:
     return ResultFile(file, kind.record.from_json(content, str(file)))
 
 
+def read_card(folder: Path) -> Card:
+    """The card of a finished run.
+
+    Args:
+        folder: the run folder.
+
+    Raises:
+        InputError: if it holds no `card.json`, or one with a wrong field.
+    """
+    result = read_result(folder / "card.json").result
+    if not isinstance(result, Card):
+        raise InputError(f"{folder / 'card.json'} must be the card of a run")
+    return result
+
+
 def write_result(path: str | Path, result: Result) -> None:
     """Writes a result as JSON, whole or not at all.
 

@@ -5,22 +5,27 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from atk_latent import config
+from atk_latent.atomic import json_safe
 from atk_latent.data.dataset import Dataset
+from atk_latent.results.card import Card
 from atk_latent.results.provenance import today, versions
 
 if TYPE_CHECKING:
     from atk_latent.training.run_folder import RunFolder
 
-Card = dict[str, Any]
-
 
 def base_card(
-    run: RunFolder, dataset: Dataset, settings: Any, metrics: Card, started: float
+    run: RunFolder,
+    dataset: Dataset,
+    settings: object,
+    metrics: Mapping[str, object],
+    started: float,
 ) -> Card:
-    """The fields that every card has.
+    """The card with what every run has to say.
 
     Args:
         run: the run, all but finished. dataset: what it was trained and measured on.
@@ -28,27 +33,26 @@ def base_card(
         metrics: numbers of the method's own.
         started: when the run began, by `time.monotonic`.
     """
-    request = run.request
-    return {
-        "schema": "atk_latent/card/1",
-        "date": today(),
-        "run": str(run.folder),
-        "method": request.method,
-        "data": request.options.data,
-        "preset": request.options.preset,
-        "overrides": dict(request.options.overrides),
-        "metrics": metrics,
-        "train_images": len(dataset.x_train),
-        "test_images": len(dataset.x_test),
-        "data_fingerprint": dataset.fingerprint(),
-        "class_names": dataset.class_names,
-        "seed": request.options.seed,
-        "settings": config.flat(settings),
-        "versions": versions(),
-        "seconds": round(time.monotonic() - started, 1),
-        "peak_memory_mb": round(peak_memory_mb(), 1),
-        "resumed": run.resumed,
-    }
+    method, options = run.request.method, run.request.options
+    return Card(
+        date=today(),
+        run=str(run.folder),
+        method=method,
+        data=options.data,
+        preset=options.preset,
+        overrides=json_safe(options.overrides),
+        metrics=json_safe(metrics),
+        train_images=len(dataset.x_train),
+        test_images=len(dataset.x_test),
+        data_fingerprint=dataset.fingerprint(),
+        class_names=tuple(dataset.class_names),
+        seed=options.seed,
+        settings=json_safe(config.flat(settings)),
+        versions=versions(),
+        seconds=round(time.monotonic() - started, 1),
+        peak_memory_mb=round(peak_memory_mb(), 1),
+        resumed=run.resumed,
+    )
 
 
 def peak_memory_mb() -> float:

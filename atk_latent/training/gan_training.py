@@ -24,7 +24,8 @@ from atk_latent.models.loading import load_classifier
 from atk_latent.models.scoring import clean_accuracy
 from atk_latent.models.song_gan import GAN
 from atk_latent.progress import Progress
-from atk_latent.training.card import Card, base_card
+from atk_latent.results.card import Card
+from atk_latent.training.card import base_card
 from atk_latent.training.request import GANRequest
 from atk_latent.training.run_folder import RunFolder
 
@@ -52,7 +53,7 @@ def train_gan(
         progress: told (stage, done, in all, logs).
 
     Returns:
-        The content of `card.json`.
+        The card of the run, as in `card.json`.
 
     Raises:
         InputError: if anything asked for is wrong; nothing is written then.
@@ -100,7 +101,7 @@ def _by_steps(logs: list[dict[str, float]], settings: GANSettings) -> list[dict[
 
 def _measure(
     gan: GAN, settings: GANSettings, judge: keras.Model | None, dataset: Dataset, run: RunFolder
-) -> Card:
+) -> dict[str, object]:
     """How often drawn images show their class, by the GAN's own head and by the judge.
 
     Some of them are left in the run folder as a figure.
@@ -112,7 +113,7 @@ def _measure(
     title = f"drawn after {settings.steps} steps, {dataset.name}"
     run.save_figure(ImageSheet(some.swapaxes(0, 1), dataset.class_names, title), "images")
     logits = gan.discriminator.predict(dataset.x_test, batch_size=500, verbose=0)[1]
-    metrics: Card = {
+    metrics: dict[str, object] = {
         "drawn_images": len(y),
         "auxiliary_accuracy": float(np.mean(predicted == y)),
         "auxiliary_accuracy_test_images": float(np.mean(logits.argmax(axis=1) == dataset.y_test)),

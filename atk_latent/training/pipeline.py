@@ -16,8 +16,9 @@ from atk_latent.methods.presets import resolve
 from atk_latent.models.scoring import clean_accuracy
 from atk_latent.progress import Progress
 from atk_latent.registry import METHODS
+from atk_latent.results.card import Card
 from atk_latent.training.adversarial_sets import adversarial_set
-from atk_latent.training.card import Card, base_card
+from atk_latent.training.card import base_card
 from atk_latent.training.request import HardenRequest
 from atk_latent.training.run_folder import RunFolder
 from atk_latent.training.starting_model import VANILLA, StartingModel, default_model
@@ -45,7 +46,7 @@ def harden(
         progress: told (stage, done, in all, logs).
 
     Returns:
-        The content of `card.json`.
+        The card of the run, as in `card.json`.
 
     Raises:
         InputError: if anything asked for is wrong; nothing is written then.
@@ -71,14 +72,15 @@ def harden(
         run.save_figure(figure, name)
     after = clean_accuracy(method.classifier, x, y).value
     card = run.finish(
-        {
-            **base_card(run, dataset, settings, metrics, started),
-            "preset": preset,
-            "model": start.name,
-            "clean_accuracy": after,
-            "vanilla_clean_accuracy": after if method.is_vanilla else before,
-            "training_seconds": seconds,
-        }
+        base_card(run, dataset, settings, metrics, started).model_copy(
+            update={
+                "preset": preset,
+                "model": start.name,
+                "clean_accuracy": after,
+                "vanilla_clean_accuracy": after if method.is_vanilla else before,
+                "training_seconds": seconds,
+            }
+        )
     )
     if progress:
         progress("measuring", 1, 1, {})

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import keras
 
-from atk_latent.atomic import atomic_file, json_text, write_json
+from atk_latent.atomic import atomic_file, write_json
 from atk_latent.errors import InputError
 from atk_latent.methods.figures import Figure
 from atk_latent.reporting.figures import draw
 from atk_latent.reporting.model_card import model_card
-from atk_latent.results import card as results
-from atk_latent.training.card import Card
+from atk_latent.results.card import Card
+from atk_latent.results.files import read_card
 from atk_latent.training.request import Request, request_json
 
 REQUEST, CARD = "request.json", "card.json"
@@ -89,8 +89,8 @@ class RunFolder:
         return (self.folder / CARD).exists()
 
     def card(self) -> Card:
-        """The content of `card.json`, of a complete run."""
-        return json.loads((self.folder / CARD).read_text())
+        """The card of a complete run."""
+        return read_card(self.folder)
 
     def open(self) -> None:
         """Makes the folder and notes the request."""
@@ -125,15 +125,10 @@ class RunFolder:
             draw(figure, part)
 
     def finish(self, card: Card) -> Card:
-        """Ends the run: the card for people, then `card.json`; the states are no longer needed.
-
-        Returns:
-            The card as it reads back from its file.
-        """
-        plain = json.loads(json_text(card))  # as a reader will find it: no tuples, no NumPy
+        """Ends the run: the card for people, then `card.json`; the states are no longer needed."""
         with atomic_file(self.folder / "card.md") as part:
-            part.write_text(model_card(results.Card.from_json(plain, "card")), encoding="utf-8")
-        write_json(self.folder / CARD, card)
+            part.write_text(model_card(card), encoding="utf-8")
+        write_json(self.folder / CARD, card.to_json())
         for place in self._states():
             shutil.rmtree(place, ignore_errors=True)
-        return plain
+        return card

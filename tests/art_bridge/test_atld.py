@@ -183,6 +183,10 @@ def test_the_attack_takes_an_estimator_of_other_pixels(game):
     np.testing.assert_allclose(attack.generate(255 * x, y) / 255, own.generate(x, y), atol=1e-5)
     with pytest.raises(InputError, match="group must be one of"):
         ManifoldAttack(estimator, manifold, "both")
+    own.set_params(eps=EPS / 2)
+    assert np.abs(own.generate(x, y) - x).max() == pytest.approx(EPS / 2)
+    with pytest.raises(InputError, match="'steps' must be at least 1"):
+        own.set_params(steps=0)
 
 
 def test_the_trainer_trains_arts_classifier_and_hands_out_its_imt():

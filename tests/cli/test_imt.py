@@ -10,11 +10,11 @@ from keras import layers
 
 # Importing ART resets logging, see tests/experiments/test_hardening.py: not inside CliRunner.
 import atk_latent.art_bridge.estimator  # noqa: F401
-from atk_latent.cli import _common
 from atk_latent.cli.evaluate import evaluate_command
 from atk_latent.cli.export import export_command
 from atk_latent.config import build
 from atk_latent.evaluation import suites
+from atk_latent.evaluation.target import run_folder
 from atk_latent.methods.atld import ATLD
 from atk_latent.methods.atld_settings import ATLDSettings
 from atk_latent.registry import ATTACKS
@@ -174,7 +174,7 @@ def test_export_writes_the_imt_signatures(place, tmp_path):
 
 
 def test_run_folder_is_found(place):
-    assert _common.run_folder(str(place)) == place
+    assert run_folder(str(place)) == place
 
 
 @pytest.mark.slow

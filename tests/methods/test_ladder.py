@@ -79,7 +79,7 @@ def vanilla(vanilla_path):
 
 
 def prepared(model, kind=LADDER, **settings):
-    method = kind(model, build(LADDERSettings, {**FAST, **kind.variant, **settings}), seed=1)
+    method = kind(model, build(kind.settings_type, {**FAST, **settings}), seed=1)
     method.prepare(*blobs())
     return method
 

@@ -15,8 +15,7 @@ from atk_latent.methods.bilateral import (
     most_confusing,
 )
 from atk_latent.methods.feature_scattering import FeatureScattering, FeatureScatteringSettings
-from atk_latent.methods.lat import LAT, LATSettings
-from atk_latent.methods.lat import Passed as LATPassed
+from atk_latent.methods.lat import LAT, LATSettings, Passed as LATPassed
 from atk_latent.methods.tla import (
     TLA,
     Passed,

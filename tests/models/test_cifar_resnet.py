@@ -6,8 +6,7 @@ import pytest
 from keras import layers
 
 from atk_latent.errors import InputError
-from atk_latent.models import initialising as init
-from atk_latent.models import latent
+from atk_latent.models import initialising as init, latent
 from atk_latent.models.cifar_resnet import cifar_resnet, zero_padded
 from atk_latent.models.input_scale import (
     CIFAR10,

@@ -51,7 +51,7 @@ def test_dense_layers_alone_are_a_network():
         ("16", None),
         ("", "Received: ''"),
         ("16x4,", "Received: ''"),
-        ("conv16", "16x4s2p1 is a convolution .* Received: 'conv16'"),
+        ("conv16", r"convolutions \(16x4s2p1, .* Received: 'conv16'"),
         ("100,16x3", "only dense layers can follow. Received: '16x3'"),
         ("gap,max2", "only dense layers can follow. Received: 'max2'"),
         ("16x40", "'16x40' does not fit a map of 32x32"),

@@ -13,8 +13,7 @@ from atk_latent.models.lenet import lenet
 from atk_latent.registry import METHODS
 from atk_latent.reproduction import run
 from atk_latent.reproduction.experiment import FixedSet
-from atk_latent.reproduction.ladder import experiments as ladder
-from atk_latent.reproduction.ladder import figures, surrogates, tables
+from atk_latent.reproduction.ladder import experiments as ladder, figures, surrogates, tables
 from atk_latent.reproduction.published import published
 from atk_latent.reproduction.run import Runner
 
