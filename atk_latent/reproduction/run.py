@@ -235,8 +235,8 @@ class Runner:
             cell = mean_cell([self._cell(experiment, column, row, seed) for seed in seeds])
         else:
             cell = self._cell(experiment, column, row, self.seed)
-        printed = experiment.published.get(row.label, {}).get(column.label)
-        return cell.model_copy(update={"published": printed})
+        published = experiment.published.get(row.label, {}).get(column.label)
+        return cell.model_copy(update={"published": published})
 
     def _row(self, experiment: Experiment, row: RowSpec) -> Row:
         run = self.train(experiment, row)

@@ -1,11 +1,9 @@
 import dataclasses
 import json
 
-import numpy as np
 import pytest
 
 from atk_latent.config import spec
-from atk_latent.data.dataset import Dataset
 from atk_latent.registry import ATTACKS
 from atk_latent.reproduction import run
 from atk_latent.reproduction.atld import experiments as atld
@@ -48,10 +46,10 @@ def test_columns_are_registered_attacks_and_say_static_or_adaptive():
 @pytest.fixture
 def tables(tmp_path, monkeypatch, noted):
     """The three tables of five rows whose cells are made up."""
-    runner, asked = noted("quick"), []
+    runner, cells = noted("quick"), []
 
     def cell(experiment, column, row, seed):
-        asked.append((column.label, row.label, column.crafted_on and column.crafted_on.label))
+        cells.append((column.label, row.label, column.crafted_on and column.crafted_on.label))
         threat = None if column.attack is None else ThreatModel(access="white-box")
         return Cell.of(column.label, Accuracy.of([True, False]), threat)
 
@@ -60,7 +58,7 @@ def tables(tmp_path, monkeypatch, noted):
     rows = tuple(row for row in atld.ROWS if row.folder in folders)
     experiment = dataclasses.replace(atld.CIFAR10, rows=rows)
     main = atld.reproduce(experiment, runner)
-    return main, json.loads((tmp_path / "transfer.json").read_text()), tmp_path, asked
+    return main, json.loads((tmp_path / "transfer.json").read_text()), tmp_path, cells
 
 
 def test_adaptive_attacks_are_for_rows_behind_imt_and_published_numbers_for_the_code(tables):
@@ -77,8 +75,8 @@ def test_adaptive_attacks_are_for_rows_behind_imt_and_published_numbers_for_the_
 
 
 def test_nobody_is_attacked_with_images_made_on_himself(tables):
-    _, transfer, _, asked = tables
-    pairs = {(row, agent) for _, row, agent in asked if agent}
+    _, transfer, _, cells = tables
+    pairs = {(row, agent) for _, row, agent in cells if agent}
     assert pairs == {
         (row["label"], agent.label)
         for row in transfer["rows"]
@@ -97,11 +95,10 @@ def test_budgets_are_a_table_and_a_figure(tables):
 
 
 @pytest.mark.slow
-def test_small_runs_end_in_a_table_that_leaves_out_what_makes_no_sense(tmp_path, monkeypatch):
-    rng, y = np.random.default_rng(0), np.arange(80) % 2
-    x = np.clip(0.3 * y[:, None, None, None] + rng.uniform(0, 0.6, (80, 16, 16, 1)), 0, 1)
-    data = Dataset.from_arrays("squares", x[:60], y[:60], x[60:], y[60:])
-    monkeypatch.setattr(run, "load_dataset", lambda *_, **__: data)
+def test_small_runs_end_in_a_table_that_leaves_out_what_makes_no_sense(
+    dataset, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(run, "load_dataset", lambda *_, **__: dataset)
     short = {"epochs": 1, "decay_epochs": None}
     budget = dataclasses.replace(
         atld.MNIST.budgets["quick"],

@@ -35,7 +35,7 @@ def test_mean_margin_is_the_lead_of_the_own_logit():
 
 @pytest.mark.slow
 def test_both_figures_are_drawn(tmp_path, monkeypatch):
-    monkeypatch.setitem(atld_toy.EPOCHS, "quick", 3)
+    monkeypatch.setitem(atld_toy.EPOCHS, "quick", 1)
     for name, make in (("atld-fig1", atld_toy.figure_one), ("atld-fig3", atld_toy.figure_three)):
         record = make(Runner("quick", tmp_path, seed=1))
         assert record == json.loads((tmp_path / f"{name}.json").read_text())

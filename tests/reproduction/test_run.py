@@ -110,10 +110,10 @@ def test_a_row_starts_from_the_classifier_of_another(measured):
 
 
 def test_images_of_a_fixed_set_are_white_box_for_the_row_they_are_made_on(measured, dataset):
-    asked = []
+    columns = []
 
     def images(column):
-        asked.append(column.label)
+        columns.append(column.label)
         return dataset.x_test[:10], dataset.y_test[:10]
 
     plan = dataclasses.replace(
@@ -131,7 +131,7 @@ def test_images_of_a_fixed_set_are_white_box_for_the_row_they_are_made_on(measur
         ["white-box", "white-box"],
         ["transfer from short's"],
     ]
-    assert table.rows[1].cells[0].threat_model.eps == 0.1 and asked == ["A", "B", "A"]
+    assert table.rows[1].cells[0].threat_model.eps == 0.1 and columns == ["A", "B", "A"]
     assert table.rows[0].rank is None
     assert (measured[0] / "sets.md").exists()
 
@@ -173,7 +173,7 @@ def test_a_row_takes_over_the_helpers_of_another(tmp_path, monkeypatch):
     first = RowSpec("first", "ladder")
     second = RowSpec("second", "ladder", helpers=first)
     third = RowSpec("third", "ladder-gan", helpers=first, helper_files=HELPERS[:1])
-    found = {}
+    copied = {}
 
     def look(request, dataset, folder, **_):
         helpers = folder / "helpers"
@@ -181,17 +181,17 @@ def test_a_row_takes_over_the_helpers_of_another(tmp_path, monkeypatch):
             helpers.mkdir(parents=True)
             for name in HELPERS:
                 (helpers / name).write_text(f"made for {name}")
-        found[folder.name] = {path.name: path.read_text() for path in helpers.iterdir()}
+        copied[folder.name] = {path.name: path.read_text() for path in helpers.iterdir()}
         return {"seconds": 1.0, "settings": {}}
 
     monkeypatch.setattr(run, "harden", look)
     runner = Runner("quick", tmp_path)
     for row in (second, third):
         runner.train(PLAN, row)
-    del found["first"]
-    for row in found.values():
+    del copied["first"]
+    for row in copied.values():
         row.pop("request.json", None)
-    assert found == {
+    assert copied == {
         "second": {name: f"made for {name}" for name in HELPERS},
         "third": {HELPERS[0]: f"made for {HELPERS[0]}"},
     }

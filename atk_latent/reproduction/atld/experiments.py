@@ -75,7 +75,7 @@ def experiment(
     short = {"epochs": 8, "decay_epochs": (6,)}
     texts = {"eps": eps[0], "step": eps[1]}
     images = {"many": 1000, "few": 200, "curve": 500}
-    printed = published("atld", "main", data)
+    of_paper = published("atld", "main", data)
     return Experiment(
         title="ATLD on {data} ({cost}, Linf {eps})",
         data=data,
@@ -97,7 +97,7 @@ def experiment(
         # The code that was published with the paper is what its numbers are set beside.
         published={
             f"{row} (official)" if row in INFERENCES else row: cells
-            for row, cells in printed.items()
+            for row, cells in of_paper.items()
         },
         notes=NOTES,
         is_ranked=False,

@@ -103,15 +103,15 @@ def perturbed(
     vanilla: keras.Model, x: np.ndarray, y: np.ndarray, preset: str, seed: int
 ) -> dict[str, np.ndarray]:
     """The points as each row's adversary moves them on the vanilla network."""
-    found = {}
+    moved = {}
     for name, (_, own, adversary) in ROWS.items():
         if adversary:
             chosen = {key: own[key] for key in ("eps", "steps", "step_size") if key in own}
-            made = ADVERSARIES[adversary](**chosen)
-            found[name] = made.craft_all(vanilla, x, y, batch_size=len(x), seed=seed)
+            craft = ADVERSARIES[adversary](**chosen).craft_all
+            moved[name] = craft(vanilla, x, y, batch_size=len(x), seed=seed)
     game = watcher(vanilla, x, y, preset, seed)
     lmae = game.adversary.craft_all(game.manifold.verdict, x, y, batch_size=len(x), seed=seed)
-    return {"standard": x, **found, "ATLD": lmae}
+    return {"standard": x, **moved, "ATLD": lmae}
 
 
 def watcher(vanilla: keras.Model, x: np.ndarray, y: np.ndarray, preset: str, seed: int) -> ATLD:
@@ -163,13 +163,13 @@ def figure_three(runner: Runner) -> Json:
     x, y = moons(seed=seed + 1)
     attacked = make_adversary("pgd", **_BALL).craft_all(net, x, y, seed=seed)
     imt = IMT(game.manifold, IMTSettings(**game.imt_settings()))
-    shown = {"clean": x, "PGD": attacked, "PGD, then IMT": imt(tf.constant(attacked)).numpy()}
+    stages = {"clean": x, "PGD": attacked, "PGD, then IMT": imt(tf.constant(attacked)).numpy()}
     record: Json = {"experiment": "atld-fig3", "preset": preset, "seed": seed, "eps": EPS}
     record["accuracy"] = {
-        name: clean_accuracy(net, points, y).value for name, points in shown.items()
+        name: clean_accuracy(net, points, y).value for name, points in stages.items()
     }
-    record["mean_margin"] = {name: mean_margin(net, points, y) for name, points in shown.items()}
-    panels = [[(name, net, points) for name, points in shown.items()]]
+    record["mean_margin"] = {name: mean_margin(net, points, y) for name, points in stages.items()}
+    panels = [[(name, net, points) for name, points in stages.items()]]
     _write(record, panels, y, runner.folder / "atld-fig3")
     return record
 

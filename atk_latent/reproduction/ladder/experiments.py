@@ -256,7 +256,7 @@ def vanilla_sets(experiment: Experiment) -> Experiment:
     )
 
 
-def printed_examples(experiment: Experiment) -> dict[str, dict[str, Published]]:
+def published_examples(experiment: Experiment) -> dict[str, dict[str, Published]]:
     """What Tables 8 and 9 print for the data set."""
     return published("ladder", "ladder_examples", experiment.data)
 
@@ -275,7 +275,7 @@ def ladder_examples(
         name="ladder-examples",
         title="LADDER Tables 8 and 9: {data}, LADDER examples of all test images",
         columns=(ColumnSpec("LADDER", f"ladder:eps={eps:g}", fixed_set=fixed_set),),
-        published=printed_examples(experiment),
+        published=published_examples(experiment),
         notes=notes,
         is_ranked=False,
         over_seeds=False,

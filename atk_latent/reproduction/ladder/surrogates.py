@@ -105,7 +105,7 @@ def nearest_surrogate(experiment: Experiment, runner: Runner) -> tuple[str, dict
     Returns:
         Its name, and the mean difference of each candidate, a fraction.
     """
-    shown = dataclasses.replace(
+    vanilla_row = dataclasses.replace(
         experiment,
         name="surrogates",
         title="What the vanilla classifier keeps, by what the images were made on ({data})",
@@ -115,19 +115,19 @@ def nearest_surrogate(experiment: Experiment, runner: Runner) -> tuple[str, dict
     )
     rows = []
     for name in names(runner.target(experiment, VANILLA).model):
-        table = on_fixed_set(shown, transfer_set(name, experiment, runner))
+        table = on_fixed_set(vanilla_row, transfer_set(name, experiment, runner))
         cells = tuple(runner.cell(table, column, VANILLA) for column in table.columns)
         gaps = [abs(c.accuracy - c.published.value) for c in cells if c.published]
         rows.append(Row(label=name, cells=cells, difference=sum(gaps) / len(gaps)))
     differences = {row.label: row.difference or 0.0 for row in rows}
     nearest = min(differences, key=lambda name: differences[name])
-    columns = tuple(dataclasses.replace(column, attack=None) for column in shown.columns)
+    columns = tuple(dataclasses.replace(column, attack=None) for column in vanilla_row.columns)
     notes = (
         "In brackets: the paper's vanilla row. It does not say what its images were made on.",
         *(f"{name}: mean difference {100 * d:.1f} points." for name, d in differences.items()),
         f"Nearest, and used for the transfer tables: {nearest}.",
     )
-    runner.write(dataclasses.replace(shown, columns=columns, notes=notes), rows)
+    runner.write(dataclasses.replace(vanilla_row, columns=columns, notes=notes), rows)
     return nearest, differences
 
 

@@ -60,8 +60,8 @@ def ladder_examples(experiment: Experiment, runner: Runner) -> Comparison:
     for eps in (float(text) for text in experiment.sweeps["search"]):
         adversarial[eps] = ladder.adversary(seed=1).craft_all(x, y, eps=eps)["x_adv"]
         accuracies[eps] = float(np.mean(is_correct(vanilla, adversarial[eps], y)))
-    printed = experiments.printed_examples(experiment).get(VANILLA.label, {}).get("LADDER")
-    goal = printed.value if printed else TYPICAL
+    paper = experiments.published_examples(experiment).get(VANILLA.label, {}).get("LADDER")
+    goal = paper.value if paper else TYPICAL
     eps = min(accuracies, key=lambda e: abs(accuracies[e] - goal))
     fixed_set = FixedSet(
         "the vanilla classifier", lambda _: (adversarial[eps], y), row=VANILLA, norm="latent"
