@@ -9,7 +9,7 @@ from keras import layers
 from atk_latent.adversaries.balls import LinfBall
 from atk_latent.config import build, flat
 from atk_latent.errors import InputError
-from atk_latent.methods import base
+from atk_latent.methods import early_stopping
 from atk_latent.methods.atld import ATLD, Watch, gradient_ratio, load_settings, manifold_loss
 from atk_latent.methods.atld_settings import ATLDSettings
 from atk_latent.methods.objectives import CrossEntropy, smoothed
@@ -339,7 +339,7 @@ def test_early_stopping_keeps_both_networks_of_one_epoch(tmp_path, monkeypatch):
         seen.append([m.get_weights() for m in (classifier, method.discriminator)])
         return 0.9 if len(seen) == 1 else 0.5
 
-    monkeypatch.setattr(base, "clean_accuracy", accuracy)
+    monkeypatch.setattr(early_stopping, "clean_accuracy", accuracy)
     method.prepare(*data(), folder=tmp_path)
     method.harden(*data())
     stored = keras.models.load_model(tmp_path / "discriminator.keras", compile=False)
@@ -521,6 +521,7 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 import keras
 from keras import layers
+from atk_latent.config import build
 from atk_latent.methods.atld import ATLD
 from atk_latent.methods.atld_settings import ATLDSettings
 
@@ -547,9 +548,10 @@ strategies = (
     tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]),
 )
 for settings in (
-    ATLDSettings(eps=0.1),
-    ATLDSettings(eps=0.1, latent="logits", clean_latents="inference", theta_term="mse_ratio",
-                 coefficient=0.5, random_start=True, d_steps=2),
+    build(ATLDSettings, {"eps": 0.1}),
+    build(ATLDSettings, {"eps": 0.1, "latent": "logits", "clean_latents": "inference",
+                         "theta_term": "mse_ratio", "coefficient": 0.5, "random_start": True,
+                         "d_steps": 2}),
 ):
     (one, weights), (two, same) = (run(strategy, settings) for strategy in strategies)
     for name in one:
