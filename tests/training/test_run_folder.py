@@ -2,7 +2,6 @@ import csv
 import json
 
 import keras
-import numpy as np
 import pytest
 
 from atk_latent.errors import InputError
@@ -28,10 +27,12 @@ CARD = {
     "data": "digits",
     "preset": "quick",
     "overrides": {},
-    "settings": {"eps": (1.0, 2)},
+    "date": "2026-01-31",
+    "seed": 0,
+    "settings": {"eps": [1.0, 2]},
     "metrics": {},
     "versions": {},
-    "clean_accuracy": np.float32(0.5),
+    "clean_accuracy": 0.5,
 }
 
 
