@@ -22,18 +22,21 @@ STORED = {
     "limit": 60,
     "seed": 4,
 }
-CARD = {
-    "method": "ladder",
-    "data": "digits",
-    "preset": "quick",
-    "overrides": {},
-    "date": "2026-01-31",
-    "seed": 0,
-    "settings": {"eps": [1.0, 2]},
-    "metrics": {},
-    "versions": {},
-    "clean_accuracy": 0.5,
-}
+CARD = Card.from_json(
+    {
+        "method": "ladder",
+        "data": "digits",
+        "preset": "quick",
+        "overrides": {},
+        "date": "2026-01-31",
+        "seed": 0,
+        "settings": {"eps": [1.0, 2]},
+        "metrics": {},
+        "versions": {},
+        "clean_accuracy": 0.5,
+    },
+    "card",
+)
 
 
 def opened(folder):
@@ -99,7 +102,7 @@ def test_finishing_leaves_a_card_that_reads_back_and_no_states(tmp_path):
         (state / "part").write_text("x")
     again = RunFolder(tmp_path, REQUEST, resume=True)
     assert again.resumed
-    card = again.finish(Card.from_json(CARD, "card"))
+    card = again.finish(CARD)
     assert card == again.card()
     assert card.to_json() == json.loads((tmp_path / "card.json").read_text())
     assert card.settings == {"eps": [1.0, 2]} and card.clean_accuracy == 0.5
