@@ -485,6 +485,54 @@ class MarginPGD(AdversaryAttack):
         verbose: bool = False,
     ) -> None: ...
 
+class NIFGSM(AdversaryAttack):
+    """Gradient ascent with Nesterov's look-ahead, compiled.
+
+    Parameters are those of ART's `MomentumIterativeMethod`, with the steps of the paper for
+    defaults.
+
+    Args:
+        estimator: ART's `TensorFlowV2Classifier` (or ours) around a Keras model.
+        norm: np.inf, "inf", 2.
+        eps: number >= 0, radius of the ball in the units of `clip_values`.
+        eps_step: number > 0, length of a step.
+        decay: number >= 0, of the momentum (the paper's mu).
+        max_iter: int >= 1, forward-backward passes.
+        targeted: labels are the classes wanted, and the loss is descended.
+        batch_size: int >= 1, images at once.
+        seed: int >= 0; None draws it from NumPy's global state at each `generate`, as ART's own
+            attacks do.
+        verbose: kept for ART; nothing is shown.
+
+    Lengths are in the estimator's own pixel units, those of its `clip_values`.
+
+    Raises:
+        InputError: on an estimator or a parameter that will not do.
+
+    Example:
+        >>> attack = NIFGSM(estimator)
+        >>> x_adv = attack.generate(x, y)
+
+    Reference: Lin et al., ICLR 2020, "Nesterov accelerated gradient and scale invariance for
+        adversarial attacks", Eqs 6 and 7, Algorithm 1 without its copies of smaller scale.
+    Differs: in L2 the step has length a; the point ahead is not cut to the pixel range, as there.
+    """
+
+    def __init__(
+        self,
+        estimator: TensorFlowV2Classifier,
+        norm: float | str = ...,
+        eps: float = 0.3,
+        eps_step: float = 0.03,
+        decay: float = 1.0,
+        max_iter: int = 10,
+        targeted: bool = False,
+        batch_size: int = 32,
+        *,
+        seed: int | None = None,
+        verbose: bool = False,
+    ) -> None: ...
+
 class RayS(AdversaryAttack):
     """The nearest boundary along a ray of signs, in Linf; asks for predicted classes only.
 

@@ -255,6 +255,11 @@ ATTACKS = Registry(
             "atk_latent.adversaries.gradient_ascent:MIM",
             "10 gradient steps with momentum, Linf or L2",
         ),
+        "ni-fgsm": Attack(
+            "atk_latent.adversaries.nesterov:NI_FGSM",
+            "10 gradient steps with Nesterov's look-ahead, Linf or L2",
+            art_class="NIFGSM",
+        ),
         "cw-pgd": Attack(
             "atk_latent.adversaries.gradient_ascent:CW_PGD",
             "PGD on the margin loss, the papers' CW20/40/100, Linf or L2",
