@@ -6,8 +6,6 @@ import inspect
 
 import pytest
 
-import atk_latent
-
 DOORS = ("atk_latent", *(f"atk_latent.{door}" for door in ("attacks", "trainers", "estimators")))
 PUBLIC = {
     f"{thing.__module__}.{thing.__qualname__}": thing

@@ -29,7 +29,7 @@ def load_ladder(folder: Path) -> LADDER:
             "`atkl harden --method ladder` has finished"
         )
     card = read_card(folder)
-    kind = METHODS[card.method]
+    kind: type[LADDER] = METHODS[card.method]
     known = places(kind.settings_type)
     stored = {name: value for name, value in card.settings.items() if name in known}
     vanilla = load_classifier(folder / "helpers" / "vanilla.keras")

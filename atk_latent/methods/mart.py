@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import ClassVar
 
 import tensorflow as tf
 
@@ -12,6 +13,7 @@ from atk_latent.adversaries.kl_ascent import kl_divergence
 from atk_latent.adversaries.losses import log_odds
 from atk_latent.config import check_range
 from atk_latent.methods.adversarial import BallSettings, BallTraining
+from atk_latent.methods.base import Weights
 
 
 def log_of_others(logits: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
@@ -50,7 +52,7 @@ class MARTSettings(BallSettings):
         super().__post_init__()
         check_range("beta", self.beta, 0)
 
-    def ascent(self, **options: Any) -> AscentSettings:
+    def ascent(self, **options: object) -> AscentSettings:
         """The settings of the inner maximisation."""
         return super().ascent(steps=self.steps, random_start=self.random_start, **options)
 
@@ -82,7 +84,9 @@ class MART(BallTraining):
     settings_type: ClassVar[type[MARTSettings]] = MARTSettings
     settings: MARTSettings
 
-    def method_loss(self, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> tf.Tensor:
+    def method_loss(
+        self, y: tf.Tensor, y_pred: Sequence[tf.Tensor], sample_weight: Weights, training: bool
+    ) -> tf.Tensor:
         """BCE(p_adv, y) + beta * mean KL(p || p_adv) * (1 - p_y).
 
         BCE(p, y) = -log p_y - log(1 - max_{k != y} p_k).

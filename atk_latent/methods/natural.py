@@ -16,7 +16,9 @@ def natural_settings(model: str, data: str, preset: str = "paper") -> MethodSett
         model: registered name of the classifier, or a path. data: name of the data set.
         preset: of the method; where plain training does not have it, the paper's counts.
     """
-    return resolve("natural", data, preset if preset in PRESETS else "paper", model).settings
+    settings: MethodSettings
+    settings, _ = resolve("natural", data, preset if preset in PRESETS else "paper", model)
+    return settings
 
 
 class Natural(Method):

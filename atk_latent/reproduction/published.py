@@ -34,4 +34,5 @@ def published(paper: str, table: str, data: str) -> dict[str, dict[str, Publishe
 @functools.cache
 def _file(paper: str) -> Mapping[str, Any]:
     path = resources.files("atk_latent.reproduction") / "published" / f"{paper}.yaml"
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
+    content: Mapping[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return content

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated
 
+import numpy as np
 import pydantic
 
 from atk_latent.errors import InputError
@@ -76,7 +78,7 @@ class Accuracy(Record):
     n: Annotated[int, pydantic.Field(ge=1)]
 
     @classmethod
-    def of(cls, correct: Any) -> Accuracy:
+    def of(cls, correct: Sequence[bool] | np.ndarray) -> Accuracy:
         """From one truth value an image.
 
         Raises:
