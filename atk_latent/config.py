@@ -39,7 +39,7 @@ class Place(NamedTuple):
 
     part: str
     field: str
-    kind: Any
+    kind: object
 
 
 @functools.cache
@@ -128,14 +128,14 @@ def _expected(kind: Any) -> str:
     return names.get(kind, str(kind))
 
 
-def _optional(kind: Any) -> tuple[Any, bool]:
+def _optional(kind: object) -> tuple[object, bool]:
     arguments = typing.get_args(kind)
     if type(None) in arguments and typing.get_origin(kind) is not tuple:
         return next(a for a in arguments if a is not type(None)), True
     return kind, False
 
 
-def convert(name: str, value: Any, kind: Any) -> Any:
+def convert(name: str, value: Any, kind: object) -> Any:
     """Turns `value` (text or already typed) into `kind`.
 
     Args:
@@ -233,7 +233,7 @@ def updated(settings: S, values: Flat) -> S:
     for part, changes in parts.items():
         before = own.get(part, getattr(settings, part))
         own[part] = dataclasses.replace(typing.cast(Any, before), **changes)
-    return dataclasses.replace(typing.cast(Any, settings), **own)
+    return typing.cast(S, dataclasses.replace(typing.cast(Any, settings), **own))
 
 
 def flat(settings: object) -> dict[str, object]:

@@ -126,7 +126,7 @@ class Adversary(abc.ABC):
         """What there is to say of the last `craft_all` beside its images; mostly nothing."""
         return None
 
-    def _function(self, classifier: Classifier, image_shape: Sequence[int | None]) -> Compiled:
+    def _function(self, classifier: Classifier, image_shape: Sequence[int]) -> Compiled:
         """The compiled `craft` for a classifier and an image shape."""
         key = (id(classifier), tuple(image_shape))
         if key not in self._compiled:

@@ -131,7 +131,7 @@ class Problem(NamedTuple):
 
 
 # the images, their velocity, () without momentum, and the best so far, () where none is looked for
-_State = tuple[tf.Tensor, tf.Tensor | tuple[()], Best | tuple[()]]
+_State = tuple[tf.Tensor, tf.Tensor, Best | tuple[()]]
 
 
 class GradientAscent(GradientAdversary):

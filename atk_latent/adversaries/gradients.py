@@ -103,7 +103,7 @@ class GradientAdversary(Adversary):
     `ZeroGradientWarning`. Inside a `tf.function` nothing is looked at.
     """
 
-    def _function(self, classifier: Classifier, image_shape: Sequence[int | None]) -> Compiled:
+    def _function(self, classifier: Classifier, image_shape: Sequence[int]) -> Compiled:
         known = (id(classifier), tuple(image_shape)) in self._compiled
         function = super()._function(classifier, image_shape)
         if known:

@@ -82,7 +82,7 @@ class ActiveRows:
         rows: Nest = tf.nest.map_structure(lambda whole: tf.gather(whole, self._taken), state)
         return rows
 
-    def put(self, state: Nest, part: Nest) -> Nest:
+    def put(self, state: Nest, part: object) -> Nest:
         """`state` with its active rows from `part`, which `take` gave."""
 
         def scattered(whole: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:

@@ -143,7 +143,7 @@ class RaySearch(Adversary):
 
     def _end(self, classifier: Classifier, x: tf.Tensor, y: tf.Tensor) -> _State:
         """Where the search of each image ends; runs inside a graph."""
-        state = self._begin(classifier, x, y)
+        state: _State = self._begin(classifier, x, y)
         (state,) = tf.while_loop(
             lambda state: tf.reduce_any(self._is_open(state)),
             lambda state: (self._segment(classifier, x, y, state),),

@@ -183,7 +183,7 @@ class Square(Adversary):
             )
             return index, rows.put(best, mine)
 
-        best = _update(problem, nothing, first)
+        best: _Best = _update(problem, nothing, first)
         _, best = tf.while_loop(
             lambda index, best: (index < windows) & ~tf.reduce_all(best.won),
             segment,

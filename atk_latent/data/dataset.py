@@ -232,7 +232,7 @@ def _sizes(counts: np.ndarray, limit: int) -> np.ndarray:
         sizes[np.argmax(np.where(sizes < counts, shares - sizes, -np.inf))] += 1
     while sizes.sum() > limit:
         sizes[np.argmax(np.where(sizes > 1, sizes - shares, -np.inf))] -= 1
-    return sizes
+    return np.asarray(sizes)
 
 
 def _form(array: object) -> str:

@@ -185,7 +185,7 @@ class TfdsSource(Source):
 def _examples(
     builder: DatasetBuilder,
     split: str,
-    wanted: Features,
+    wanted: object,
     decoders: Mapping[str, object] | None = None,
 ) -> tf.data.Dataset:
     """The `wanted` features of every example, each time in the same order."""

@@ -219,7 +219,7 @@ def plan(suite: Suite, setup: Setup) -> Plan:
 class _Texts(yaml.SafeLoader):
     """Leaves every scalar the text it is: 8/255, 0.30 and no are not numbers or truths yet."""
 
-    yaml_implicit_resolvers: dict[str, Any] = {}
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
 
 
 def _suite(content: Any, name: str) -> Suite:
@@ -243,7 +243,7 @@ def _suite(content: Any, name: str) -> Suite:
     return suite
 
 
-def _entries(group: Mapping[str, Any], outer: Mapping[str, Any]) -> Iterator[Entry]:
+def _entries(group: Mapping[str, object], outer: Mapping[str, object]) -> Iterator[Entry]:
     """The attacks of a suite or a group; what they share is theirs unless they say otherwise."""
     shared = {**outer, **{key: group[key] for key in _SHARED if key in group}}
     attacks = group.get("attacks")
@@ -260,7 +260,7 @@ def _entries(group: Mapping[str, Any], outer: Mapping[str, Any]) -> Iterator[Ent
             yield _entry(item, shared)
 
 
-def _entry(item: Mapping[str, Any], shared: Mapping[str, Any]) -> Entry:
+def _entry(item: Mapping[str, object], shared: Mapping[str, object]) -> Entry:
     merged = {**shared, **item}
     spec = _text(merged.get("attack"), "attack")
     name = config.spec(spec)[0].removeprefix("art:")
@@ -286,7 +286,7 @@ def _entry(item: Mapping[str, Any], shared: Mapping[str, Any]) -> Entry:
     )
 
 
-def _check_keys(content: Any, what: str) -> None:
+def _check_keys(content: object, what: str) -> None:
     """Refuses what is no mapping, or has keys that mean nothing."""
     keys = _KEYS[what]
     if not isinstance(content, dict):
@@ -300,19 +300,19 @@ def _check_keys(content: Any, what: str) -> None:
             raise InputError(f"{what} has no '{key}'. {hint}Known: {', '.join(keys)}")
 
 
-def _text(value: Any, name: str) -> str:
+def _text(value: object, name: str) -> str:
     if not isinstance(value, str) or (name == "attack" and not value.strip()):
         raise InputError(f"{name} must be text. Received: {value!r}")
     return value
 
 
-def _by_data(value: Any, name: str) -> dict[str, str]:
+def _by_data(value: object, name: str) -> dict[str, str]:
     """What is said for each data set; for all under the empty name."""
     by_data = value if isinstance(value, dict) else {"": value}
     return {str(data): _text(one, name) for data, one in by_data.items()}
 
 
-def _variable(name: str, value: Any) -> dict[str, tuple[str, ...]]:
+def _variable(name: str, value: object) -> dict[str, tuple[str, ...]]:
     """The values of a variable by the shape of images."""
     by_shape = {}
     for shape, items in (value if isinstance(value, dict) else {OTHER: value}).items():

@@ -247,7 +247,7 @@ class Method(keras.Model):
     ) -> dict[str, tf.Tensor]:
         """Compiled metrics on clean images, `adversarial_accuracy` on adversarial ones."""
         if not isinstance(y_pred, tuple | list):
-            logs = super().compute_metrics(x, y, y_pred, sample_weight)
+            logs = dict(super().compute_metrics(x, y, y_pred, sample_weight))
             logs.pop(self.adversarial_accuracy.name, None)
             return logs
         labels = y if isinstance(y, tuple | list) else (y, y)
@@ -256,7 +256,7 @@ class Method(keras.Model):
             return {m.name: m.result() for m in self.metrics if isinstance(m, keras.metrics.Mean)}
         if isinstance(sample_weight, tuple | list):
             sample_weight = sample_weight[0]
-        return super().compute_metrics(x[0], labels[0], y_pred[0], sample_weight)
+        return dict(super().compute_metrics(x[0], labels[0], y_pred[0], sample_weight))
 
     def get_metrics_result(self) -> dict[str, tf.Tensor]:
         """Results by name, without the compiled metrics that no clean image has updated."""

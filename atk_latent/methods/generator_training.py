@@ -137,7 +137,7 @@ class GeneratorTraining(keras.Model):
         if judge is not None:
             z, x, _ = keras.utils.unpack_x_y_sample_weight(data)
             self._discriminator_step(judge, z, x)
-        return super().train_step(data)
+        return dict(super().train_step(data))
 
     def _discriminator_step(self, judge: keras.Model, z: tf.Tensor, x: tf.Tensor) -> None:
         images = self.generator(z, training=True)
@@ -153,7 +153,7 @@ class GeneratorTraining(keras.Model):
     ) -> dict[str, tf.Tensor]:
         """Adds the mean squared error."""
         self.mse.update_state(y, y_pred)
-        return super().compute_metrics(x, y, y_pred, sample_weight)
+        return dict(super().compute_metrics(x, y, y_pred, sample_weight))
 
 
 def fit_generator(

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from atk_latent.adversaries.latent_boundary import LatentBoundary, PerturbationSettings
 from atk_latent.atomic import atomic_file
-from atk_latent.config import check_range
+from atk_latent.config import check_range, updated
 from atk_latent.data.streams import Stream, fixed_set_batches
 from atk_latent.errors import InputError
 from atk_latent.methods.base import Method
@@ -156,7 +156,7 @@ class LADDER(Method):
             head=self.head,
             generator=generator,
             boundaries=boundaries,
-            settings=dataclasses.replace(self.settings.perturbation, **changes),
+            settings=updated(self.settings.perturbation, changes),
             seed=self.seeds if seed is None else seed,
         )
 

@@ -29,10 +29,10 @@ def load_ladder(folder: Path) -> LADDER:
             "`atkl harden --method ladder` has finished"
         )
     card = read_card(folder)
-    kind: type[LADDER] = METHODS[card.method]
+    kind = METHODS[card.method]
     known = places(kind.settings_type)
     stored = {name: value for name, value in card.settings.items() if name in known}
     vanilla = load_classifier(folder / "helpers" / "vanilla.keras")
-    ladder = kind(vanilla, build(kind.settings_type, stored), seed=card.seed)
+    ladder: LADDER = kind(vanilla, build(kind.settings_type, stored), seed=card.seed)
     ladder.load_helpers(folder / "helpers")
     return ladder

@@ -93,7 +93,7 @@ def _settings(key: str, own: Settings, preset: str) -> Any:
 def trained(name: str, x: np.ndarray, y: np.ndarray, preset: str, seed: int) -> Method:
     """A row's method after its training."""
     key, own, _ = ROWS[name]
-    method = METHODS[key](network(seed), _settings(key, own, preset), seed=seed)
+    method: Method = METHODS[key](network(seed), _settings(key, own, preset), seed=seed)
     method.prepare(x, y)
     method.harden(x, y)
     return method
