@@ -8,7 +8,6 @@ field unless the field declares another with `known_as`.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 import re
 import typing
@@ -16,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple, TypeVar
 
-from atk_latent.errors import InputError
+from atk_latent.errors import InputError, did_you_mean
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -194,8 +193,7 @@ def _typed(kind: type, values: Flat) -> tuple[dict[str, object], dict[str, dict[
             own[key] = value
             continue
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"Did you mean '{near[0]}'? " if near else ""
+            hint = did_you_mean(key, known)
             raise InputError(f"unknown setting '{key}'. {hint}Known: {', '.join(known)}")
         place = known[key]
         target = parts.setdefault(place.part, {}) if place.part else own

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from art.attacks.attack import EvasionAttack
 from art.estimators.classification import TensorFlowV2Classifier
@@ -79,8 +79,7 @@ class ArtBinding:
         arguments |= self.fixed
         arguments.setdefault("batch_size", getattr(estimator, "batch_size", 128))
         attack = getattr(evasion, self.art_class)(estimator, **arguments)
-        adapted: Attack = self.adapt(attack, settings) if self.adapt else attack
-        return adapted
+        return self.adapt(attack, settings) if self.adapt else cast(Attack, attack)
 
 
 class _AutoAttackBinding(ArtBinding):

@@ -107,8 +107,8 @@ class AdversaryAttack(EvasionAttack):
 
     def diagnostics(self) -> Diagnostics | None:
         """What there is to say of the last `generate` beside its images; mostly nothing."""
-        said: Diagnostics | None = self._compiled.diagnostics()
-        return said
+        diagnostics: Diagnostics | None = self._compiled.diagnostics()
+        return diagnostics
 
     def settings(self) -> Any:
         """What the adversary is set to, in [0, 1] pixel units.

@@ -14,6 +14,7 @@ from art.defences.postprocessor import Postprocessor
 from art.defences.preprocessor import Preprocessor
 from art.estimators.classification import TensorFlowV2Classifier
 from art.preprocessing.standardisation_mean_std.tensorflow import StandardisationMeanStdTensorFlow
+from keras.optimizers import Optimizer
 from numpy.typing import ArrayLike
 from typing_extensions import Self
 
@@ -104,7 +105,7 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
         input_shape: tuple[int, ...] | None = None,
         *,
         loss_object: graphs.Loss | str | None = None,
-        optimizer: keras.optimizers.Optimizer | str | None = None,
+        optimizer: Optimizer | str | None = None,
         train_step: Callable[..., None] | None = None,
         channels_first: bool = False,
         clip_values: tuple[float, float] | None = (0.0, 1.0),
@@ -170,7 +171,7 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
         x: np.ndarray,
         batch_size: int | None = None,
         training_mode: bool = False,
-        **kwargs: object,
+        **_: object,
     ) -> np.ndarray:
         """Logits of `x`, `batch_size` images at a time; probabilities if so made.
 
@@ -190,12 +191,7 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
         return self._function("outputs", training_mode)(self._before_graph(x))
 
     def compute_loss(
-        self,
-        x: Array,
-        y: Array,
-        reduction: str = "none",
-        training_mode: bool = False,
-        **kwargs: object,
+        self, x: Array, y: Array, reduction: str = "none", training_mode: bool = False, **_: object
     ) -> np.ndarray:
         """The loss of each sample, or their mean or sum.
 
@@ -218,9 +214,7 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
             return losses
         return np.asarray(losses.mean() if reduction == "mean" else losses.sum(), np.float32)
 
-    def loss_gradient(
-        self, x: Array, y: Array, training_mode: bool = False, **kwargs: object
-    ) -> Array:
+    def loss_gradient(self, x: Array, y: Array, training_mode: bool = False, **_: object) -> Array:
         """The gradient of each sample's own loss.
 
         Args:
@@ -242,7 +236,7 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
         x: np.ndarray,
         label: int | list[int] | np.ndarray | None = None,
         training_mode: bool = False,
-        **kwargs: object,
+        **_: object,
     ) -> np.ndarray:
         """The gradient of what `predict` gives, from one forward pass.
 
@@ -446,9 +440,7 @@ def _padded(rows: int, size: int) -> int:
     return min(size, max(1, -(-rows // step) * step))
 
 
-def _optimizer(
-    optimizer: keras.optimizers.Optimizer | str | None, model: keras.Model
-) -> keras.optimizers.Optimizer | None:
+def _optimizer(optimizer: Optimizer | str | None, model: keras.Model) -> Optimizer | None:
     """An optimizer by name or as it is, else the one the model was compiled with."""
     if optimizer is None:
         return getattr(model, "optimizer", None)

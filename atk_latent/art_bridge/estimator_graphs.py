@@ -12,6 +12,7 @@ from typing import TypeAlias
 import keras
 import numpy as np
 import tensorflow as tf
+from keras.optimizers import Optimizer
 
 from atk_latent.errors import InputError
 
@@ -28,7 +29,7 @@ _UNROLLED_CLASSES = 32
 
 def as_array(tensor: Array) -> np.ndarray:
     """A tensor or an array as an array."""
-    return np.asarray(tensor)
+    return np.array(tensor) if isinstance(tensor, tf.Tensor) else np.asarray(tensor)
 
 
 def as_float32(array: Array) -> tf.Tensor:
@@ -179,7 +180,7 @@ def all_classes(outputs: Graph, classes: int) -> Graph:
     return gradients
 
 
-def training_step(model: keras.Model, loss: Loss, optimizer: keras.optimizers.Optimizer) -> Step:
+def training_step(model: keras.Model, loss: Loss, optimizer: Optimizer) -> Step:
     """(images, labels) -> {"loss", "accuracy"}, the weights moved by one step.
 
     The loss is the mean over the batch (the sum, if the loss object says so) and the model's

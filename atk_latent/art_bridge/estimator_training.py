@@ -11,6 +11,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 from art.data_generators import DataGenerator
+from keras.callbacks import Callback, CallbackList
+from keras.optimizers import Optimizer
 from typing_extensions import Self
 
 from atk_latent.art_bridge import estimator_graphs as graphs, estimator_models as models
@@ -54,14 +56,14 @@ class FitOptions:
 
     verbose: bool = False
     scheduler: Callable[[int], object] | None = None
-    callbacks: Sequence[keras.callbacks.Callback] = ()
+    callbacks: Sequence[Callback] = ()
     validation_data: Batch | None = None
     seed: int | None = None
 
 
 def run_epochs(
     model: keras.Model,
-    optimizer: keras.optimizers.Optimizer,
+    optimizer: Optimizer,
     learn: Learn,
     batches: Batches,
     epochs: int,
@@ -78,7 +80,7 @@ def run_epochs(
     """
     verbose = options.verbose
     with _lent(model, optimizer):
-        told = keras.callbacks.CallbackList(
+        told = CallbackList(
             list(options.callbacks),
             add_progbar=verbose,
             model=model,
@@ -100,9 +102,7 @@ def run_epochs(
         told.on_train_end(logs)
 
 
-def _one_epoch(
-    learn: Learn, batches: Iterator[Batch], told: keras.callbacks.CallbackList
-) -> dict[str, float]:
+def _one_epoch(learn: Learn, batches: Iterator[Batch], told: CallbackList) -> dict[str, float]:
     """The means over the epoch so far go to the callbacks after each batch, as in Keras."""
     logs: dict[str, float] = {}
     sums: dict[str, float] = {}
@@ -118,7 +118,7 @@ def _one_epoch(
 
 
 @contextlib.contextmanager
-def _lent(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
+def _lent(model: keras.Model, optimizer: Optimizer) -> Iterator[None]:
     """Callbacks find the optimizer at `model.optimizer`."""
     compiled, before = hasattr(model, "optimizer"), getattr(model, "optimizer", None)
     if before is optimizer:
@@ -134,7 +134,7 @@ def _lent(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> Iterator
             del model.optimizer
 
 
-def optimizer_state(optimizer: keras.optimizers.Optimizer | None) -> OptimizerState | None:
+def optimizer_state(optimizer: Optimizer | None) -> OptimizerState | None:
     """An optimizer as something that can be pickled."""
     if optimizer is None:
         return None
@@ -142,9 +142,7 @@ def optimizer_state(optimizer: keras.optimizers.Optimizer | None) -> OptimizerSt
     return keras.optimizers.serialize(optimizer), optimizer.built, values
 
 
-def optimizer_from(
-    state: OptimizerState | None, model: keras.Model
-) -> keras.optimizers.Optimizer | None:
+def optimizer_from(state: OptimizerState | None, model: keras.Model) -> Optimizer | None:
     """The optimizer of `optimizer_state`, for the same weights in another model."""
     if state is None:
         return None
@@ -157,9 +155,7 @@ def optimizer_from(
     return optimizer
 
 
-def built_for(
-    optimizer: keras.optimizers.Optimizer | None, weights: Sequence[keras.Variable]
-) -> keras.optimizers.Optimizer:
+def built_for(optimizer: Optimizer | None, weights: Sequence[keras.Variable]) -> Optimizer:
     """The optimizer with its slots made.
 
     Raises:
@@ -183,7 +179,7 @@ class TrainingMixin:
     model: keras.Model
     input_shape: tuple[int, ...]
     nb_classes: int
-    _optimizer: keras.optimizers.Optimizer
+    _optimizer: Optimizer
     _loss_object: graphs.Loss
     _train_step: Callable[..., None] | None
     _reduce_labels: bool
@@ -243,7 +239,7 @@ class TrainingMixin:
         verbose: bool = False,
         *,
         scheduler: Callable[[int], object] | None = None,
-        callbacks: Sequence[keras.callbacks.Callback] = (),
+        callbacks: Sequence[Callback] = (),
     ) -> None:
         """Trains the model on the batches of an ART data generator; see `fit`.
 
@@ -276,8 +272,7 @@ class TrainingMixin:
             shapes = ([None, *images.shape[1:]], [None, self.nb_classes])
             signature = [tf.TensorSpec(shape, tf.float32) for shape in shapes]
             self._functions[key] = tf.function(step, input_signature=signature)
-        logs: dict[str, tf.Tensor] = self._functions[key](as_float32(images), as_float32(labels))
-        return logs
+        return dict(self._functions[key](as_float32(images), as_float32(labels)))
 
     def _measured(self, x: Array, y: Array) -> dict[str, float]:
         labels = np.argmax(as_array(self._one_hot(y)), axis=1)

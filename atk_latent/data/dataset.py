@@ -35,7 +35,6 @@ class Dataset:
 
     Example:
         >>> import numpy as np
-    import numpy.typing as npt
         >>> from atk_latent import Dataset
         >>> x, y = np.zeros((4, 8, 8), np.uint8), [0, 1, 0, 1]
         >>> x[1::2] = 255

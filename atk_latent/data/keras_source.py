@@ -8,6 +8,7 @@ import importlib
 import os
 import tempfile
 from collections.abc import Mapping
+from typing import cast
 
 import numpy as np
 
@@ -50,8 +51,7 @@ class KerasSource(Source):
         module = importlib.import_module(f"keras.datasets.{self.name}")
         try:
             with quiet_stdout():
-                train, test = module.load_data()
-            return train, test
+                return cast(tuple[_Part, _Part], module.load_data())
         except Exception as error:  # Keras raises a bare Exception when a download fails.
             missing = ", ".join(path for path in paths if path not in present)
             problem = f"the download failed; Keras looks for {missing}"

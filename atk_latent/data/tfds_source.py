@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import operator
 import os
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -136,10 +137,8 @@ class TfdsSource(Source):
             wanted = {key: wanted}
         parts = []
         for batch in _examples(builder, split, wanted).batch(4096).as_numpy_iterator():
-            value = batch
-            for key in self.label:
-                value = value[key]
-            parts.append(np.asarray(value).astype(np.int64))
+            values = functools.reduce(operator.getitem, self.label, batch)
+            parts.append(np.asarray(values).astype(np.int64))
         return np.concatenate(parts)
 
     def _images(
@@ -183,10 +182,7 @@ class TfdsSource(Source):
 
 
 def _examples(
-    builder: DatasetBuilder,
-    split: str,
-    wanted: object,
-    decoders: Mapping[str, object] | None = None,
+    builder: DatasetBuilder, split: str, wanted: object, decoders: object = None
 ) -> tf.data.Dataset:
     """The `wanted` features of every example, each time in the same order."""
     import tensorflow_datasets as tfds

@@ -139,11 +139,7 @@ def check_images(x: np.ndarray, y: np.ndarray) -> None:
 
 
 def clean_predictions(
-    model: Classifier,
-    x: np.ndarray,
-    y: np.ndarray,
-    *,
-    batch_size: int = 256,
+    model: Classifier, x: np.ndarray, y: np.ndarray, *, batch_size: int = 256
 ) -> np.ndarray:
     """The class given to each image as it is.
 

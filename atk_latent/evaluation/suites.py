@@ -22,7 +22,6 @@ A suite is read (`load_suite`), then planned for some data, surrogates and infer
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,7 +32,7 @@ from typing import Any
 import yaml
 
 from atk_latent import config
-from atk_latent.errors import InputError
+from atk_latent.errors import InputError, did_you_mean
 from atk_latent.registry import ATTACKS
 from atk_latent.results.attack_result import Published
 
@@ -167,8 +166,7 @@ def load_suite(name: str | Path) -> Suite:
     if path.suffix.lower() not in (".yaml", ".yml"):
         known = suite_names()
         if str(name) not in known:
-            near = difflib.get_close_matches(str(name), known, n=1)
-            hint = f"Did you mean '{near[0]}'? " if near else ""
+            hint = did_you_mean(str(name), known)
             raise InputError(
                 f"unknown suite '{name}'. {hint}Known: {', '.join(known)}; or give a .yaml file"
             )
@@ -295,8 +293,7 @@ def _check_keys(content: object, what: str) -> None:
         raise InputError(f"{what} must be {wanted}. Received: {content!r}")
     for key in content:
         if key not in keys:
-            near = difflib.get_close_matches(str(key), keys, n=1)
-            hint = f"Did you mean '{near[0]}'? " if near else ""
+            hint = did_you_mean(str(key), keys)
             raise InputError(f"{what} has no '{key}'. {hint}Known: {', '.join(keys)}")
 
 

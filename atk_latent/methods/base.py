@@ -25,6 +25,7 @@ from atk_latent.progress import Progress
 from atk_latent.registry import METHODS
 
 Batch: TypeAlias = tf.Tensor | tuple[tf.Tensor, ...]  # one tensor, or a member each of the halves
+Logits: TypeAlias = Sequence[tf.Tensor]
 Weights: TypeAlias = Batch | None
 
 
@@ -198,24 +199,22 @@ class Method(keras.Model):
             return self.compiled_loss(y, y_pred, sample_weight, training)
         return self.method_loss(y, y_pred, sample_weight, training)
 
-    def method_loss(
-        self, y: Batch, y_pred: Sequence[tf.Tensor], sample_weight: Weights, training: bool
-    ) -> tf.Tensor:
+    def method_loss(self, y: Batch, y_pred: Logits, weight: Weights, training: bool) -> tf.Tensor:
         """Alpha * J(x, y) + (1 - alpha) * J(x_adv, y) with the compiled loss J.
 
         J(x_adv, y) alone for adversarial images alone.
 
         Args:
             y: labels, or a tuple of them. y_pred: what `call` returned for a tuple of images.
-            sample_weight: weights (B,), a tuple of them, or None. training: the mode.
+            weight: weights (B,), a tuple of them, or None. training: the mode.
 
         Returns:
             float32 ().
         """
         if len(y_pred) == 1:
-            return self.compiled_loss(y, y_pred[0], sample_weight, training)
+            return self.compiled_loss(y, y_pred[0], weight, training)
         labels = y if isinstance(y, tuple | list) else (y, y)
-        weights = sample_weight if isinstance(sample_weight, tuple | list) else 2 * [sample_weight]
+        weights = weight if isinstance(weight, tuple | list) else 2 * [weight]
         clean, adversarial = (
             self.compiled_loss(*part, training)
             for part in zip(labels, y_pred, weights, strict=True)
@@ -223,11 +222,7 @@ class Method(keras.Model):
         return self.alpha * clean + (1 - self.alpha) * adversarial
 
     def compiled_loss(
-        self,
-        y: tf.Tensor,
-        logits: tf.Tensor,
-        weight: Weights = None,
-        training: bool = True,
+        self, y: tf.Tensor, logits: tf.Tensor, weight: Weights = None, training: bool = True
     ) -> tf.Tensor:
         """The loss that `compile` was given, and the regularisers of the layers."""
         return super().compute_loss(y=y, y_pred=logits, sample_weight=weight, training=training)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from typing import ClassVar
 
 import keras
@@ -15,7 +14,7 @@ from atk_latent.config import check_range
 from atk_latent.errors import InputError
 from atk_latent.labels import label_tensor
 from atk_latent.methods.adversarial import PGDSettings, PGDTraining
-from atk_latent.methods.base import Batch, Weights
+from atk_latent.methods.base import Batch, Logits, Weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,16 +138,14 @@ class Bilateral(PGDTraining):
         members = ((x, x_adv), (y, y_adv)) if self.alpha else ((x_adv,), y_adv)
         return super().train_step((*members, weight))
 
-    def method_loss(
-        self, y: Batch, y_pred: Sequence[tf.Tensor], sample_weight: Weights, training: bool
-    ) -> tf.Tensor:
+    def method_loss(self, y: Batch, y_pred: Logits, weight: Weights, training: bool) -> tf.Tensor:
         """Cross-entropy of adversarial images against their labels' probabilities."""
         labels = y if isinstance(y, tuple | list) else (y,)
         entropy = tf.nn.softmax_cross_entropy_with_logits(
             labels[-1], tf.cast(y_pred[-1], tf.float32)
         )
-        loss = self.mean(entropy, sample_weight) + self.penalties()
+        loss = self.mean(entropy, weight) + self.penalties()
         if len(y_pred) == 1:
             return loss
-        clean = self.compiled_loss(labels[0], y_pred[0], sample_weight, training)
+        clean = self.compiled_loss(labels[0], y_pred[0], weight, training)
         return self.alpha * clean + (1 - self.alpha) * loss

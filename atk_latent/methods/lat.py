@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -17,7 +16,7 @@ from atk_latent.atomic import atomic_file
 from atk_latent.config import check_range, known_as
 from atk_latent.errors import InputError
 from atk_latent.methods.adversarial import PGDSettings, PGDTraining
-from atk_latent.methods.base import Batch, Weights
+from atk_latent.methods.base import Batch, Logits, Weights
 from atk_latent.models.latent import split
 from atk_latent.progress import Progress, renamed
 
@@ -250,13 +249,9 @@ class LAT(PGDTraining):
             self.classifier(x_adv, training=training), self.head(z_adv, training=training)
         )
 
-    def method_loss(
-        self, y: tf.Tensor, y_pred: Sequence[tf.Tensor], sample_weight: Weights, training: bool
-    ) -> tf.Tensor:
+    def method_loss(self, y: Batch, y_pred: Logits, weight: Weights, training: bool) -> tf.Tensor:
         """Loss of attacked images plus that of attacked latents."""
-        images, latents = (
-            self.compiled_loss(y, logits, sample_weight, training) for logits in y_pred
-        )
+        images, latents = (self.compiled_loss(y, logits, weight, training) for logits in y_pred)
         return images + self.settings.latent_attack.weight * (latents - self.penalties())
 
     def compute_metrics(

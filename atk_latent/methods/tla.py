@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from typing import ClassVar, Literal, NamedTuple
 
 import keras
@@ -13,7 +12,7 @@ from atk_latent.adversaries.latent_discriminator import flat
 from atk_latent.config import check_range
 from atk_latent.labels import label_tensor
 from atk_latent.methods.adversarial import PGDSettings, PGDTraining
-from atk_latent.methods.base import Batch, Weights
+from atk_latent.methods.base import Batch, Logits, Weights
 from atk_latent.models.latent import split
 
 Positives = Literal["class", "own", "both"]
@@ -142,15 +141,13 @@ class TLA(PGDTraining):
         latents = [self.features(images, training=training) for images in inputs]
         return Passed(*(self.head(z, training=training) for z in latents), *latents)
 
-    def method_loss(
-        self, y: tf.Tensor, y_pred: Sequence[tf.Tensor], sample_weight: Weights, training: bool
-    ) -> tf.Tensor:
+    def method_loss(self, y: Batch, y_pred: Logits, weight: Weights, training: bool) -> tf.Tensor:
         """Loss of the adversarial images, and of the triplets they are in."""
         passed = Passed(*y_pred)
-        triplets = self.mean(self.triplet_loss(passed, label_tensor(y)), sample_weight)
-        loss = self.compiled_loss(y, passed.logits_adv, sample_weight, training)
+        triplets = self.mean(self.triplet_loss(passed, label_tensor(y)), weight)
+        loss = self.compiled_loss(y, passed.logits_adv, weight, training)
         if self.settings.alpha:
-            clean = self.compiled_loss(y, passed.logits, sample_weight, training)
+            clean = self.compiled_loss(y, passed.logits, weight, training)
             loss = self.settings.alpha * clean + (1 - self.settings.alpha) * loss
         return loss + self.settings.triplet_weight * triplets
 

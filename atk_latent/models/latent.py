@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import math
 from collections.abc import Callable, Iterator
@@ -11,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 import keras
 import numpy as np
 
-from atk_latent.errors import InputError
+from atk_latent.errors import InputError, did_you_mean
 
 DEFAULT_LAYER = "latent"
 _SQUASHING = {"softmax": "softmax", "sigmoid": "sigmoid", "hardsigmoid": "hard_sigmoid"}
@@ -416,8 +415,7 @@ def _not_found(model: keras.Model, layer: str | None, trace: Trace) -> InputErro
             f"another layer. Name the latent layer: {_listed(trace)}"
         )
     paths = [_text(path) for path in trace.walk()]
-    near = difflib.get_close_matches(layer, [*paths, *(p.split("/")[-1] for p in paths)], n=1)
-    hint = f"Did you mean '{near[0]}'? " if near else ""
+    hint = did_you_mean(layer, [*paths, *(p.split("/")[-1] for p in paths)])
     return InputError(f"model '{model.name}' has no layer '{layer}'. {hint}Known: {_listed(trace)}")
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection
 from typing import Annotated
 
-import numpy as np
 import pydantic
 
 from atk_latent.errors import InputError
@@ -78,7 +77,7 @@ class Accuracy(Record):
     n: Annotated[int, pydantic.Field(ge=1)]
 
     @classmethod
-    def of(cls, correct: Sequence[bool] | np.ndarray) -> Accuracy:
+    def of(cls, correct: Collection[bool]) -> Accuracy:
         """From one truth value an image.
 
         Raises:
