@@ -9,10 +9,11 @@ from keras import layers
 from atk_latent.adversaries.balls import LinfBall
 from atk_latent.config import build, flat
 from atk_latent.errors import InputError
-from atk_latent.methods import base
+from atk_latent.methods import early_stopping
 from atk_latent.methods.atld import ATLD, Watch, gradient_ratio, load_settings, manifold_loss
 from atk_latent.methods.atld_settings import ATLDSettings
 from atk_latent.methods.objectives import CrossEntropy, smoothed
+from atk_latent.results.accuracy import Accuracy
 
 EPS, RATE, RATE_D = 0.1, 0.5, 0.25
 A = np.array([[1.0, -0.5], [0.25, 2.0]])  # pixels to latents
@@ -338,9 +339,12 @@ def test_early_stopping_keeps_both_networks_of_one_epoch(tmp_path, monkeypatch):
 
     def accuracy(classifier, x, y):
         seen.append([m.get_weights() for m in (classifier, method.discriminator)])
-        return 0.9 if len(seen) == 1 else 0.5
+        return Accuracy.of(
+            [True] * (9 if len(seen) == 1 else 5) + [False] * (1 if len(seen) == 1 else 5)
+        )
 
-    monkeypatch.setattr(base, "clean_accuracy", accuracy)
+    monkeypatch.setattr(early_stopping, "clean_accuracy", accuracy)
+    method.prepare(*data(), folder=tmp_path)
     method.harden(*data())
     method.save_helpers(tmp_path)
     stored = keras.models.load_model(tmp_path / "discriminator.keras", compile=False)
@@ -522,6 +526,7 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 import keras
 from keras import layers
+from atk_latent.config import build
 from atk_latent.methods.atld import ATLD
 from atk_latent.methods.atld_settings import ATLDSettings
 
@@ -548,9 +553,10 @@ strategies = (
     tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]),
 )
 for settings in (
-    ATLDSettings(eps=0.1),
-    ATLDSettings(eps=0.1, latent="logits", clean_latents="inference", theta_term="mse_ratio",
-                 coefficient=0.5, random_start=True, d_steps=2),
+    build(ATLDSettings, {"eps": 0.1}),
+    build(ATLDSettings, {"eps": 0.1, "latent": "logits", "clean_latents": "inference",
+                         "theta_term": "mse_ratio", "coefficient": 0.5, "random_start": True,
+                         "d_steps": 2}),
 ):
     (one, weights), (two, same) = (run(strategy, settings) for strategy in strategies)
     for name in one:

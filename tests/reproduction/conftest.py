@@ -8,6 +8,7 @@ from atk_latent.data.dataset import Dataset
 from atk_latent.methods.presets import resolve
 from atk_latent.reproduction import run
 from atk_latent.reproduction.run import Runner
+from atk_latent.results.card import Card
 
 
 @pytest.fixture(scope="module")
@@ -19,6 +20,14 @@ def dataset():
     for row, label in enumerate(y):
         x[row, 5 * label : 5 * label + 5] += 0.3
     return Dataset.from_arrays("digits", x[:120], y[:120], x[120:], y[120:])
+
+
+@pytest.fixture
+def card():
+    """Makes what a run of seconds says of itself, from its request."""
+    fields = {"date": "2026-01-31", "seed": 0, "versions": {}, "metrics": {}, "preset": "quick"}
+    times = {"seconds": 3.0, "training_seconds": 2.0, "settings": {"epochs": 2}}
+    return lambda request: Card(method=request.method, data=request.options.data, **fields, **times)
 
 
 class Noted(Runner):
@@ -44,13 +53,13 @@ class Noted(Runner):
 
 
 @pytest.fixture
-def noted(dataset, tmp_path, monkeypatch):
+def noted(dataset, card, tmp_path, monkeypatch):
     """Makes a `Noted` runner in a folder of its own, by preset."""
     runners = []
 
     def note(request, data, folder, **_):
         runners[-1].requests[folder] = request
-        return {"seconds": 3.0, "training_seconds": 2.0, "settings": {"epochs": 2}}
+        return card(request)
 
     def runner(preset, seed=0):
         runners.append(Noted(preset, tmp_path, seed=seed))

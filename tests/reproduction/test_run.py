@@ -169,7 +169,7 @@ def test_every_seed_of_a_mean_is_a_run_of_its_own(noted, monkeypatch):
     assert seeds == {"seed-5": 5, "seed-6": 6, "seed-7": 7}
 
 
-def test_a_row_takes_over_the_helpers_of_another(tmp_path, monkeypatch):
+def test_a_row_takes_over_the_helpers_of_another(card, tmp_path, monkeypatch):
     first = RowSpec("first", "ladder")
     second = RowSpec("second", "ladder", helpers=first)
     third = RowSpec("third", "ladder-gan", helpers=first, helper_files=HELPERS[:1])
@@ -182,7 +182,7 @@ def test_a_row_takes_over_the_helpers_of_another(tmp_path, monkeypatch):
             for name in HELPERS:
                 (helpers / name).write_text(f"made for {name}")
         copied[folder.name] = {path.name: path.read_text() for path in helpers.iterdir()}
-        return {"seconds": 1.0, "settings": {}}
+        return card(request)
 
     monkeypatch.setattr(run, "harden", look)
     runner = Runner("quick", tmp_path)

@@ -7,6 +7,7 @@ import pytest
 
 from atk_latent.errors import InputError
 from atk_latent.methods.figures import AccuracyOverEps
+from atk_latent.results.card import Card
 from atk_latent.training.request import GANRequest, HardenRequest, RunOptions
 from atk_latent.training.run_folder import RunFolder
 
@@ -97,9 +98,10 @@ def test_finishing_leaves_a_card_that_reads_back_and_no_states(tmp_path):
         (state / "part").write_text("x")
     again = RunFolder(tmp_path, REQUEST, resume=True)
     assert again.resumed
-    card = again.finish(CARD)
-    assert card == again.card() == json.loads((tmp_path / "card.json").read_text())
-    assert card["settings"] == {"eps": [1.0, 2]} and card["clean_accuracy"] == 0.5
+    card = again.finish(Card.from_json(CARD, "card"))
+    assert card == again.card()
+    assert card.to_json() == json.loads((tmp_path / "card.json").read_text())
+    assert card.settings == {"eps": [1.0, 2]} and card.clean_accuracy == 0.5
     assert (tmp_path / "card.md").read_text().startswith("# Model card: ladder on digits")
     assert RunFolder(tmp_path, REQUEST, resume=True).finished
     assert sorted(p.name for p in tmp_path.rglob("*")) == [

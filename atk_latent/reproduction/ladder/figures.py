@@ -74,7 +74,7 @@ class Figures:
         return self.fixed_set.images(self.experiment.column(label))
 
     def _predicted(self, images: np.ndarray) -> np.ndarray:
-        return np.asarray(self.vanilla.predict(images, verbose=0).argmax(axis=1))
+        return np.asarray(np.argmax(self.vanilla.predict(images, verbose=0), axis=1))
 
     def _accuracies(self, row: RowSpec) -> tuple[float, float]:
         """A row's accuracy on clean test images and on Song's, fractions."""
