@@ -163,7 +163,7 @@ def json_safe(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no JSON form. Received: {value!r}")
 
 
-def json_text(value: Any, *, indent: int | None = 2) -> str:
+def json_text(value: object, *, indent: int | None = 2) -> str:
     """`value` as JSON text, through `json_safe`, keys in the order given.
 
     A list of numbers stands on one line.
@@ -172,7 +172,7 @@ def json_text(value: Any, *, indent: int | None = 2) -> str:
     return _NUMBERS.sub(lambda found: "[" + " ".join(found[1].split()) + "]", text)
 
 
-def write_json(path: str | Path, value: Any) -> None:
+def write_json(path: str | Path, value: object) -> None:
     """Writes `value` as a JSON file, whole or not at all.
 
     Raises:

@@ -6,15 +6,13 @@ Importing this module imports neither TensorFlow nor ART.
 
 from __future__ import annotations
 
-from typing import Any
-
 from atk_latent.registry import ATTACKS
 
 _NAMES = {ATTACKS.entry(name).art_class: name for name in ATTACKS if ATTACKS.entry(name).art_class}
 __all__ = sorted(_NAMES)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> type:
     """The class of that name."""
     if name not in _NAMES:
         raise AttributeError(f"module 'atk_latent.attacks' has no attribute '{name}'")

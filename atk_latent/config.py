@@ -8,7 +8,6 @@ field unless the field declares another with `known_as`.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 import re
 import typing
@@ -16,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple, TypeVar
 
-from atk_latent.errors import InputError
+from atk_latent.errors import InputError, did_you_mean
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -39,7 +38,7 @@ class Place(NamedTuple):
 
     part: str
     field: str
-    kind: Any
+    kind: object
 
 
 @functools.cache
@@ -128,14 +127,14 @@ def _expected(kind: Any) -> str:
     return names.get(kind, str(kind))
 
 
-def _optional(kind: Any) -> tuple[Any, bool]:
+def _optional(kind: object) -> tuple[object, bool]:
     arguments = typing.get_args(kind)
     if type(None) in arguments and typing.get_origin(kind) is not tuple:
         return next(a for a in arguments if a is not type(None)), True
     return kind, False
 
 
-def convert(name: str, value: Any, kind: Any) -> Any:
+def convert(name: str, value: Any, kind: object) -> Any:
     """Turns `value` (text or already typed) into `kind`.
 
     Args:
@@ -194,8 +193,7 @@ def _typed(kind: type, values: Flat) -> tuple[dict[str, object], dict[str, dict[
             own[key] = value
             continue
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"Did you mean '{near[0]}'? " if near else ""
+            hint = did_you_mean(key, known)
             raise InputError(f"unknown setting '{key}'. {hint}Known: {', '.join(known)}")
         place = known[key]
         target = parts.setdefault(place.part, {}) if place.part else own
@@ -233,7 +231,7 @@ def updated(settings: S, values: Flat) -> S:
     for part, changes in parts.items():
         before = own.get(part, getattr(settings, part))
         own[part] = dataclasses.replace(typing.cast(Any, before), **changes)
-    return dataclasses.replace(typing.cast(Any, settings), **own)
+    return typing.cast(S, dataclasses.replace(typing.cast(Any, settings), **own))
 
 
 def flat(settings: object) -> dict[str, object]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class InputError(ValueError):
     """Something the user gave is wrong: an argument, a file, a model.
@@ -10,3 +13,9 @@ class InputError(ValueError):
     The command line prints it and exits with 2; a bug stays an ordinary exception
     with a traceback and exit code 1.
     """
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """``"Did you mean 'nearest'? "`` for a message, "" where no known name is near."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"Did you mean '{near[0]}'? " if near else ""

@@ -167,7 +167,7 @@ def _fresh_logits(folder: Path, images: np.ndarray, signature: str = SERVED) -> 
         )
         if run.returncode != 0:
             raise RuntimeError(f"the exported model could not be run: {run.stderr.strip()[-2000:]}")
-        return np.load(logits_file)
+        return np.asarray(np.load(logits_file))
 
 
 def _check(difference: float, tolerance: float, out: Path) -> None:

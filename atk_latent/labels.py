@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from atk_latent.errors import InputError
 
 
-def integer_labels(y: Any, num_classes: int) -> np.ndarray:
+def integer_labels(y: npt.ArrayLike, num_classes: int) -> np.ndarray:
     """Integer labels of integer or one-hot ones, checked against the number of classes.
 
     Args:
@@ -40,7 +39,7 @@ def integer_labels(y: Any, num_classes: int) -> np.ndarray:
     return labels
 
 
-def label_tensor(y: Any) -> tf.Tensor:
+def label_tensor(y: np.ndarray | tf.Tensor) -> tf.Tensor:
     """Labels of a batch as integers; works inside a graph and checks shapes only.
 
     Args:
@@ -60,7 +59,7 @@ def label_tensor(y: Any) -> tf.Tensor:
     return tf.reshape(tf.cast(y, tf.int32), (-1,))
 
 
-def is_correct(y: Any, logits: tf.Tensor) -> tf.Tensor:
+def is_correct(y: np.ndarray | tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """Which rows have their largest logit at the label.
 
     Args:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from atk_latent.errors import InputError
+
+if TYPE_CHECKING:
+    import keras
+    import numpy.typing as npt
+    import tensorflow as tf
 
 _SLACK = 1e-6
 
@@ -47,7 +52,7 @@ class PixelRange:
         """Whether it is [0, 1]."""
         return (self.low, self.high) == (0.0, 1.0)
 
-    def to_unit(self, x: Any) -> np.ndarray:
+    def to_unit(self, x: npt.ArrayLike) -> np.ndarray:
         """Pixels of this range as float32 in [0, 1].
 
         Raises:
@@ -60,20 +65,20 @@ class PixelRange:
                 f"images must lie in the clip values {self.low:g}..{self.high:g}. "
                 f"Received: {low:g}..{high:g}"
             )
-        return np.clip((x - self.low) / self.width, 0.0, 1.0)
+        return np.asarray(np.clip((x - self.low) / self.width, 0.0, 1.0))
 
-    def from_unit(self, x: Any) -> Any:
+    def from_unit(self, x: np.ndarray | tf.Tensor) -> np.ndarray | tf.Tensor:
         """Pixels in [0, 1], an array or a tensor, in this range."""
         return x * self.width + self.low
 
-    def layers(self) -> list[Any]:
+    def layers(self) -> list[keras.Layer]:
         """The Keras layers that turn [0, 1] into this range; none for [0, 1] itself."""
         from keras import layers
 
         return [] if self.is_unit else [layers.Rescaling(self.width, offset=self.low)]
 
 
-def standardisation(mean: Any, std: Any) -> list[Any]:
+def standardisation(mean: npt.ArrayLike, std: npt.ArrayLike) -> list[keras.Layer]:
     """The Keras layers of (x - mean) / std; none where that changes nothing.
 
     Args:

@@ -7,13 +7,12 @@ Objects are named by import path and imported when asked for, so listing the nam
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from atk_latent.errors import InputError
+from atk_latent.errors import InputError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -63,8 +62,7 @@ class Registry(Mapping[str, Any], Generic[E_co]):
     def entry(self, name: str) -> E_co:
         """The entry of `name`, without importing what it points to."""
         if name not in self._entries:
-            near = difflib.get_close_matches(name.lower(), self._entries, n=1)
-            hint = f"Did you mean '{near[0]}'? " if near else ""
+            hint = did_you_mean(name.lower(), self._entries)
             raise InputError(
                 f"unknown {self.kind} '{name}'. {hint}Known: {', '.join(self._entries)}"
             )

@@ -179,7 +179,7 @@ def _start_messages_held_back() -> Iterator[None]:
             os.close(kept)
 
 
-def print_json(value: Any) -> None:
+def print_json(value: object) -> None:
     """The one JSON object of a ``--json`` run, on stdout."""
     click.echo(json_text(value))
 

@@ -55,7 +55,6 @@ def test_ruff_finds_nothing():
         assert run.returncode == 0, run.stdout + run.stderr
 
 
-@pytest.mark.slow
 def test_mypy_finds_nothing():
     run = subprocess.run(
         [sys.executable, "-m", "mypy", "-p", "atk_latent", "-p", "cli"],

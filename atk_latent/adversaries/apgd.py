@@ -221,13 +221,14 @@ class AdaptiveAscent(GradientAdversary):
         shapes = tf.nest.map_structure(
             lambda t: batch + t.shape[1:] if t.shape.rank else t.shape, state
         )
-        return tf.while_loop(
+        _, result, _ = tf.while_loop(
             lambda index, _, run: (index < len(ends)) & (tf.shape(run.row)[0] > 0),
             window,
             state,
             shape_invariants=shapes,
             parallel_iterations=1,
-        )[1]
+        )
+        return result
 
     def _begun(self, problem: _Problem, x: tf.Tensor, row: tf.Tensor, is_open: tf.Tensor) -> _Run:
         """A run at its start, which counts as an iterate."""
@@ -281,7 +282,8 @@ class AdaptiveAscent(GradientAdversary):
             return index + 1, moved
 
         state = (first, run)
-        return tf.while_loop(lambda index, _: index < end, step, state, parallel_iterations=1)[1]
+        _, run = tf.while_loop(lambda index, _: index < end, step, state, parallel_iterations=1)
+        return run
 
     def _check(self, run: _Run, length: tf.Tensor) -> _Run:
         """The run after a window of `length` steps: steps halved where the loss stalls."""

@@ -246,7 +246,7 @@ class _Judge:
         """One draw of the logits of at most one batch."""
         short = self._fixed - len(x) if self._fixed else 0
         padded = np.concatenate([x, np.repeat(x[-1:], short, axis=0)])
-        return self._call(tf.constant(padded)).numpy()[: len(x)]
+        return np.array(self._call(tf.constant(padded)))[: len(x)]
 
 
 def _seed_of(seed: int, name: str) -> int:

@@ -82,7 +82,7 @@ def plan(settings: AutoAttackSettings, classes: int) -> tuple[list[Component], l
     """
     shared = {"eps": settings.eps, "norm": settings.norm, "bounds": settings.bounds}
     targets = min(settings.targets, classes - 1)
-    own: dict[str, dict[str, Any]] = {
+    own: dict[str, dict[str, object]] = {
         "apgd-ce": {"steps": settings.steps, "eot": settings.draws},
         "apgd-dlr": {"steps": settings.steps, "eot": settings.draws},
         "apgd-t": {"steps": settings.steps, "targets": targets},

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 import keras
 import numpy as np
@@ -17,6 +16,7 @@ from atk_latent.labels import label_tensor
 from atk_latent.results.diagnostics import Diagnostics
 
 Classifier = Callable[[tf.Tensor], tf.Tensor]
+Compiled = Callable[..., tf.Tensor]  # images, labels, seed, first row -> images
 _CLASSIFIERS_KEPT = 4
 
 
@@ -47,7 +47,7 @@ class Adversary(abc.ABC):
             check_range("seed", seed, 0)
             seed = keras.random.SeedGenerator(seed)
         self.seeds = seed
-        self._compiled: dict[tuple[int, tuple[int, ...]], tuple[Classifier, Any]] = {}
+        self._compiled: dict[tuple[int, tuple[int, ...]], tuple[Classifier, Compiled]] = {}
 
     @abc.abstractmethod
     def craft(
@@ -126,7 +126,7 @@ class Adversary(abc.ABC):
         """What there is to say of the last `craft_all` beside its images; mostly nothing."""
         return None
 
-    def _function(self, classifier: Classifier, image_shape: Any) -> Callable[..., tf.Tensor]:
+    def _function(self, classifier: Classifier, image_shape: Sequence[int]) -> Compiled:
         """The compiled `craft` for a classifier and an image shape."""
         key = (id(classifier), tuple(image_shape))
         if key not in self._compiled:
@@ -151,7 +151,7 @@ class Adversary(abc.ABC):
             self._compiled[key] = (classifier, function)  # the classifier: its id stays its own
         return self._compiled[key][1]
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """The state without the compiled functions, which are made again when needed."""
         return {**self.__dict__, "_compiled": {}}
 
@@ -162,13 +162,13 @@ def inference(classifier: Classifier) -> Classifier:
     return lambda x: tf.cast(classifier(x, **options), tf.float32)
 
 
-def fixed_batch(classifier: Any) -> int | None:
+def fixed_batch(classifier: Classifier) -> int | None:
     """The batch size that a Keras model was built for, None where any will do."""
     shape = getattr(classifier, "input_shape", None) if _is_graph(classifier) else None
     return shape[0] if isinstance(shape, tuple) else None
 
 
-def _is_graph(classifier: Any) -> bool:
+def _is_graph(classifier: Classifier) -> bool:
     return isinstance(classifier, keras.Model) and bool(getattr(classifier, "inputs", None))
 
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal
+from typing import Literal
 
 import keras
 import tensorflow as tf
 
 from atk_latent.adversaries import losses
 from atk_latent.adversaries.base import Adversary, Classifier
-from atk_latent.adversaries.gradient_ascent import AscentSettings, GradientAscent
+from atk_latent.adversaries.gradient_ascent import (
+    AscentSettings,
+    Best,
+    GradientAscent,
+    Problem,
+)
 from atk_latent.adversaries.latent_discriminator import CLEAN, LatentDiscriminator, all_of
 from atk_latent.adversaries.noise import RowNoise
 from atk_latent.adversaries.settings import check_radius
-from atk_latent.config import check_range
+from atk_latent.config import build, check_range
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +50,7 @@ class ManifoldAttackSettings:
         check_range("weight", self.weight, 0)
         check_range("steps", self.steps, 1)
 
-    def ascent(self, **changes: Any) -> AscentSettings:
+    def ascent(self, **changes: object) -> AscentSettings:
         """The climb, with the steps of the published attacks."""
         eps = 0.0 if self.eps is None else self.eps
         step = self.step_size or (eps if self.steps == 1 else eps / 4)
@@ -57,7 +62,7 @@ class ManifoldAttackSettings:
             "keep": "last",
             **changes,
         }
-        return AscentSettings(**values)
+        return build(AscentSettings, values)
 
 
 class JointAscent(GradientAscent):
@@ -95,7 +100,7 @@ class JointAscent(GradientAscent):
             first = losses.cross_entropy(logits[:, :-1], y)
         return first + self.weight * tf.math.softplus(self.sign * logits[:, -1])
 
-    def _judged(self, problem: Any, x_adv: tf.Tensor, logits: tf.Tensor | None = None) -> Any:
+    def _judged(self, problem: Problem, x_adv: tf.Tensor, logits: tf.Tensor | None = None) -> Best:
         logits = problem.classifier(x_adv) if logits is None else logits
         judged = super()._judged(problem, x_adv, logits)
         return judged._replace(success=~losses.predicted(logits[:, :-1], problem.y))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import tensorflow as tf
 
 from atk_latent.adversaries.base import Classifier
@@ -45,7 +43,7 @@ def expected_logits(classifier: Classifier, x: tf.Tensor, draws: int = 1) -> tf.
     if draws == 1:
         return first
 
-    def add(index: tf.Tensor, total: Any) -> tuple[tf.Tensor, Any]:
+    def add(index: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         total = total + classifier(x)
         total.set_shape(first.shape)
         return index + 1, total

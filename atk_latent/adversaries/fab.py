@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -90,6 +90,10 @@ class _Nearest(NamedTuple):
     distance: tf.Tensor
 
 
+_State = tuple[tf.Tensor, _Nearest]  # the point, and the nearest so far
+_Boundary = tuple[tf.Tensor, tf.Tensor, tf.Tensor]  # distance, lead, normal
+
+
 class FastAdaptiveBoundary(GradientAdversary):
     """Looks for the adversarial image nearest to each image.
 
@@ -168,7 +172,7 @@ class FastAdaptiveBoundary(GradientAdversary):
     def _run(self, problem: _Problem, start: tf.Tensor, nearest: _Nearest) -> _Nearest:
         """The nearest of `nearest` and all adversarial points of one run from `start`."""
 
-        def step(index: tf.Tensor, state: tuple[Any, ...]) -> tuple[tf.Tensor, tuple[Any, ...]]:
+        def step(index: tf.Tensor, state: _State) -> tuple[tf.Tensor, _State]:
             return index + 1, self._step(problem, *state)
 
         return repeat(step, self.settings.steps, (start, nearest))[1]
@@ -221,7 +225,7 @@ class FastAdaptiveBoundary(GradientAdversary):
             logits = problem.classifier(point)
         classes = logits.shape[1]
 
-        def compare(index: tf.Tensor, best: tuple[Any, ...]) -> tuple[tf.Tensor, tuple[Any, ...]]:
+        def compare(index: tf.Tensor, best: _Boundary) -> tuple[tf.Tensor, _Boundary]:
             other = tf.one_hot((problem.y + index + 1) % classes, classes)
             weights = other - tf.one_hot(problem.y, classes)  # of z_other - z_y
             lead = tf.reduce_sum(logits * weights, axis=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any, Literal
+from typing import Literal
 
 import keras
 import tensorflow as tf
@@ -15,6 +15,7 @@ from atk_latent.adversaries.gradient_ascent import AscentSettings
 from atk_latent.adversaries.gradients import loss_gradient, repeat
 from atk_latent.adversaries.noise import RowNoise
 from atk_latent.adversaries.optimal_transport import SinkhornSettings, transport_cost
+from atk_latent.config import build
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,10 +47,10 @@ class ScatteringSettings(SinkhornSettings):
         super().__post_init__()
         self.ascent()
 
-    def ascent(self, **options: Any) -> AscentSettings:
+    def ascent(self, **options: object) -> AscentSettings:
         """The part that says how images move, which checks itself."""
         names = ("eps", "norm", "steps", "step_size", "random_start")
-        return AscentSettings(**{name: getattr(self, name) for name in names}, **options)
+        return build(AscentSettings, {name: getattr(self, name) for name in names} | options)
 
 
 class FeatureScatter(Adversary):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -101,18 +101,18 @@ class AscentSettings:
         return min(2.5 * self.eps / self.steps, self.eps)
 
 
-class _Best(NamedTuple):
+class Best(NamedTuple):
     """The best point of each image so far: x float32 (B, ...), loss (B,), success bool (B,)."""
 
     x: tf.Tensor
     loss: tf.Tensor
     success: tf.Tensor
 
-    def or_better(self, other: _Best) -> _Best:
+    def or_better(self, other: Best) -> Best:
         """Image by image, `other` where it is better; never where its loss is not a number."""
         higher = (self.success == other.success) & (other.loss > self.loss)
         better = (other.success & ~self.success & (other.loss == other.loss)) | higher
-        merged = _Best(
+        merged = Best(
             tf.where(wide(better, self.x), other.x, self.x),
             tf.where(better, other.loss, self.loss),
             tf.where(better, other.success, self.success),
@@ -122,12 +122,16 @@ class _Best(NamedTuple):
         return merged
 
 
-class _Problem(NamedTuple):
+class Problem(NamedTuple):
     """A batch to climb: the classifier, the centres and what the loss is to be."""
 
     classifier: Classifier
     x: tf.Tensor
     y: tf.Tensor
+
+
+# the images, their velocity, () without momentum, and the best so far, () where none is looked for
+_State = tuple[tf.Tensor, tf.Tensor, Best | tuple[()]]
 
 
 class GradientAscent(GradientAdversary):
@@ -164,10 +168,10 @@ class GradientAscent(GradientAdversary):
     ) -> tf.Tensor:
         """Adversarial images; see `Adversary.craft`."""
         settings = self.settings
-        problem = _Problem(classifier, x, y)
+        problem = Problem(classifier, x, y)
         if settings.keep == "last" and settings.restarts == 1:
             return self._climb(problem, self._start(x, noise, 0), ())[0]
-        start = _Best(
+        start = Best(
             x, tf.fill(tf.shape(y), tf.float32.min), tf.zeros_like(y, tf.bool)
         )  # worse than any point whose loss is a number
         if settings.keep == "best" and settings.random_start:
@@ -176,10 +180,10 @@ class GradientAscent(GradientAdversary):
         if settings.restarts == 1:
             return self._climbed(problem, self._start(x, noise, 0), start).x
 
-        def restart(index: tf.Tensor, best: _Best) -> tuple[tf.Tensor, _Best]:
+        def restart(index: tf.Tensor, best: Best) -> tuple[tf.Tensor, Best]:
             rows = ActiveRows((index == 0) | ~best.success)
             images, labels, begin, part = rows.take((x, y, self._start(x, noise, index), best))
-            part = self._climbed(_Problem(classifier, images, labels), begin, part)
+            part = self._climbed(Problem(classifier, images, labels), begin, part)
             return index + 1, rows.put(best, part)
 
         _, best = tf.while_loop(
@@ -192,7 +196,7 @@ class GradientAscent(GradientAdversary):
         )
         return best.x
 
-    def _climbed(self, problem: _Problem, begin: tf.Tensor, best: _Best) -> _Best:
+    def _climbed(self, problem: Problem, begin: tf.Tensor, best: Best) -> Best:
         """`best`, or what one start gives where that is better."""
         tracked = best if self.settings.keep == "best" else ()
         last, passed = self._climb(problem, begin, tracked)
@@ -204,18 +208,18 @@ class GradientAscent(GradientAdversary):
         return self.ball.random_start(x, noise.fork(_START).fork(index))
 
     def _climb(
-        self, problem: _Problem, start: tf.Tensor, best: _Best | tuple[()]
-    ) -> tuple[tf.Tensor, _Best | tuple[()]]:
+        self, problem: Problem, start: tf.Tensor, best: Best | tuple[()]
+    ) -> tuple[tf.Tensor, Best | tuple[()]]:
         """The last iterate from `start`, and the best of `best` and all before the last.
 
         Without a `best`, (), none is looked for.
         """
         length = self.settings.step_length
 
-        def step(index: tf.Tensor, state: tuple[Any, ...]) -> tuple[tf.Tensor, tuple[Any, ...]]:
+        def step(index: tf.Tensor, state: _State) -> tuple[tf.Tensor, _State]:
             x_adv, velocity, best_so_far = state
             gradient, judged = self._gradient(problem, x_adv)
-            if isinstance(best_so_far, _Best):
+            if isinstance(best_so_far, Best):
                 best_so_far = best_so_far.or_better(judged)
             if self.settings.decay:
                 gradient = velocity = self.settings.decay * velocity + unit_l1(gradient)
@@ -228,7 +232,7 @@ class GradientAscent(GradientAdversary):
         last, _, best_so_far = repeat(step, self.settings.steps, (start, velocity, best))
         return last, best_so_far
 
-    def _gradient(self, problem: _Problem, x_adv: tf.Tensor) -> tuple[tf.Tensor, _Best]:
+    def _gradient(self, problem: Problem, x_adv: tf.Tensor) -> tuple[tf.Tensor, Best]:
         """The direction of each image's gradient, and what its logits say of it."""
         slope = expected_gradient(
             problem.classifier,
@@ -238,15 +242,13 @@ class GradientAscent(GradientAdversary):
         )
         return slope.direction, self._judged(problem, x_adv, slope.logits)
 
-    def _judged(
-        self, problem: _Problem, x_adv: tf.Tensor, logits: tf.Tensor | None = None
-    ) -> _Best:
+    def _judged(self, problem: Problem, x_adv: tf.Tensor, logits: tf.Tensor | None = None) -> Best:
         """The point with the loss to climb and whether it is where the attacker wants it."""
         if logits is None:
             logits = expected_logits(problem.classifier, x_adv, self.settings.eot)
         hit = losses.predicted(logits, problem.y)
         loss = self._loss(logits, problem.y)
-        return _Best(x_adv, loss, hit if self.settings.targeted else ~hit)
+        return Best(x_adv, loss, hit if self.settings.targeted else ~hit)
 
     def _loss(self, logits: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         settings = self.settings

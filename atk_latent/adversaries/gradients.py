@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
 
 import tensorflow as tf
 
 from atk_latent.adversaries import losses
-from atk_latent.adversaries.base import Adversary, Classifier, inference
+from atk_latent.adversaries.base import Adversary, Classifier, Compiled, inference
 
 Loss = Callable[[tf.Tensor], tf.Tensor]
+State = TypeVar("State")
 ZERO_SHARE = 0.05  # of the images: more without a gradient raise the alarm
 
 
@@ -58,7 +59,9 @@ def loss_gradient(classifier: Classifier, loss: Loss, x: tf.Tensor) -> LossGradi
     return LossGradient(tf.where(tf.math.is_finite(direction), direction, 0.0), scale, logits)
 
 
-def repeat(body: Callable[..., Any], times: int, state: Any) -> Any:
+def repeat(
+    body: Callable[[tf.Tensor, State], tuple[tf.Tensor, State]], times: int, state: State
+) -> State:
     """`state` after `times` rounds of ``index, state = body(index, state)``, in one graph.
 
     A single round is put into the graph as it is. Iterations are not run ahead in parallel,
@@ -100,7 +103,7 @@ class GradientAdversary(Adversary):
     `ZeroGradientWarning`. Inside a `tf.function` nothing is looked at.
     """
 
-    def _function(self, classifier: Classifier, image_shape: Any) -> Callable[..., tf.Tensor]:
+    def _function(self, classifier: Classifier, image_shape: Sequence[int]) -> Compiled:
         known = (id(classifier), tuple(image_shape)) in self._compiled
         function = super()._function(classifier, image_shape)
         if known:

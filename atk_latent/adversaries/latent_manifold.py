@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 import tensorflow as tf
 
 from atk_latent.adversaries import losses
 from atk_latent.adversaries.base import Adversary, Classifier
-from atk_latent.adversaries.gradient_ascent import AscentSettings, GradientAscent
+from atk_latent.adversaries.gradient_ascent import (
+    AscentSettings,
+    Best,
+    GradientAscent,
+    Problem,
+)
 from atk_latent.adversaries.latent_discriminator import (
     ADVERSARIAL,
     CLEAN,
@@ -86,7 +89,7 @@ class _CoupledAscent(GradientAscent):
     moves, whatever the images.
     """
 
-    def _gradient(self, problem: Any, x_adv: tf.Tensor) -> tuple[tf.Tensor, Any]:
+    def _gradient(self, problem: Problem, x_adv: tf.Tensor) -> tuple[tf.Tensor, Best]:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(x_adv)
             logits = problem.classifier(x_adv)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -72,7 +72,7 @@ class Searched(NamedTuple):
     step: tf.Tensor
 
 
-def gradient_noise_variance(step: tf.Tensor | float) -> Any:
+def gradient_noise_variance(step: tf.Tensor | float) -> tf.Tensor | float:
     """The variance 0.01 / (1 + t)^0.55 of what is added to the latents' gradient."""
     return 0.01 / (1.0 + step) ** 0.55
 

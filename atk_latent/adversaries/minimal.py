@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
+from typing import TypeVar
 
 import tensorflow as tf
 
@@ -12,6 +12,8 @@ from atk_latent.adversaries import losses
 from atk_latent.adversaries.balls import LinfBall
 from atk_latent.adversaries.noise import RowNoise
 from atk_latent.adversaries.settings import read_settings
+
+Nest = TypeVar("Nest")  # a tensor, or tensors in tuples
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,11 +77,12 @@ class ActiveRows:
             self._taken = tf.gather(self._rows, tf.minimum(tf.range(size), count - 1))
         self.active = tf.gather(active, self._taken)
 
-    def take(self, state: Any) -> Any:
+    def take(self, state: Nest) -> Nest:
         """The active rows of every tensor (B, ...) in `state`."""
-        return tf.nest.map_structure(lambda whole: tf.gather(whole, self._taken), state)
+        rows: Nest = tf.nest.map_structure(lambda whole: tf.gather(whole, self._taken), state)
+        return rows
 
-    def put(self, state: Any, part: Any) -> Any:
+    def put(self, state: Nest, part: object) -> Nest:
         """`state` with its active rows from `part`, which `take` gave."""
 
         def scattered(whole: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
@@ -88,4 +91,5 @@ class ActiveRows:
                 tf.tensor_scatter_nd_update(whole, self._rows[:, None], rows), whole.shape
             )
 
-        return tf.nest.map_structure(scattered, state, part)
+        whole: Nest = tf.nest.map_structure(scattered, state, part)
+        return whole

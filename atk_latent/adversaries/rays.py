@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -29,6 +29,7 @@ from atk_latent.adversaries.settings import read_settings
 from atk_latent.adversaries.spec import BATCH_SIZE, ArtClass, ArtParameter, AttackSpec
 
 SEGMENT = 100  # queries between two looks at which images are finished
+_Search = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,7 +132,7 @@ class RaySearch(Adversary):
         super().__init__(seed=seed)
         self.settings = settings or RaySSettings()
         self.result: RaySResult | None = None
-        self._compiled_search: tuple[Classifier, Callable[..., Any]] | None = None
+        self._compiled_search: tuple[Classifier, _Search] | None = None
 
     def craft(
         self, classifier: Classifier, x: tf.Tensor, y: tf.Tensor, noise: RowNoise
@@ -142,10 +143,11 @@ class RaySearch(Adversary):
 
     def _end(self, classifier: Classifier, x: tf.Tensor, y: tf.Tensor) -> _State:
         """Where the search of each image ends; runs inside a graph."""
+        state: _State = self._begin(classifier, x, y)
         (state,) = tf.while_loop(
             lambda state: tf.reduce_any(self._is_open(state)),
             lambda state: (self._segment(classifier, x, y, state),),
-            (self._begin(classifier, x, y),),
+            (state,),
             parallel_iterations=1,
         )
         return state
@@ -178,7 +180,7 @@ class RaySearch(Adversary):
         self.result = RaySResult(x_adv, distance, queries, success)
         return x_adv
 
-    def _search(self, classifier: Classifier, shape: tuple[int, ...]) -> Callable[..., Any]:
+    def _search(self, classifier: Classifier, shape: tuple[int, ...]) -> _Search:
         """The compiled search: images, labels to images, distances and queries."""
         if self._compiled_search is None or self._compiled_search[0] is not classifier:
             call, batch = inference(classifier), fixed_batch(classifier)
@@ -193,7 +195,7 @@ class RaySearch(Adversary):
             self._compiled_search = (classifier, search)
         return self._compiled_search[1]
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """The state without what was compiled."""
         return {**super().__getstate__(), "_compiled_search": None}
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import dataclasses
 import typing
 from collections.abc import Collection
-from typing import Any
+from typing import TYPE_CHECKING
 
 from atk_latent.config import check_range, convert
 from atk_latent.errors import InputError
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 
 def read_settings(
-    settings: Any, positive: Collection[str] = (), /, **ranges: tuple[float, ...]
+    settings: DataclassInstance, positive: Collection[str] = (), /, **ranges: tuple[float, ...]
 ) -> None:
     """Reads every field by its type and checks its range; for the `__post_init__`.
 

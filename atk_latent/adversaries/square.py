@@ -6,7 +6,7 @@ import abc
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import keras
 import numpy as np
@@ -26,7 +26,7 @@ _HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 _TILES = 5  # of the first L2 proposal, along a side
 _TINY = 1e-12
 
-Draw = Callable[[Any, int], tf.Tensor]  # (fork, width) -> uniform (B, width)
+Draw = Callable[[tf.Tensor | int, int], tf.Tensor]  # (fork, width) -> uniform (B, width)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,10 +183,11 @@ class Square(Adversary):
             )
             return index, rows.put(best, mine)
 
+        best: _Best = _update(problem, nothing, first)
         _, best = tf.while_loop(
             lambda index, best: (index < windows) & ~tf.reduce_all(best.won),
             segment,
-            (tf.zeros((), tf.int32), _update(problem, nothing, first)),
+            (tf.zeros((), tf.int32), best),
             parallel_iterations=1,
         )
         better = best.won | (best.lead > known.lead)
@@ -331,7 +332,7 @@ def bump(side: int) -> np.ndarray:
         hill = levels[ring]
         halves.append(hill / max(float(np.linalg.norm(hill)), _TINY))
     both = np.concatenate([halves[0], -halves[1]])
-    return (both / np.linalg.norm(both)).astype(np.float32)
+    return np.asarray(both / np.linalg.norm(both), np.float32)
 
 
 def _length(values: tf.Tensor, axes: tuple[int, ...]) -> tf.Tensor:

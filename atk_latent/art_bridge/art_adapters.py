@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import tensorflow as tf
+from art.attacks.attack import EvasionAttack
 from art.estimators.classification import TensorFlowV2Classifier
 
 from atk_latent.adversaries import losses
 from atk_latent.art_bridge.art_settings import AutoAttackSettings
-from atk_latent.art_bridge.bound_attack import change_size
+from atk_latent.art_bridge.bound_attack import Attack, change_size
 from atk_latent.art_bridge.estimator import CompiledKerasClassifier
+from atk_latent.art_bridge.estimator_graphs import Loss
 
 
 class WithoutLabels:
     """Keeps the labels from an ART attack that would take them for targets."""
 
-    def __init__(self, attack: Any) -> None:
+    def __init__(self, attack: EvasionAttack) -> None:
         self.attack = attack
 
     def generate(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Attacks `x`; `y` is not used."""
-        return self.attack.generate(x=x)
+        return np.asarray(self.attack.generate(x=x))
 
 
 class FromOtherClass:
@@ -33,7 +33,7 @@ class FromOtherClass:
     the attacked images themselves that the model puts in another class.
     """
 
-    def __init__(self, attack: Any, draws: int) -> None:
+    def __init__(self, attack: EvasionAttack, draws: int) -> None:
         self.attack = attack
         self.draws = draws
 
@@ -48,13 +48,13 @@ class FromOtherClass:
             if len(others):
                 gaps = ((pool[others] - x[row]) ** 2).sum(axis=tuple(range(1, x.ndim)))
                 start[row] = pool[others[gaps.argmin()]]
-        return self.attack.generate(x=x, x_adv_init=start)
+        return np.asarray(self.attack.generate(x=x, x_adv_init=start))
 
 
 class Projected:
     """Takes away the 1e-4 by which ART's AutoAttack lets an image leave the ball."""
 
-    def __init__(self, attack: Any, eps: float) -> None:
+    def __init__(self, attack: EvasionAttack, eps: float) -> None:
         self.attack = attack
         self.eps = eps
 
@@ -64,11 +64,11 @@ class Projected:
         slack = self.eps * (1 + 2e-4)
         inside = np.clip(x_adv, x - np.float32(self.eps), x + np.float32(self.eps))
         near = change_size(x, x_adv, "linf") <= slack
-        return np.where(near.reshape(-1, *([1] * (x.ndim - 1))), inside, x_adv)
+        return np.asarray(np.where(near.reshape(-1, *([1] * (x.ndim - 1))), inside, x_adv))
 
 
 def art_autoattack(
-    settings: AutoAttackSettings, estimator: TensorFlowV2Classifier, square: Any
+    settings: AutoAttackSettings, estimator: TensorFlowV2Classifier, square: Attack
 ) -> Projected:
     """ART's AutoAttack with its parts on the compiled estimator.
 
@@ -78,10 +78,10 @@ def art_autoattack(
     import art.attacks.evasion as evasion
 
     eps, size = settings.eps or 0.0, getattr(estimator, "batch_size", 128)
-    objectives: list[Any] = [None]
+    objectives: list[Loss | None] = [None]
     if estimator.nb_classes > 2:
         objectives.append(_dlr)
-    parts: list[Any] = [
+    parts = [
         evasion.AutoProjectedGradientDescent(
             _with_loss(estimator, loss),
             eps=eps,
@@ -110,7 +110,7 @@ def _dlr(y: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     return losses.dlr(logits, tf.argmax(y, axis=1, output_type=tf.int32))
 
 
-def _with_loss(estimator: TensorFlowV2Classifier, loss: Any) -> CompiledKerasClassifier:
+def _with_loss(estimator: TensorFlowV2Classifier, loss: Loss | None) -> CompiledKerasClassifier:
     """A second estimator of the same model that attacks another loss."""
     return CompiledKerasClassifier(
         estimator.model,

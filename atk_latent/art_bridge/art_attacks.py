@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
+from art.attacks.attack import EvasionAttack
 from art.estimators.classification import TensorFlowV2Classifier
 
 from atk_latent import config
 from atk_latent.adversaries.spec import AttackSpec, Values
 from atk_latent.art_bridge import art_settings as settings_of
 from atk_latent.art_bridge.art_adapters import FromOtherClass, WithoutLabels, art_autoattack
-from atk_latent.art_bridge.bound_attack import NORMS, BoundAttack
+from atk_latent.art_bridge.bound_attack import NORMS, Attack, BoundAttack
 from atk_latent.art_bridge.context import AttackContext
 from atk_latent.results.threat import ThreatModel
 
@@ -37,7 +38,7 @@ class ArtBinding:
     art_class: str
     parameters: Mapping[str, str]
     fixed: Values = dataclasses.field(default_factory=lambda: _QUIET)
-    adapt: Callable[[Any, Any], Any] | None = None
+    adapt: Callable[[EvasionAttack, Any], Attack] | None = None
     label: str = ""
 
     def __call__(
@@ -68,7 +69,7 @@ class ArtBinding:
             settings=dataclasses.asdict(settings),
         )
 
-    def create(self, settings: Any, estimator: TensorFlowV2Classifier) -> Any:
+    def create(self, settings: Any, estimator: TensorFlowV2Classifier) -> Attack:
         """The ART attack, or an adapter with the same ``generate(x, y)``."""
         import art.attacks.evasion as evasion
 
@@ -78,13 +79,13 @@ class ArtBinding:
         arguments |= self.fixed
         arguments.setdefault("batch_size", getattr(estimator, "batch_size", 128))
         attack = getattr(evasion, self.art_class)(estimator, **arguments)
-        return self.adapt(attack, settings) if self.adapt else attack
+        return self.adapt(attack, settings) if self.adapt else cast(Attack, attack)
 
 
 class _AutoAttackBinding(ArtBinding):
     """ART's suite, whose parts are attacks themselves."""
 
-    def create(self, settings: Any, estimator: TensorFlowV2Classifier) -> Any:
+    def create(self, settings: Any, estimator: TensorFlowV2Classifier) -> Attack:
         """ART's suite with its parts on the compiled estimator."""
         square = settings_of.SquareSettings(
             eps=settings.eps, queries=settings.queries, restarts=settings.restarts

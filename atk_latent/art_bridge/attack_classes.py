@@ -10,8 +10,8 @@ import operator
 import textwrap
 import types
 import typing
-from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from collections.abc import Iterator
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from art.attacks.attack import EvasionAttack
@@ -30,7 +30,7 @@ from atk_latent.results.diagnostics import Diagnostics
 from atk_latent.results.threat import ThreatModel
 
 MODULE = "atk_latent.attacks"  # where the classes are found by name
-NORMS: dict[Any, str] = {math.inf: "linf", "inf": "linf", 2: "l2", 1: "l1"}
+NORMS: dict[object, str] = {math.inf: "linf", "inf": "linf", 2: "l2", 1: "l1"}
 ART_NORMS: dict[str, float] = {"linf": math.inf, "l2": 2, "l1": 1}
 _LENGTHS = ("eps", "step_size", "theta")  # settings in the units of pixels
 _COMMON = (  # of every class, behind its own
@@ -67,7 +67,7 @@ class AdversaryAttack(EvasionAttack):
     parameters: ClassVar[tuple[ArtParameter, ...]] = ()  # those that stand for settings
     __signature__: ClassVar[inspect.Signature]
 
-    def __init__(self, estimator: TensorFlowV2Classifier, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, estimator: TensorFlowV2Classifier, *args: object, **kwargs: object) -> None:
         for name in kwargs:
             if name not in self.attack_params:
                 raise InputError(
@@ -84,7 +84,7 @@ class AdversaryAttack(EvasionAttack):
         self._check_params()
 
     @classmethod
-    def of(cls, estimator: TensorFlowV2Classifier, settings: Any) -> AdversaryAttack:
+    def of(cls, estimator: TensorFlowV2Classifier, settings: object) -> AdversaryAttack:
         """The attack with the adversary's own `settings`, whose lengths are in [0, 1] pixels."""
         attack = cls(estimator, batch_size=getattr(estimator, "batch_size", 128))
         attack.set_params(**attack._from_settings(settings))
@@ -101,13 +101,14 @@ class AdversaryAttack(EvasionAttack):
         return _our_norm(self.norm) if hasattr(self, "norm") else self.spec.norms[0]
 
     @property
-    def result(self) -> Any:
+    def result(self) -> object:
         """What the adversary keeps of the last `generate` (`RayS`, `StandardAutoAttack`)."""
         return getattr(self._compiled, "result", None)
 
     def diagnostics(self) -> Diagnostics | None:
         """What there is to say of the last `generate` beside its images; mostly nothing."""
-        return self._compiled.diagnostics()
+        diagnostics: Diagnostics | None = self._compiled.diagnostics()
+        return diagnostics
 
     def settings(self) -> Any:
         """What the adversary is set to, in [0, 1] pixel units.
@@ -117,7 +118,7 @@ class AdversaryAttack(EvasionAttack):
         """
         return self._adversary().settings
 
-    def generate(self, x: np.ndarray, y: np.ndarray | None = None, **kwargs: Any) -> np.ndarray:
+    def generate(self, x: np.ndarray, y: np.ndarray | None = None, **kwargs: object) -> np.ndarray:
         """Adversarial images in the estimator's clip values.
 
         Args:
@@ -183,7 +184,7 @@ class AdversaryAttack(EvasionAttack):
                 settings[setting] = value
         return settings
 
-    def _from_settings(self, settings: Any) -> dict[str, object]:
+    def _from_settings(self, settings: object) -> dict[str, object]:
         """The adversary's settings as parameters."""
         values: dict[str, object] = {}
         for part in self.parameters:
@@ -212,18 +213,18 @@ class AdversaryAttack(EvasionAttack):
             config.check_range("seed", self.seed, 0)
         self._adversary()
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """The state without the view of the estimator and what was compiled for it."""
         return {**self.__dict__, "view": None, "_compiled": None}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         """Makes the view anew around the copied estimator."""
         self.__dict__.update(state)
         self.view = UnitPixels(self.estimator)
         self._check_params()
 
 
-def _our_norm(norm: Any) -> str:
+def _our_norm(norm: object) -> str:
     if isinstance(norm, int | float | str) and norm in NORMS:
         return NORMS[norm]
     raise InputError(f"norm must be np.inf, 'inf', 1 or 2. Received: {norm!r}")
@@ -238,7 +239,7 @@ def attack_class(name: str) -> type[EvasionAttack]:
     Raises:
         InputError: on an unknown name, or an attack of ART's own.
     """
-    spec = ATTACKS[name]
+    spec: AttackSpec = ATTACKS[name]
     root = spec.variant_of or spec
     if root.attack_class is not None:
         return root.attack_class
@@ -385,9 +386,9 @@ def bind_adversary(
         options["eps"] = default_eps(estimator.input_shape, norm)
     eps: Any = options.get("eps")
     check_radius(eps, norm)
-    kind: Any = attack_class(spec.name)
+    kind = cast(type[AdversaryAttack], attack_class(spec.name))
     attack = kind.of(estimator, spec.adversary(**options).settings)
-    record: Mapping[str, object] = dataclasses.asdict(attack.settings())
+    record = dataclasses.asdict(attack.settings())
     return BoundAttack(
         name=spec.name,
         threat=ThreatModel(access=spec.access, norm=norm, eps=eps),

@@ -9,7 +9,7 @@ import random
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -38,7 +38,7 @@ def change_size(x: np.ndarray, x_adv: np.ndarray, norm: str) -> np.ndarray:
         float64 (n,).
     """
     change = (x_adv.astype(np.float64) - x.astype(np.float64)).reshape(len(x), -1)
-    return np.linalg.norm(change, ord=NORMS[norm][1], axis=1)
+    return np.asarray(np.linalg.norm(change, ord=NORMS[norm][1], axis=1))
 
 
 def default_eps(image_shape: tuple[int, ...], norm: str = "linf") -> float:
@@ -50,6 +50,13 @@ def default_eps(image_shape: tuple[int, ...], norm: str = "linf") -> float:
     digits = tuple(image_shape) == (28, 28, 1)
     radii = {"linf": (0.3, 8 / 255), "l2": (1.5, 128 / 255), "l1": (10.0, 12.0)}
     return radii[norm][0 if digits else 1]
+
+
+class Attack(Protocol):
+    """An ART `EvasionAttack`, or what stands before one."""
+
+    def generate(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Attacked images, the shape of `x` (n, H, W, C); labels `y` (n,)."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,7 @@ class BoundAttack:
 
     name: str
     threat: ThreatModel
-    attack: Any
+    attack: Attack
     label: str = ""
     minimal: bool = False
     settings: Values = field(default_factory=dict)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from art.data_generators import DataGenerator, NumpyDataGenerator, TensorFlowV2DataGenerator
 
+from atk_latent.art_bridge.estimator_graphs import Array
 from atk_latent.errors import InputError
 
-Batches = Callable[[], Iterator[tuple[Any, Any]]]
+Batch: TypeAlias = tuple[Array, Array]  # images and labels
+Batches: TypeAlias = Callable[[], Iterator[Batch]]
 
 
 def generated(generator: DataGenerator) -> Batches:
@@ -40,7 +42,7 @@ def drained(generator: DataGenerator) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(x)[: generator.size], np.concatenate(y)[: generator.size]
 
 
-def _epoch(generator: DataGenerator) -> Iterator[tuple[Any, Any]]:
+def _epoch(generator: DataGenerator) -> Iterator[Batch]:
     seen = 0
     for x, y, *_ in _batches(generator):
         yield x, y
@@ -54,16 +56,16 @@ def _epoch(generator: DataGenerator) -> Iterator[tuple[Any, Any]]:
         )
 
 
-def _batches(generator: DataGenerator) -> Iterator[tuple[Any, ...]]:
+def _batches(generator: DataGenerator) -> Iterator[tuple[Array, ...]]:
     if isinstance(generator, NumpyDataGenerator):
         return _slices(generator)
     source: Any = getattr(generator, "iterator", None)
     if hasattr(source, "__getitem__") and hasattr(source, "__len__"):
         return (source[i] for i in range(len(source)))
     if isinstance(generator, TensorFlowV2DataGenerator):
-        return source.as_numpy_iterator()
+        return iter(source.as_numpy_iterator())
     if inspect.isgeneratorfunction(source):
-        return source()
+        return iter(source())
     if isinstance(source, Iterator):
         return source
     return (generator.get_batch() for _ in range(-(-generator.size // generator.batch_size)))

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
 import tensorflow as tf
 from art import config as art_config
+from art.defences.postprocessor import Postprocessor
+from art.defences.preprocessor import Preprocessor
 from art.estimators.classification import TensorFlowV2Classifier
 from art.preprocessing.standardisation_mean_std.tensorflow import StandardisationMeanStdTensorFlow
+from keras.optimizers import Optimizer
+from numpy.typing import ArrayLike
+from typing_extensions import Self
 
 from atk_latent.art_bridge import (
     estimator_graphs as graphs,
     estimator_models as models,
     estimator_training as training,
 )
-from atk_latent.art_bridge.estimator_graphs import as_array, as_float32
+from atk_latent.art_bridge.estimator_graphs import Array, Graph, as_array, as_float32
 from atk_latent.atomic import atomic_file
 from atk_latent.errors import InputError
+
+Kind: TypeAlias = str | tuple[str, int | str]  # what is computed; activations of which layer
+
+Classifier: TypeAlias = "keras.Model | CompiledKerasClassifier"  # a model, or an estimator of it
 
 
 class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
@@ -91,18 +100,18 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
 
     def __init__(
         self,
-        model: Any,
+        model: keras.Model,
         nb_classes: int | None = None,
         input_shape: tuple[int, ...] | None = None,
         *,
-        loss_object: Any = None,
-        optimizer: Any = None,
+        loss_object: graphs.Loss | str | None = None,
+        optimizer: Optimizer | str | None = None,
         train_step: Callable[..., None] | None = None,
         channels_first: bool = False,
         clip_values: tuple[float, float] | None = (0.0, 1.0),
-        preprocessing_defences: Any = None,
-        postprocessing_defences: Any = None,
-        preprocessing: Any = None,
+        preprocessing_defences: Preprocessor | list[Preprocessor] | None = None,
+        postprocessing_defences: Postprocessor | list[Postprocessor] | None = None,
+        preprocessing: Preprocessor | tuple[ArrayLike, ArrayLike] | None = None,
         batch_size: int = 256,
         probabilities: bool = False,
     ) -> None:
@@ -124,9 +133,9 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
         )
         self.batch_size, self.probabilities = batch_size, probabilities
         self._forward_pass = None  # ART's closure, which cannot be pickled; `predict` is ours
-        self._functions: dict[Any, Callable[..., Any]] = {}
+        self._functions: dict[Hashable, Callable[..., Any]] = {}
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """The state without the compiled functions, which are made again when needed."""
         state = training.optimizer_state(self._optimizer)
         return {**self.__dict__, "_functions": {}, "_optimizer": state}
@@ -136,7 +145,7 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
         self.__dict__.update(state)
         self._optimizer = training.optimizer_from(state["_optimizer"], self.model)
 
-    def set_params(self, **kwargs: Any) -> None:
+    def set_params(self, **kwargs: object) -> None:
         """Changes parameters as ART does, and forgets what was compiled with the old ones."""
         if "loss_object" in kwargs:
             kwargs["loss_object"] = graphs.loss_object(kwargs["loss_object"])
@@ -146,7 +155,7 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
         self._reduce_labels = graphs.takes_whole_numbers(self._loss_object)
         self._functions = {}
 
-    def as_probabilities(self) -> CompiledKerasClassifier:
+    def as_probabilities(self) -> Self:
         """The same model and settings, predicting probabilities instead of logits.
 
         For ART's attacks that demand them (`SimBA`, `VirtualAdversarialMethod`); AutoPGD,
@@ -154,7 +163,7 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
         """
         return self._again(probabilities=True)
 
-    def _again(self, **changes: Any) -> CompiledKerasClassifier:
+    def _again(self, **changes: object) -> Self:
         return type(self)(**{**self.get_params(), **changes})
 
     def predict(
@@ -162,7 +171,7 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
         x: np.ndarray,
         batch_size: int | None = None,
         training_mode: bool = False,
-        **kwargs: Any,
+        **_: object,
     ) -> np.ndarray:
         """Logits of `x`, `batch_size` images at a time; probabilities if so made.
 
@@ -175,14 +184,14 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
             float32 (n, classes).
         """
         outputs = self._chunked("outputs", [x], training_mode, batch_size)
-        return self._apply_postprocessing(preds=as_array(outputs), fit=False)
+        return np.asarray(self._apply_postprocessing(preds=as_array(outputs), fit=False))
 
     def _predict_framework(self, x: tf.Tensor, training_mode: bool = False) -> tf.Tensor:
         """What `predict` gives, as a tensor that a gradient tape sees through."""
         return self._function("outputs", training_mode)(self._before_graph(x))
 
     def compute_loss(
-        self, x: Any, y: Any, reduction: str = "none", training_mode: bool = False, **kwargs: Any
+        self, x: Array, y: Array, reduction: str = "none", training_mode: bool = False, **_: object
     ) -> np.ndarray:
         """The loss of each sample, or their mean or sum.
 
@@ -205,7 +214,7 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
             return losses
         return np.asarray(losses.mean() if reduction == "mean" else losses.sum(), np.float32)
 
-    def loss_gradient(self, x: Any, y: Any, training_mode: bool = False, **kwargs: Any) -> Any:
+    def loss_gradient(self, x: Array, y: Array, training_mode: bool = False, **_: object) -> Array:
         """The gradient of each sample's own loss.
 
         Args:
@@ -227,7 +236,7 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
         x: np.ndarray,
         label: int | list[int] | np.ndarray | None = None,
         training_mode: bool = False,
-        **kwargs: Any,
+        **_: object,
     ) -> np.ndarray:
         """The gradient of what `predict` gives, from one forward pass.
 
@@ -254,8 +263,8 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
         return np.stack(each, axis=1)
 
     def get_activations(
-        self, x: Any, layer: int | str, batch_size: int | None = None, framework: bool = False
-    ) -> Any:
+        self, x: Array, layer: int | str, batch_size: int | None = None, framework: bool = False
+    ) -> Array:
         """What a layer gives for `x`.
 
         Args:
@@ -294,7 +303,7 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
         with atomic_file(file) as temporary:
             self.model.save(temporary)
 
-    def _one_hot(self, y: Any) -> Any:
+    def _one_hot(self, y: Array) -> Array:
         """Labels of any kind as float32 (n, classes)."""
         shape = tuple(y.shape) if hasattr(y, "shape") else np.shape(y)
         if len(shape) == 2 and shape[1] == self.nb_classes:
@@ -309,8 +318,8 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
         )
 
     def _chunked(
-        self, kind: Any, arrays: Sequence[Any], training: bool, batch_size: int | None = None
-    ) -> Any:
+        self, kind: Kind, arrays: Sequence[Array], training: bool, batch_size: int | None = None
+    ) -> Array:
         """Runs the compiled function `kind` over chunks of `arrays`, in order.
 
         Returns:
@@ -340,20 +349,20 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
     def _numpy_preprocessing(self) -> bool:
         return bool(self.preprocessing_operations) and not self.all_framework_preprocessing
 
-    def _before_graph(self, x: Any) -> Any:
+    def _before_graph(self, x: Array) -> Array:
         """Applies preprocessors that only know NumPy; the others are part of the graph."""
         if not self._numpy_preprocessing():
             return x
         return self._apply_preprocessing(np.asarray(x), y=None, fit=False)[0]
 
-    def _through_preprocessing(self, x: Any, gradients: Any) -> Any:
+    def _through_preprocessing(self, x: Array, gradients: Array) -> Array:
         """Carries gradients back through preprocessors that only know NumPy."""
         if not self._numpy_preprocessing():
             return gradients
         back = self._apply_preprocessing_gradient(np.asarray(x), as_array(gradients))
         return tf.convert_to_tensor(back) if isinstance(x, tf.Tensor) else back
 
-    def _function(self, kind: Any, training: bool) -> Callable[..., Any]:
+    def _function(self, kind: Kind, training: bool) -> Graph:
         """The function `kind`, compiled when first asked for."""
         key = (kind, training)
         if key not in self._functions:
@@ -369,7 +378,7 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
             self._functions[key] = function  # other preprocessors may not know graphs: eager
         return self._functions[key]
 
-    def _graph(self, kind: Any, training: bool) -> tuple[Callable[..., Any], bool]:
+    def _graph(self, kind: Kind, training: bool) -> tuple[Graph, bool]:
         """What `kind` computes, and whether it takes labels."""
         if isinstance(kind, tuple):
             part = models.up_to(self.model, kind[1], self.input_shape)
@@ -385,7 +394,7 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
         }
         return graph_of[kind]()
 
-    def _forward(self, model: Callable[..., Any], training: bool) -> Callable[..., Any]:
+    def _forward(self, model: Graph, training: bool) -> Graph:
         """`model` with the preprocessors that know TensorFlow, images to float32."""
         operations = self.preprocessing_operations if self.all_framework_preprocessing else []
         steps = [step for step in operations if step.apply_predict]
@@ -399,7 +408,7 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
 
 
 def estimator_for(
-    model: Any,
+    model: Classifier,
     num_classes: int | None = None,
     image_shape: tuple[int, ...] | None = None,
     *,
@@ -431,7 +440,7 @@ def _padded(rows: int, size: int) -> int:
     return min(size, max(1, -(-rows // step) * step))
 
 
-def _optimizer(optimizer: Any, model: Any) -> Any:
+def _optimizer(optimizer: Optimizer | str | None, model: keras.Model) -> Optimizer | None:
     """An optimizer by name or as it is, else the one the model was compiled with."""
     if optimizer is None:
         return getattr(model, "optimizer", None)

@@ -7,15 +7,19 @@ the estimator predicts, logits or probabilities. Labels are float32 (batch, clas
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TypeAlias
 
 import keras
 import numpy as np
 import tensorflow as tf
+from keras.optimizers import Optimizer
 
 from atk_latent.errors import InputError
 
-Graph = Callable[..., Any]
+Array: TypeAlias = np.ndarray | tf.Tensor
+Graph: TypeAlias = Callable[..., tf.Tensor]
+Loss: TypeAlias = keras.losses.Loss | Graph  # of labels and logits
+Step: TypeAlias = Callable[[tf.Tensor, tf.Tensor], dict[str, tf.Tensor]]
 NAMED_LOSSES = {
     "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
     "sparse_categorical_crossentropy": keras.losses.SparseCategoricalCrossentropy,
@@ -23,19 +27,19 @@ NAMED_LOSSES = {
 _UNROLLED_CLASSES = 32
 
 
-def as_array(tensor: Any) -> np.ndarray:
+def as_array(tensor: Array) -> np.ndarray:
     """A tensor or an array as an array."""
-    return tensor.numpy() if isinstance(tensor, tf.Tensor) else np.asarray(tensor)
+    return np.array(tensor) if isinstance(tensor, tf.Tensor) else np.asarray(tensor)
 
 
-def as_float32(array: Any) -> tf.Tensor:
+def as_float32(array: Array) -> tf.Tensor:
     """A tensor or an array as a float32 tensor."""
     if isinstance(array, tf.Tensor):
         return tf.cast(array, tf.float32)
     return tf.convert_to_tensor(np.asarray(array, np.float32))
 
 
-def loss_object(loss: Any) -> Any:
+def loss_object(loss: Loss | str | None) -> Loss:
     """The loss that was asked for: by name, as an object, or None for cross-entropy.
 
     Raises:
@@ -53,17 +57,17 @@ def loss_object(loss: Any) -> Any:
     return loss
 
 
-def takes_whole_numbers(loss: Any) -> bool:
+def takes_whole_numbers(loss: Loss) -> bool:
     """Whether a loss wants labels as whole numbers."""
     return isinstance(loss, keras.losses.SparseCategoricalCrossentropy)
 
 
-def sample_loss(loss: Any) -> Graph:
+def sample_loss(loss: Loss) -> Graph:
     """The loss as a function (labels, logits) -> (batch,), whatever kind it is."""
-    if takes_whole_numbers(loss):
-        return lambda y, logits: loss.call(tf.argmax(y, axis=1), logits)
     if isinstance(loss, keras.losses.Loss):
-        return loss.call
+        call: Graph = loss.call  # type: ignore[union-attr]
+        sparse = takes_whole_numbers(loss)
+        return (lambda y, logits: call(tf.argmax(y, axis=1), logits)) if sparse else call
 
     def checked(y: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         losses = loss(y, logits)
@@ -77,13 +81,13 @@ def sample_loss(loss: Any) -> Graph:
     return checked
 
 
-def losses(forward: Graph, loss: Any) -> Graph:
+def losses(forward: Graph, loss: Loss) -> Graph:
     """(images, labels) -> the loss of each sample."""
     each = sample_loss(loss)
     return lambda x, y: each(y, forward(x))
 
 
-def loss_gradient(forward: Graph, loss: Any) -> Graph:
+def loss_gradient(forward: Graph, loss: Loss) -> Graph:
     """(images, labels) -> the gradient of each sample's own loss.
 
     Each sample's slope in the logits is scaled to 1 on its way through the network, so that
@@ -104,7 +108,7 @@ def loss_gradient(forward: Graph, loss: Any) -> Graph:
     return gradient
 
 
-def _slope(loss: Any) -> Graph:
+def _slope(loss: Loss) -> Graph:
     """The gradient of each sample's loss in its logits, (labels, logits) -> (batch, classes)."""
     if _is_cross_entropy(loss):
         return _cross_entropy_slope
@@ -119,10 +123,10 @@ def _slope(loss: Any) -> Graph:
     return slope
 
 
-def _is_cross_entropy(loss: Any) -> bool:
+def _is_cross_entropy(loss: Loss) -> bool:
     if not isinstance(loss, tuple(NAMED_LOSSES.values())):
         return False
-    options: dict[str, Any] = loss.get_config()  # type: ignore[attr-defined]
+    options = loss.get_config()  # type: ignore[attr-defined]
     return not options.get("label_smoothing") and options.get("ignore_class") is None
 
 
@@ -176,7 +180,7 @@ def all_classes(outputs: Graph, classes: int) -> Graph:
     return gradients
 
 
-def training_step(model: keras.Model, loss: Any, optimizer: keras.optimizers.Optimizer) -> Graph:
+def training_step(model: keras.Model, loss: Loss, optimizer: Optimizer) -> Step:
     """(images, labels) -> {"loss", "accuracy"}, the weights moved by one step.
 
     The loss is the mean over the batch (the sum, if the loss object says so) and the model's

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from typing import cast
 
 import keras
 import numpy as np
 
+from atk_latent.art_bridge.estimator_graphs import Graph
 from atk_latent.errors import InputError
 from atk_latent.models import latent
 
 
-def image_shape(model: Any, shape: tuple[int, ...] | None) -> tuple[int, ...]:
+def image_shape(model: keras.Model, shape: tuple[int, ...] | None) -> tuple[int, ...]:
     """The shape of one image: `shape`, or the model's own where that is None.
 
     Raises:
@@ -33,10 +33,10 @@ def image_shape(model: Any, shape: tuple[int, ...] | None) -> tuple[int, ...]:
         return tuple(int(side) for side in shape)
     if declared is None or None in declared:
         raise InputError("the model does not say the shape of its images: give input_shape")
-    return declared
+    return tuple(declared)
 
 
-def class_count(model: Any, shape: tuple[int, ...], classes: int | None) -> int:
+def class_count(model: keras.Model, shape: tuple[int, ...], classes: int | None) -> int:
     """How many logits the model gives.
 
     Args:
@@ -57,7 +57,7 @@ def class_count(model: Any, shape: tuple[int, ...], classes: int | None) -> int:
     return int(declared[1])
 
 
-def up_to(model: Any, layer: int | str, shape: tuple[int, ...]) -> Callable[..., Any]:
+def up_to(model: keras.Model, layer: int | str, shape: tuple[int, ...]) -> Graph:
     """The part of `model` that ends with `layer`.
 
     Raises:
@@ -73,21 +73,19 @@ def up_to(model: Any, layer: int | str, shape: tuple[int, ...]) -> Callable[...,
             part = layers[layer] if -len(layers) <= layer < len(layers) else None
             if isinstance(part, keras.layers.InputLayer):
                 return lambda x, training: x
-            path = _last(p for p in trace.walk() if p[-1].operation is part)
+            path = next((p for p in [*trace.walk()][::-1] if p[-1].operation is part), None)
         if path is not None:
-            return _ending(trace, path)
+            ending: Graph = _ending(trace, path)
+            return ending
     raise InputError(f"model '{model.name}' has no layer {layer!r}. Known: {known}")
 
 
-def _last(paths: Iterable[Any]) -> Any:
-    return next(iter([*paths][::-1]), None)
-
-
-def _ending(trace: Any, path: Any) -> keras.Model:
+def _ending(trace: latent.Trace, path: latent.Path) -> keras.Model:
     call = path[0]
     if len(path) == 1:
         return keras.Model(trace.image, call.output)
-    return keras.Model(trace.image, _ending(call.inside, path[1:])(call.inputs[0]))
+    inside = cast(latent.Trace, call.inside)
+    return keras.Model(trace.image, _ending(inside, path[1:])(call.inputs[0]))
 
 
 def fresh_copy(model: keras.Model, image_shape: tuple[int, ...]) -> keras.Model:

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
 import tensorflow as tf
 from art.data_generators import DataGenerator
+from keras.callbacks import Callback, CallbackList
+from keras.optimizers import Optimizer
+from typing_extensions import Self
 
 from atk_latent.art_bridge import estimator_graphs as graphs, estimator_models as models
-from atk_latent.art_bridge.data_generators import Batches, generated
-from atk_latent.art_bridge.estimator_graphs import as_array, as_float32
+from atk_latent.art_bridge.data_generators import Batch, Batches, generated
+from atk_latent.art_bridge.estimator_graphs import Array, as_array, as_float32
 from atk_latent.errors import InputError
 
+Learn: TypeAlias = Callable[[Array, Array], Mapping[str, tf.Tensor] | None]
+OptimizerState: TypeAlias = tuple[dict[str, object], bool, list[np.ndarray]]
 
-def shuffled(x: Any, y: Any, size: int, seed: int | None) -> Batches:
+
+def shuffled(x: Array, y: Array, size: int, seed: int | None) -> Batches:
     """Batches of arrays, in a new order of *all* samples at each epoch.
 
     Args:
@@ -27,7 +33,7 @@ def shuffled(x: Any, y: Any, size: int, seed: int | None) -> Batches:
     """
     rng = np.random.default_rng(np.random.randint(2**31) if seed is None else seed)
 
-    def batches() -> Iterator[tuple[Any, Any]]:
+    def batches() -> Iterator[Batch]:
         order = rng.permutation(len(x))
         for start in range(0, len(order), size):
             chosen = order[start : start + size]
@@ -49,20 +55,20 @@ class FitOptions:
     """
 
     verbose: bool = False
-    scheduler: Callable[[int], Any] | None = None
-    callbacks: Sequence[keras.callbacks.Callback] = ()
-    validation_data: tuple[Any, Any] | None = None
+    scheduler: Callable[[int], object] | None = None
+    callbacks: Sequence[Callback] = ()
+    validation_data: Batch | None = None
     seed: int | None = None
 
 
 def run_epochs(
     model: keras.Model,
-    optimizer: Any,
-    learn: Callable[[Any, Any], Mapping[str, Any] | None],
+    optimizer: Optimizer,
+    learn: Learn,
     batches: Batches,
     epochs: int,
     options: FitOptions,
-    validate: Callable[[Any, Any], dict[str, float]],
+    validate: Callable[[Array, Array], dict[str, float]],
 ) -> None:
     """Shows every epoch's batches to `learn`.
 
@@ -74,7 +80,7 @@ def run_epochs(
     """
     verbose = options.verbose
     with _lent(model, optimizer):
-        told = keras.callbacks.CallbackList(
+        told = CallbackList(
             list(options.callbacks),
             add_progbar=verbose,
             model=model,
@@ -96,7 +102,7 @@ def run_epochs(
         told.on_train_end(logs)
 
 
-def _one_epoch(learn: Callable[..., Any], batches: Iterator[Any], told: Any) -> dict[str, float]:
+def _one_epoch(learn: Learn, batches: Iterator[Batch], told: CallbackList) -> dict[str, float]:
     """The means over the epoch so far go to the callbacks after each batch, as in Keras."""
     logs: dict[str, float] = {}
     sums: dict[str, float] = {}
@@ -112,7 +118,7 @@ def _one_epoch(learn: Callable[..., Any], batches: Iterator[Any], told: Any) -> 
 
 
 @contextlib.contextmanager
-def _lent(model: keras.Model, optimizer: Any) -> Iterator[None]:
+def _lent(model: keras.Model, optimizer: Optimizer) -> Iterator[None]:
     """Callbacks find the optimizer at `model.optimizer`."""
     compiled, before = hasattr(model, "optimizer"), getattr(model, "optimizer", None)
     if before is optimizer:
@@ -128,7 +134,7 @@ def _lent(model: keras.Model, optimizer: Any) -> Iterator[None]:
             del model.optimizer
 
 
-def optimizer_state(optimizer: Any) -> Any:
+def optimizer_state(optimizer: Optimizer | None) -> OptimizerState | None:
     """An optimizer as something that can be pickled."""
     if optimizer is None:
         return None
@@ -136,7 +142,7 @@ def optimizer_state(optimizer: Any) -> Any:
     return keras.optimizers.serialize(optimizer), optimizer.built, values
 
 
-def optimizer_from(state: Any, model: keras.Model) -> Any:
+def optimizer_from(state: OptimizerState | None, model: keras.Model) -> Optimizer | None:
     """The optimizer of `optimizer_state`, for the same weights in another model."""
     if state is None:
         return None
@@ -149,7 +155,7 @@ def optimizer_from(state: Any, model: keras.Model) -> Any:
     return optimizer
 
 
-def built_for(optimizer: Any, weights: Sequence[Any]) -> Any:
+def built_for(optimizer: Optimizer | None, weights: Sequence[keras.Variable]) -> Optimizer:
     """The optimizer with its slots made.
 
     Raises:
@@ -170,19 +176,19 @@ def built_for(optimizer: Any, weights: Sequence[Any]) -> Any:
 class TrainingMixin:
     """`fit`, `fit_generator`, `clone_for_refitting` and `reset` of a `CompiledKerasClassifier`."""
 
-    model: Any
+    model: keras.Model
     input_shape: tuple[int, ...]
     nb_classes: int
-    _optimizer: Any
-    _loss_object: Any
-    _train_step: Any
+    _optimizer: Optimizer
+    _loss_object: graphs.Loss
+    _train_step: Callable[..., None] | None
     _reduce_labels: bool
-    _functions: dict[Any, Callable[..., Any]]
-    predict: Callable[..., Any]
-    compute_loss: Callable[..., Any]
-    _one_hot: Callable[..., Any]
-    _again: Callable[..., Any]
-    _apply_preprocessing: Callable[..., Any]
+    _functions: dict[Hashable, Callable[..., Any]]
+    predict: Callable[..., np.ndarray]
+    compute_loss: Callable[..., np.ndarray]
+    _one_hot: Callable[[Array], Array]
+    _again: Callable[..., Self]
+    _apply_preprocessing: Callable[..., Batch]
 
     def fit(
         self,
@@ -232,8 +238,8 @@ class TrainingMixin:
         nb_epochs: int = 20,
         verbose: bool = False,
         *,
-        scheduler: Callable[[int], Any] | None = None,
-        callbacks: Sequence[keras.callbacks.Callback] = (),
+        scheduler: Callable[[int], object] | None = None,
+        callbacks: Sequence[Callback] = (),
     ) -> None:
         """Trains the model on the batches of an ART data generator; see `fit`.
 
@@ -250,7 +256,7 @@ class TrainingMixin:
             self._measured,
         )
 
-    def _learn(self, images: Any, labels: Any) -> dict[str, Any] | None:
+    def _learn(self, images: Array, labels: Array) -> Mapping[str, tf.Tensor] | None:
         """One training step, with the preprocessors that apply to it."""
         images, labels = np.asarray(images, np.float32), as_array(self._one_hot(labels))
         images, labels = self._apply_preprocessing(images, labels, fit=True)
@@ -266,16 +272,16 @@ class TrainingMixin:
             shapes = ([None, *images.shape[1:]], [None, self.nb_classes])
             signature = [tf.TensorSpec(shape, tf.float32) for shape in shapes]
             self._functions[key] = tf.function(step, input_signature=signature)
-        return self._functions[key](as_float32(images), as_float32(labels))
+        return dict(self._functions[key](as_float32(images), as_float32(labels)))
 
-    def _measured(self, x: Any, y: Any) -> dict[str, float]:
+    def _measured(self, x: Array, y: Array) -> dict[str, float]:
         labels = np.argmax(as_array(self._one_hot(y)), axis=1)
         return {
             "val_loss": float(self.compute_loss(x, y, "mean")),
             "val_accuracy": float(np.mean(np.argmax(self.predict(x), axis=1) == labels)),
         }
 
-    def clone_for_refitting(self) -> Any:
+    def clone_for_refitting(self) -> Self:
         """A classifier of the same configuration with weights of its own, drawn anew.
 
         Optimizer and compilation are made anew, too. What a `Normalization` layer was

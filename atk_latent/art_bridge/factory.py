@@ -60,7 +60,8 @@ def attack_spec(name: str) -> AttackSpec:
         InputError: on an unknown name, with the nearest one.
     """
     if not name.startswith("art:"):
-        return ATTACKS[name]
+        spec: AttackSpec = ATTACKS[name]
+        return spec
     plain = name.removeprefix("art:")
     if plain not in ART_ATTACKS:
         ATTACKS.entry(plain)  # an unknown name gets its hint

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
 
 import tensorflow as tf
 from art.defences.preprocessor.preprocessor import PreprocessorTensorFlowV2
@@ -60,16 +60,17 @@ class IMTPreprocessor(PreprocessorTensorFlowV2):
         super().__init__(is_fitted=True, apply_fit=False, apply_predict=True)
         self.variant, self.backward, self.sharpness = variant, backward, sharpness
         self.clip_values = clip_values
-        options: dict[str, Any] = {"variant": variant, "sharpness": sharpness}
-        self.estimate = IMT(manifold, settings, backward=backward, **options)
-        hard: Backward = "identity" if backward == "smooth" else backward
-        self.transform = IMT(manifold, settings, backward=hard, **options)
+        imt = functools.partial(IMT, manifold, settings, variant=variant, sharpness=sharpness)
+        self.estimate = imt(backward=backward)
+        self.transform = imt(backward="identity" if backward == "smooth" else backward)
 
-    def forward(self, x: tf.Tensor, y: Any = None) -> tuple[tf.Tensor, Any]:
+    def forward(
+        self, x: tf.Tensor, y: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
         """The images as they are classified."""
         return self._scaled(self.transform, x), y
 
-    def estimate_forward(self, x: tf.Tensor, y: Any = None) -> tf.Tensor:
+    def estimate_forward(self, x: tf.Tensor, y: tf.Tensor | None = None) -> tf.Tensor:
         """What ART differentiates in place of `forward`: the surrogate where there is one."""
         del y
         return self._scaled(self.estimate, x)
@@ -96,5 +97,4 @@ def pipeline_estimator(
         backward=backward,
         sharpness=sharpness,
     )
-    shape, classes = deployed.input_shape[1:], deployed.output_shape[-1]
-    return estimator_for(IMTClassifier(transform), classes, tuple(shape), batch_size=batch_size)
+    return estimator_for(IMTClassifier(transform), batch_size=batch_size)

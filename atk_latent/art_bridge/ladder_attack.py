@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from art.attacks.attack import EvasionAttack
@@ -64,7 +64,7 @@ class LADDERAttack(EvasionAttack):
         eps: float | tuple[float, ...] = 10.0,
         batch_size: int = 256,
         seed: int | None = 0,
-        **settings: Any,
+        **settings: object,
     ) -> None:
         super().__init__(estimator=estimator)
         self.view = UnitPixels(estimator)
@@ -93,7 +93,7 @@ class LADDERAttack(EvasionAttack):
         *,
         folder: Path | None = None,
         progress: Progress | None = None,
-        **settings: Any,
+        **settings: object,
     ) -> LADDERAttack:
         """Trains boundaries and generator on the estimator's own latents.
 
@@ -111,7 +111,7 @@ class LADDERAttack(EvasionAttack):
         self.ladder = ladder
         return self
 
-    def generate(self, x: np.ndarray, y: np.ndarray | None = None, **kwargs: Any) -> np.ndarray:
+    def generate(self, x: np.ndarray, y: np.ndarray | None = None, **kwargs: object) -> np.ndarray:
         """LADDER examples in the estimator's clip values, shaped as `x`.
 
         Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 from art.attacks.attack import EvasionAttack
@@ -76,7 +76,7 @@ class ManifoldAttack(EvasionAttack):
         *,
         batch_size: int = 256,
         seed: int | None = None,
-        **settings: Any,
+        **settings: object,
     ) -> None:
         super().__init__(estimator=estimator)
         self.manifold, self.group, self.batch_size, self.seed = manifold, group, batch_size, seed
@@ -107,7 +107,7 @@ class ManifoldAttack(EvasionAttack):
         kind = ChainAscent if self.group == "chain" else DiscriminatorAscent
         return kind(self.manifold, self.settings), self.view.model
 
-    def generate(self, x: np.ndarray, y: np.ndarray | None = None, **kwargs: Any) -> np.ndarray:
+    def generate(self, x: np.ndarray, y: np.ndarray | None = None, **kwargs: object) -> np.ndarray:
         """Adversarial images in the estimator's clip values.
 
         Args:
@@ -132,7 +132,7 @@ def _bind(
     Raises:
         InputError: on a setting that will not do, or without a discriminator.
     """
-    group: Any = spec.name.removeprefix("atld-")
+    group = cast(Group, spec.name.removeprefix("atld-"))
     manifold = context.manifold or load_manifold(context.run, estimator.model)[0]
     options: Any = dict(values)
     attack = ManifoldAttack(estimator, manifold, group, batch_size=estimator.batch_size, **options)

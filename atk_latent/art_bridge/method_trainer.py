@@ -54,7 +54,9 @@ class _TrainerSignature:
     trainer's own defaults say.
     """
 
-    def __get__(self, trainer: MethodTrainer | None, owner: type[MethodTrainer]) -> Any:
+    def __get__(
+        self, trainer: MethodTrainer | None, owner: type[MethodTrainer]
+    ) -> inspect.Signature:
         if not hasattr(owner, "method"):
             raise AttributeError(f"{owner.__name__} fixes no method")
         parameters: dict[str, inspect.Parameter] = {}
@@ -136,7 +138,7 @@ class MethodTrainer(Trainer):
         data: str = "mnist",
         seed: int = 0,
         progress: Progress | None = None,
-        **settings: Any,
+        **settings: object,
     ) -> None:
         super().__init__(classifier)
         self.view = UnitPixels(classifier)
@@ -216,6 +218,6 @@ class MethodTrainer(Trainer):
         x, y = drained(generator)
         self.fit(x, y, nb_epochs=nb_epochs, **options)
 
-    def predict(self, x: np.ndarray, **options: Any) -> np.ndarray:
+    def predict(self, x: np.ndarray, **options: object) -> np.ndarray:
         """Logits of the trained classifier, (n, K)."""
-        return self.classifier.predict(x, **options)
+        return np.asarray(self.classifier.predict(x, **options))

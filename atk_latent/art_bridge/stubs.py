@@ -31,7 +31,7 @@ def stub_text() -> str:
     """The text of the stub: the imported classes, and the made ones with their signatures."""
     classes = [attack_class(name) for name in ATTACKS if ATTACKS.entry(name).art_class]
     classes.sort(key=lambda kind: kind.__name__)
-    generated: list[Any] = [kind for kind in classes if kind.__module__ == MODULE]
+    generated = [kind for kind in classes if kind.__module__ == MODULE]
     imports = [
         f"from {kind.__module__} import {kind.__name__} as {kind.__name__}"
         for kind in sorted(set(classes) - set(generated), key=lambda kind: kind.__module__)

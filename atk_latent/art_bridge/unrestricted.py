@@ -65,7 +65,7 @@ class UnrestrictedGAN(EvasionAttack):
         *,
         batch_size: int = 64,
         seed: int | None = 0,
-        **settings: Any,
+        **settings: object,
     ) -> None:
         super().__init__(estimator=estimator)
         self.view = UnitPixels(estimator)

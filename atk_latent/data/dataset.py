@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from atk_latent.errors import InputError
 
@@ -66,10 +66,10 @@ class Dataset:
     def from_arrays(
         cls,
         name: str,
-        x_train: Any,
-        y_train: Any,
-        x_test: Any,
-        y_test: Any,
+        x_train: npt.ArrayLike,
+        y_train: npt.ArrayLike,
+        x_test: npt.ArrayLike,
+        y_test: npt.ArrayLike,
         class_names: Sequence[str] | None = None,
         source: str | None = None,
     ) -> Dataset:
@@ -231,16 +231,16 @@ def _sizes(counts: np.ndarray, limit: int) -> np.ndarray:
         sizes[np.argmax(np.where(sizes < counts, shares - sizes, -np.inf))] += 1
     while sizes.sum() > limit:
         sizes[np.argmax(np.where(sizes > 1, sizes - shares, -np.inf))] -= 1
-    return sizes
+    return np.asarray(sizes)
 
 
-def _form(array: Any) -> str:
+def _form(array: object) -> str:
     if not isinstance(array, np.ndarray):
         return type(array).__name__
     return f"{array.dtype} {array.shape}"
 
 
-def _array(values: Any, what: str) -> np.ndarray:
+def _array(values: npt.ArrayLike, what: str) -> np.ndarray:
     try:
         array = np.asarray(values)
     except (ValueError, TypeError):
@@ -257,7 +257,7 @@ def _array(values: Any, what: str) -> np.ndarray:
     return array
 
 
-def _images(values: Any, what: str) -> np.ndarray:
+def _images(values: npt.ArrayLike, what: str) -> np.ndarray:
     """Float32 NHWC in [0, 1] out of any legal image array."""
     array = _array(values, what)
     if array.dtype.kind == "b":
@@ -291,7 +291,7 @@ def _scaled(array: np.ndarray, what: str) -> np.ndarray:
                 f"{what} holds integers, which are read as 0..255, but none exceeds {high}. If "
                 "its range is another, rescale it to float32 in [0, 1]"
             )
-        return np.divide(array, np.float32(255), dtype=np.float32)
+        return np.asarray(np.divide(array, np.float32(255), dtype=np.float32))
     if not np.isfinite(low) or not np.isfinite(high):
         count = int(array.size - np.count_nonzero(np.isfinite(array)))
         raise InputError(
@@ -305,7 +305,9 @@ def _scaled(array: np.ndarray, what: str) -> np.ndarray:
     return np.ascontiguousarray(array, dtype=np.float32)
 
 
-def _label_pair(train: Any, test: Any, source: str) -> tuple[dict[str, np.ndarray], int | None]:
+def _label_pair(
+    train: npt.ArrayLike, test: npt.ArrayLike, source: str
+) -> tuple[dict[str, np.ndarray], int | None]:
     """Int64 labels of both parts, and the width of those that came one-hot."""
     y_train, train_width = _labels(train, f"{source}: y_train")
     y_test, test_width = _labels(test, f"{source}: y_test")
@@ -317,7 +319,7 @@ def _label_pair(train: Any, test: Any, source: str) -> tuple[dict[str, np.ndarra
     return {"train": y_train, "test": y_test}, train_width or test_width
 
 
-def _labels(values: Any, what: str) -> tuple[np.ndarray, int | None]:
+def _labels(values: npt.ArrayLike, what: str) -> tuple[np.ndarray, int | None]:
     """Int64 labels `(n,)`, and the number of columns if they came one-hot."""
     array, width = _array(values, what), None
     if array.ndim == 2 and array.shape[1] == 1:

@@ -214,7 +214,7 @@ def _pixels(file: Path, mode: str) -> np.ndarray:
     with _opened(file) as image:
         try:
             if image.mode in ALPHA_MODES or "transparency" in image.info:
-                lowest = image.convert("RGBA").getchannel("A").getextrema()[0]
+                lowest = int(np.asarray(image.convert("RGBA"))[..., 3].min())
                 if lowest < 255:
                     raise InputError(
                         f"{file} has transparent pixels (alpha {lowest}), so its colours are "

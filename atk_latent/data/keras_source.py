@@ -8,11 +8,15 @@ import importlib
 import os
 import tempfile
 from collections.abc import Mapping
-from typing import Any
+from typing import cast
+
+import numpy as np
 
 from atk_latent.data.dataset import Dataset
 from atk_latent.data.source import Limits, Source, one_line, quiet_stdout
 from atk_latent.errors import InputError
+
+_Part = tuple[np.ndarray, np.ndarray]  # images and labels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,11 +47,11 @@ class KerasSource(Source):
             self.name, x_train, y_train, x_test, y_test, class_names=self.class_names
         )
 
-    def _load(self, paths: list[str], present: list[str]) -> Any:
+    def _load(self, paths: list[str], present: list[str]) -> tuple[_Part, _Part]:
         module = importlib.import_module(f"keras.datasets.{self.name}")
         try:
             with quiet_stdout():
-                return module.load_data()
+                return cast(tuple[_Part, _Part], module.load_data())
         except Exception as error:  # Keras raises a bare Exception when a download fails.
             missing = ", ".join(path for path in paths if path not in present)
             problem = f"the download failed; Keras looks for {missing}"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from atk_latent.data.dataset import Dataset
 from atk_latent.data.files import load_folder, load_npz
-from atk_latent.data.source import data_dir
+from atk_latent.data.source import Source, data_dir
 from atk_latent.errors import InputError
 from atk_latent.registry import DATA
 
@@ -39,7 +39,8 @@ def load_dataset(
     """
     if name not in DATA and _is_path(name):
         return _from_path(name).subset(limit_train, limit_test, seed)
-    source, folder = DATA[name], data_dir()
+    source: Source = DATA[name]
+    folder = data_dir()
     stored = Path(folder, f"{name}.npz") if folder else None
     if stored and stored.is_file():
         data = load_npz(stored, name, source.class_names)

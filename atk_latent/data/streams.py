@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -11,9 +11,11 @@ import tensorflow as tf
 # From the step to start at to an endless stream of batches.
 Stream = Callable[[int], tf.data.Dataset]
 
+Arrays: TypeAlias = np.ndarray | tuple["Arrays", ...]
+
 
 def batches(
-    arrays: Any, batch_size: int, *, seed: int, start_step: int = 0, whole: bool = False
+    arrays: Arrays, batch_size: int, *, seed: int, start_step: int = 0, whole: bool = False
 ) -> tf.data.Dataset:
     """An endless stream of shuffled batches that can start anywhere.
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import operator
 import os
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,6 +23,11 @@ from atk_latent.data.source import (
 from atk_latent.errors import InputError
 
 SPLITS = ("train", "test")
+
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+    from tensorflow_datasets.core import DatasetBuilder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +81,7 @@ class TfdsSource(Source):
             f"FOLDER/tensorflow_datasets and set {DATA_DIR} to FOLDER, or {super().remedy()}"
         )
 
-    def _prepared(self) -> Any:
+    def _prepared(self) -> DatasetBuilder:
         """The builder, with its data on the disk."""
         try:
             import tensorflow_datasets as tfds
@@ -103,7 +109,7 @@ class TfdsSource(Source):
             ) from error
         return builder
 
-    def _read(self, builder: Any, limits: Limits) -> Dataset:
+    def _read(self, builder: DatasetBuilder, limits: Limits) -> Dataset:
         labels, chosen = {}, {}
         for split, limit in zip(SPLITS, limits[:2], strict=True):
             labels[split] = self._labels(builder, split)
@@ -125,20 +131,18 @@ class TfdsSource(Source):
             class_names=self.class_names,
         )
 
-    def _labels(self, builder: Any, split: str) -> np.ndarray:
-        wanted: Any = True
+    def _labels(self, builder: DatasetBuilder, split: str) -> np.ndarray:
+        wanted: object = True
         for key in reversed(self.label):
             wanted = {key: wanted}
         parts = []
         for batch in _examples(builder, split, wanted).batch(4096).as_numpy_iterator():
-            value: Any = batch
-            for key in self.label:
-                value = value[key]
-            parts.append(np.asarray(value).astype(np.int64))
+            values = functools.reduce(operator.getitem, self.label, batch)
+            parts.append(np.asarray(values).astype(np.int64))
         return np.concatenate(parts)
 
     def _images(
-        self, builder: Any, split: str, indices: np.ndarray, shape: tuple[int, ...]
+        self, builder: DatasetBuilder, split: str, indices: np.ndarray, shape: tuple[int, ...]
     ) -> np.ndarray:
         """Float32 in [0, 1] of the examples at the ascending `indices`."""
         import tensorflow as tf
@@ -163,7 +167,7 @@ class TfdsSource(Source):
             images[index] = image
         return images
 
-    def _pixels(self, image: Any) -> Any:
+    def _pixels(self, image: tf.Tensor) -> tf.Tensor:
         """A uint8 image tensor, cropped, resized, as float32 in [0, 1]."""
         import tensorflow as tf
 
@@ -177,7 +181,9 @@ class TfdsSource(Source):
         return tf.clip_by_value(pixels, 0, 1)
 
 
-def _examples(builder: Any, split: str, wanted: Mapping[str, Any], decoders: Any = None) -> Any:
+def _examples(
+    builder: DatasetBuilder, split: str, wanted: object, decoders: object = None
+) -> tf.data.Dataset:
     """The `wanted` features of every example, each time in the same order."""
     import tensorflow_datasets as tfds
 

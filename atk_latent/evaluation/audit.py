@@ -10,11 +10,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
-from atk_latent.art_bridge.estimator import CompiledKerasClassifier, estimator_for
+from atk_latent.art_bridge.estimator import Classifier, CompiledKerasClassifier, estimator_for
 from atk_latent.config import check_range
 from atk_latent.evaluation.audit_checks import CHECKS, CheckFunction, Measure, Subject
 from atk_latent.evaluation.runner import (
@@ -30,7 +29,7 @@ from atk_latent.results.provenance import today, versions
 
 
 def audit(
-    model: Any,
+    model: Classifier,
     x: np.ndarray,
     y: np.ndarray,
     eps: float,

@@ -11,7 +11,6 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -22,7 +21,7 @@ from atk_latent.art_bridge.bound_attack import (
     seeded,
 )
 from atk_latent.art_bridge.context import AttackContext
-from atk_latent.art_bridge.estimator import CompiledKerasClassifier, estimator_for
+from atk_latent.art_bridge.estimator import Classifier, CompiledKerasClassifier, estimator_for
 from atk_latent.art_bridge.factory import make_attack
 from atk_latent.atomic import json_safe
 from atk_latent.errors import InputError
@@ -51,7 +50,7 @@ class Surrogate:
     """
 
     name: str
-    model: Any
+    model: Classifier
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ class Deployed:
     """
 
     name: str
-    model: Any
+    model: Classifier
 
 
 @dataclass(frozen=True)
@@ -140,7 +139,7 @@ def check_images(x: np.ndarray, y: np.ndarray) -> None:
 
 
 def clean_predictions(
-    model: Any, x: np.ndarray, y: np.ndarray, *, batch_size: int = 256
+    model: Classifier, x: np.ndarray, y: np.ndarray, *, batch_size: int = 256
 ) -> np.ndarray:
     """The class given to each image as it is.
 
@@ -165,11 +164,11 @@ def clean_predictions(
             f"the model gives NaN for {missing.sum()} of {len(x)} images, so it has no class for "
             "them. Train it again, with a lower learning rate"
         )
-    return logits.argmax(axis=1)
+    return np.asarray(logits.argmax(axis=1))
 
 
 def evaluate(
-    model: Any,
+    model: Classifier,
     x: np.ndarray,
     y: np.ndarray,
     attacks: Sequence[str | Case],
@@ -204,7 +203,7 @@ def evaluate(
 
 
 def run_attacks(
-    model: Any,
+    model: Classifier,
     x: np.ndarray,
     y: np.ndarray,
     attacks: Sequence[str | Case],
@@ -376,7 +375,7 @@ def checked_images(attack: BoundAttack, x: np.ndarray, x_adv: np.ndarray) -> np.
             wrong = f"a change of {largest:.6g} in {attack.norm}, more than eps {attack.eps:.6g}"
     if wrong is not None:
         raise RuntimeError(f"attack '{attack.shown}' returned {wrong}")
-    return np.clip(x_adv, 0.0, 1.0)
+    return np.asarray(np.clip(x_adv, 0.0, 1.0))
 
 
 def summarise(

@@ -22,7 +22,6 @@ A suite is read (`load_suite`), then planned for some data, surrogates and infer
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,7 +32,7 @@ from typing import Any
 import yaml
 
 from atk_latent import config
-from atk_latent.errors import InputError
+from atk_latent.errors import InputError, did_you_mean
 from atk_latent.registry import ATTACKS
 from atk_latent.results.attack_result import Published
 
@@ -167,8 +166,7 @@ def load_suite(name: str | Path) -> Suite:
     if path.suffix.lower() not in (".yaml", ".yml"):
         known = suite_names()
         if str(name) not in known:
-            near = difflib.get_close_matches(str(name), known, n=1)
-            hint = f"Did you mean '{near[0]}'? " if near else ""
+            hint = did_you_mean(str(name), known)
             raise InputError(
                 f"unknown suite '{name}'. {hint}Known: {', '.join(known)}; or give a .yaml file"
             )
@@ -219,7 +217,7 @@ def plan(suite: Suite, setup: Setup) -> Plan:
 class _Texts(yaml.SafeLoader):
     """Leaves every scalar the text it is: 8/255, 0.30 and no are not numbers or truths yet."""
 
-    yaml_implicit_resolvers: dict[str, Any] = {}
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
 
 
 def _suite(content: Any, name: str) -> Suite:
@@ -243,7 +241,7 @@ def _suite(content: Any, name: str) -> Suite:
     return suite
 
 
-def _entries(group: Mapping[str, Any], outer: Mapping[str, Any]) -> Iterator[Entry]:
+def _entries(group: Mapping[str, object], outer: Mapping[str, object]) -> Iterator[Entry]:
     """The attacks of a suite or a group; what they share is theirs unless they say otherwise."""
     shared = {**outer, **{key: group[key] for key in _SHARED if key in group}}
     attacks = group.get("attacks")
@@ -260,7 +258,7 @@ def _entries(group: Mapping[str, Any], outer: Mapping[str, Any]) -> Iterator[Ent
             yield _entry(item, shared)
 
 
-def _entry(item: Mapping[str, Any], shared: Mapping[str, Any]) -> Entry:
+def _entry(item: Mapping[str, object], shared: Mapping[str, object]) -> Entry:
     merged = {**shared, **item}
     spec = _text(merged.get("attack"), "attack")
     name = config.spec(spec)[0].removeprefix("art:")
@@ -286,7 +284,7 @@ def _entry(item: Mapping[str, Any], shared: Mapping[str, Any]) -> Entry:
     )
 
 
-def _check_keys(content: Any, what: str) -> None:
+def _check_keys(content: object, what: str) -> None:
     """Refuses what is no mapping, or has keys that mean nothing."""
     keys = _KEYS[what]
     if not isinstance(content, dict):
@@ -295,24 +293,23 @@ def _check_keys(content: Any, what: str) -> None:
         raise InputError(f"{what} must be {wanted}. Received: {content!r}")
     for key in content:
         if key not in keys:
-            near = difflib.get_close_matches(str(key), keys, n=1)
-            hint = f"Did you mean '{near[0]}'? " if near else ""
+            hint = did_you_mean(str(key), keys)
             raise InputError(f"{what} has no '{key}'. {hint}Known: {', '.join(keys)}")
 
 
-def _text(value: Any, name: str) -> str:
+def _text(value: object, name: str) -> str:
     if not isinstance(value, str) or (name == "attack" and not value.strip()):
         raise InputError(f"{name} must be text. Received: {value!r}")
     return value
 
 
-def _by_data(value: Any, name: str) -> dict[str, str]:
+def _by_data(value: object, name: str) -> dict[str, str]:
     """What is said for each data set; for all under the empty name."""
     by_data = value if isinstance(value, dict) else {"": value}
     return {str(data): _text(one, name) for data, one in by_data.items()}
 
 
-def _variable(name: str, value: Any) -> dict[str, tuple[str, ...]]:
+def _variable(name: str, value: object) -> dict[str, tuple[str, ...]]:
     """The values of a variable by the shape of images."""
     by_shape = {}
     for shape, items in (value if isinstance(value, dict) else {OTHER: value}).items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal
+from typing import Literal
 
 import keras
 import tensorflow as tf
@@ -206,11 +206,11 @@ class IMTClassifier(keras.Model):
         return tf.cast(self.classifier(self.transform(x), training=False), tf.float32)
 
     @property
-    def input_shape(self) -> Any:
+    def input_shape(self) -> tuple[int | None, ...]:
         """That of the classifier."""
-        return self.classifier.input_shape
+        return tuple(self.classifier.input_shape)
 
     @property
-    def output_shape(self) -> Any:
+    def output_shape(self) -> tuple[int | None, ...]:
         """That of the classifier."""
-        return self.classifier.output_shape
+        return tuple(self.classifier.output_shape)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import keras
 import numpy as np
@@ -12,9 +12,9 @@ import tensorflow as tf
 from atk_latent.adversaries.base import Adversary
 from atk_latent.adversaries.factory import make_adversary
 from atk_latent.adversaries.gradient_ascent import AscentSettings, GradientAscent
-from atk_latent.config import check_linf_eps, check_range
+from atk_latent.config import build, check_linf_eps, check_range
 from atk_latent.errors import InputError
-from atk_latent.methods.base import Method
+from atk_latent.methods.base import Batch, Method
 from atk_latent.methods.settings import MethodSettings
 from atk_latent.models.scoring import clean_accuracy
 
@@ -41,10 +41,10 @@ class BallSettings(MethodSettings):
             check_linf_eps(self.eps)
         self.ascent()
 
-    def ascent(self, **options: Any) -> AscentSettings:
+    def ascent(self, **options: object) -> AscentSettings:
         """Settings of a gradient ascent in this ball."""
         values = {"eps": self.eps, "norm": self.norm, "step_size": self.step_size, "keep": "last"}
-        return AscentSettings(**{**values, **options})
+        return build(AscentSettings, {**values, **options})
 
     @property
     def linf_radius(self) -> float | None:
@@ -99,7 +99,7 @@ class PGDSettings(MixedSettings):
     steps: int = 10
     random_start: bool = True
 
-    def ascent(self, **options: Any) -> AscentSettings:
+    def ascent(self, **options: object) -> AscentSettings:
         """The settings of the inner maximisation."""
         return super().ascent(steps=self.steps, random_start=self.random_start, **options)
 
@@ -116,7 +116,9 @@ class BallTraining(Method):
     settings_type: ClassVar[type[BallSettings]] = BallSettings
     settings: BallSettings
 
-    def __init__(self, classifier: keras.Model, settings: Any = None, *, seed: int = 0) -> None:
+    def __init__(
+        self, classifier: keras.Model, settings: BallSettings | None = None, *, seed: int = 0
+    ) -> None:
         settings = settings or self.settings_type()
         super().__init__(classifier, settings, seed=seed, alpha=settings.clean_weight)
         self.adversary = self.make_adversary()
@@ -129,7 +131,7 @@ class BallTraining(Method):
         """Adversarial images of a batch."""
         return self.adversary(self.classifier, x, y)
 
-    def measure(self, x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
+    def measure(self, x: np.ndarray, y: np.ndarray) -> dict[str, object]:
         """PGD-20 accuracy in the training ball, on the first 1,000 test images at most."""
         settings, x, y = self.settings, x[:MEASURED], y[:MEASURED]
         if not settings.eps:
@@ -182,7 +184,7 @@ class FGSMSettings(MixedSettings):
 
     random_start: bool = True
 
-    def ascent(self, **options: Any) -> AscentSettings:
+    def ascent(self, **options: object) -> AscentSettings:
         """The settings of the inner maximisation."""
         step = 1.25 * self.eps or None if self.step_size is None else self.step_size
         return super().ascent(steps=1, step_size=step, random_start=self.random_start, **options)
@@ -262,7 +264,9 @@ class FreeTraining(BallTraining):
     settings_type: ClassVar[type[FreeSettings]] = FreeSettings
     settings: FreeSettings
 
-    def __init__(self, classifier: keras.Model, settings: Any = None, *, seed: int = 0) -> None:
+    def __init__(
+        self, classifier: keras.Model, settings: FreeSettings | None = None, *, seed: int = 0
+    ) -> None:
         super().__init__(classifier, settings, seed=seed)
         self.updates_per_batch = self.settings.replays
         self.ball = self.settings.ascent().ball()
@@ -271,7 +275,7 @@ class FreeTraining(BallTraining):
             shape=shape, initializer="zeros", trainable=False, dtype="float32", name="delta"
         )
 
-    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+    def train_step(self, data: tuple[Batch, ...]) -> dict[str, tf.Tensor]:
         """`replays` updates of the weights, and as many of the perturbation."""
         x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
         step = self.settings.eps if self.settings.step_size is None else self.settings.step_size

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from atk_latent.adversaries.noise import RowNoise
 from atk_latent.atomic import atomic_file, write_json
 from atk_latent.errors import InputError
 from atk_latent.methods.atld_settings import ATLDSettings
-from atk_latent.methods.base import Method
+from atk_latent.methods.base import Batch, Method, Weights
 from atk_latent.methods.fit import jit_compile
 from atk_latent.methods.objectives import CrossEntropy, replicas
 from atk_latent.models.latent import latent_width
@@ -30,6 +30,7 @@ DISCRIMINATOR, MANIFOLD = "discriminator.keras", "manifold.json"
 DEAD_SCALE = 1e-4  # a gradient ratio below it leaves nothing of the mse term
 BLIND, SURE = 0.55, 0.995  # discriminator accuracies that leave no game to play
 _Judged = tuple[tf.Tensor, tf.Tensor]  # score (B,) and class logits (B, K)
+_Judge = Callable[[tf.Tensor], _Judged]
 
 
 class DeadRegulariserWarning(UserWarning):
@@ -108,7 +109,7 @@ class ATLD(Method):
             batch_statistics=settings.discriminator.mode == "training",
             seed=seed,
         )
-        self.discriminator_optimizer: Any = None
+        self.discriminator_optimizer: keras.optimizers.Optimizer = None  # until `compile`
         self.class_loss = CrossEntropy(settings.discriminator.class_smoothing)
         self.watched = {
             name: keras.metrics.Mean(name=name)
@@ -116,12 +117,16 @@ class ATLD(Method):
         }
 
     @property
-    def trainable_weights(self) -> list[Any]:
+    def trainable_weights(self) -> list[keras.Variable]:
         """What the classifier's optimizer updates; the discriminator has its own."""
-        return self.classifier.trainable_weights
+        return list(self.classifier.trainable_weights)
 
     def compile(
-        self, optimizer: Any = "sgd", *, discriminator_optimizer: Any = None, **options: Any
+        self,
+        optimizer: keras.optimizers.Optimizer | str = "sgd",
+        *,
+        discriminator_optimizer: keras.optimizers.Optimizer | None = None,
+        **options: object,
     ) -> None:
         """Keras' `compile`, and the discriminator's optimizer.
 
@@ -157,7 +162,7 @@ class ATLD(Method):
             jit_compile=jit_compile(),
         )
 
-    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+    def train_step(self, data: tuple[Batch, ...]) -> dict[str, tf.Tensor]:
         """Crafts, then updates the discriminator and the classifier."""
         x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
         x = tf.cast(x, tf.float32)
@@ -181,8 +186,8 @@ class ATLD(Method):
         return RowNoise(seed, first)
 
     def backward(
-        self, x: Any, y: Any, weight: Any, inputs: Sequence[tf.Tensor] = (), *, track: bool
-    ) -> tuple[Any, list[tf.Tensor]]:
+        self, x: Batch, y: Batch, weight: Weights, inputs: Sequence[tf.Tensor] = (), *, track: bool
+    ) -> tuple[Batch, list[tf.Tensor]]:
         """The game's pass; where it counts the discriminator takes its steps meanwhile."""
         x, x_adv, z = x
         with tf.GradientTape(persistent=self.settings.divergence.term == "mse_ratio") as tape:
@@ -212,7 +217,7 @@ class ATLD(Method):
         both = self.manifold.latents(tf.concat([x, x_adv], axis=0), training=True)
         return tuple(tf.split(both, 2))
 
-    def _scores(self, z: tf.Tensor, z_adv: tf.Tensor, judge: Any) -> tuple[_Judged, _Judged]:
+    def _scores(self, z: tf.Tensor, z_adv: tf.Tensor, judge: _Judge) -> tuple[_Judged, _Judged]:
         """What `judge`, latents to (score, class logits), says of clean and adversarial ones."""
         if self.settings.discriminator.batches == "separate":
             return judge(flat(z)), judge(flat(z_adv))
@@ -237,7 +242,7 @@ class ATLD(Method):
                 self.watched["discriminator_accuracy"].update_state(tf.cast(right, tf.float32))
             self.discriminator_optimizer.apply(tape.gradient(scaled, weights), weights)
 
-    def _discriminator_loss(self, clean: _Judged, adversarial: _Judged, y: Any) -> tf.Tensor:
+    def _discriminator_loss(self, clean: _Judged, adversarial: _Judged, y: tf.Tensor) -> tf.Tensor:
         """BCE of the manifold unit and cross-entropy of the class units, on both halves."""
         labels = tf.convert_to_tensor(y)
         parts = [
@@ -281,7 +286,7 @@ class ATLD(Method):
         self.watched["scale"].update_state(scale, rows)
 
     def compute_metrics(
-        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+        self, x: Batch, y: Batch, y_pred: Batch, sample_weight: Weights = None
     ) -> dict[str, tf.Tensor]:
         """Those of `Method`; the game's own only where there was a game."""
         logs = super().compute_metrics(x, y, y_pred, sample_weight)
@@ -316,7 +321,7 @@ class ATLD(Method):
         settings = self.settings
         return dataclasses.asdict(settings.imt.resolved(settings.crafting.eps))
 
-    def measure(self, x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
+    def measure(self, x: np.ndarray, y: np.ndarray) -> dict[str, object]:
         """How well the discriminator tells test images from those crafted of them."""
         x_adv = self.adversary.craft_all(self.manifold.verdict, x, y, seed=self.seed)
         scores = [
@@ -416,7 +421,8 @@ class Watch(keras.callbacks.Callback):
 
 def load_settings(folder: Path) -> dict[str, Any]:
     """What `ATLD.save_helpers` wrote beside the discriminator."""
-    return json.loads((folder / MANIFOLD).read_text(encoding="utf-8"))
+    content: dict[str, Any] = json.loads((folder / MANIFOLD).read_text(encoding="utf-8"))
+    return content
 
 
 def _check_smoothing(settings: ATLDSettings, classes: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import keras
 import numpy as np
@@ -108,7 +108,9 @@ class AugmentedTraining(Method):
     starts_from: ClassVar[Literal["scratch", "vanilla"]] = "vanilla"
     settings: AugmentSettings
 
-    def __init__(self, classifier: keras.Model, settings: Any = None, *, seed: int = 0) -> None:
+    def __init__(
+        self, classifier: keras.Model, settings: AugmentSettings | None = None, *, seed: int = 0
+    ) -> None:
         settings = settings or AugmentSettings()
         super().__init__(classifier, settings, seed=seed, alpha=settings.alpha)
         self._fixed: dict[str, Examples] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal
+from typing import Literal
 
 import tensorflow as tf
 
@@ -60,7 +60,7 @@ class Augmentation:
         if self.kind == "none":
             return stream
 
-        def changed(step: tf.Tensor, batch: Any) -> Any:
+        def changed(step: tf.Tensor, batch: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, ...]:
             key = tf.stack([tf.constant(2 * seed + 1, tf.int64), 2 * step])
             x = tf.nest.map_structure(lambda images: crop_flip(images, key), batch[0])
             return (x, *batch[1:])

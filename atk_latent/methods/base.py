@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import keras
 import numpy as np
@@ -23,6 +23,10 @@ from atk_latent.methods.objectives import replicas
 from atk_latent.methods.settings import MethodSettings
 from atk_latent.progress import Progress
 from atk_latent.registry import METHODS
+
+Batch: TypeAlias = tf.Tensor | tuple[tf.Tensor, ...]  # one tensor, or a member each of the halves
+Logits: TypeAlias = Sequence[tf.Tensor]
+Weights: TypeAlias = Batch | None
 
 
 class Method(keras.Model):
@@ -113,13 +117,13 @@ class Method(keras.Model):
         del x, y
         return None  # noqa: RET501
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(self, inputs: Batch, training: bool | None = None) -> Batch:
         """Logits of images, or of each member of a tuple of image batches."""
         if isinstance(inputs, tuple | list):
             return tuple(self.classifier(images, training=training) for images in inputs)
         return self.classifier(inputs, training=training)
 
-    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+    def train_step(self, data: tuple[Batch, ...]) -> dict[str, tf.Tensor]:
         """Crafts, then takes one optimizer step."""
         x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
         if not isinstance(x, tuple | list):
@@ -134,8 +138,8 @@ class Method(keras.Model):
         return self.compute_metrics(x, y, y_pred, weight)
 
     def gradients(
-        self, x: Any, y: Any, weight: Any = None, *, inputs: Sequence[tf.Tensor] = ()
-    ) -> tuple[Any, list[tf.Tensor]]:
+        self, x: Batch, y: Batch, weight: Weights = None, *, inputs: Sequence[tf.Tensor] = ()
+    ) -> tuple[Batch, list[tf.Tensor]]:
         """One pass forward and back; the loss goes to its metric.
 
         The weights are moved meanwhile where the settings perturb them.
@@ -157,8 +161,8 @@ class Method(keras.Model):
             return self.backward(x, y, weight, inputs, track=True)
 
     def backward(
-        self, x: Any, y: Any, weight: Any, inputs: Sequence[tf.Tensor] = (), *, track: bool
-    ) -> tuple[Any, list[tf.Tensor]]:
+        self, x: Batch, y: Batch, weight: Weights, inputs: Sequence[tf.Tensor] = (), *, track: bool
+    ) -> tuple[Batch, list[tf.Tensor]]:
         """One pass forward and back with the weights where they are; `gradients` asks for it.
 
         For a method whose gradients are not those of one loss to override, as in a game.
@@ -184,10 +188,10 @@ class Method(keras.Model):
 
     def compute_loss(
         self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
+        x: Batch | None = None,
+        y: Batch | None = None,
+        y_pred: Batch | None = None,
+        sample_weight: Weights = None,
         training: bool = True,
     ) -> tf.Tensor:
         """Keras' door to the loss: the compiled one for clean images, else `method_loss`."""
@@ -195,22 +199,22 @@ class Method(keras.Model):
             return self.compiled_loss(y, y_pred, sample_weight, training)
         return self.method_loss(y, y_pred, sample_weight, training)
 
-    def method_loss(self, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> tf.Tensor:
+    def method_loss(self, y: Batch, y_pred: Logits, weight: Weights, training: bool) -> tf.Tensor:
         """Alpha * J(x, y) + (1 - alpha) * J(x_adv, y) with the compiled loss J.
 
         J(x_adv, y) alone for adversarial images alone.
 
         Args:
             y: labels, or a tuple of them. y_pred: what `call` returned for a tuple of images.
-            sample_weight: weights (B,), a tuple of them, or None. training: the mode.
+            weight: weights (B,), a tuple of them, or None. training: the mode.
 
         Returns:
             float32 ().
         """
         if len(y_pred) == 1:
-            return self.compiled_loss(y, y_pred[0], sample_weight, training)
+            return self.compiled_loss(y, y_pred[0], weight, training)
         labels = y if isinstance(y, tuple | list) else (y, y)
-        weights = sample_weight if isinstance(sample_weight, tuple | list) else 2 * [sample_weight]
+        weights = weight if isinstance(weight, tuple | list) else 2 * [weight]
         clean, adversarial = (
             self.compiled_loss(*part, training)
             for part in zip(labels, y_pred, weights, strict=True)
@@ -218,7 +222,7 @@ class Method(keras.Model):
         return self.alpha * clean + (1 - self.alpha) * adversarial
 
     def compiled_loss(
-        self, y: tf.Tensor, logits: tf.Tensor, weight: Any = None, training: bool = True
+        self, y: tf.Tensor, logits: tf.Tensor, weight: Weights = None, training: bool = True
     ) -> tf.Tensor:
         """The loss that `compile` was given, and the regularisers of the layers."""
         return super().compute_loss(y=y, y_pred=logits, sample_weight=weight, training=training)
@@ -227,18 +231,18 @@ class Method(keras.Model):
         """The regularisers of the layers, which `compiled_loss` counts once each time."""
         return tf.add_n([tf.zeros(()), *map(tf.reduce_sum, self.losses)]) / replicas()
 
-    def mean(self, values: tf.Tensor, weight: Any = None) -> tf.Tensor:
+    def mean(self, values: tf.Tensor, weight: Weights = None) -> tf.Tensor:
         """The (weighted) mean of one number a sample, as a Keras loss would reduce it."""
         if weight is not None:
             values = values * tf.reshape(tf.cast(weight, values.dtype), (-1,))
         return tf.reduce_mean(values) / replicas()
 
     def compute_metrics(
-        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+        self, x: Batch, y: Batch, y_pred: Batch, sample_weight: Weights = None
     ) -> dict[str, tf.Tensor]:
         """Compiled metrics on clean images, `adversarial_accuracy` on adversarial ones."""
         if not isinstance(y_pred, tuple | list):
-            logs = super().compute_metrics(x, y, y_pred, sample_weight)
+            logs = dict(super().compute_metrics(x, y, y_pred, sample_weight))
             logs.pop(self.adversarial_accuracy.name, None)
             return logs
         labels = y if isinstance(y, tuple | list) else (y, y)
@@ -247,7 +251,7 @@ class Method(keras.Model):
             return {m.name: m.result() for m in self.metrics if isinstance(m, keras.metrics.Mean)}
         if isinstance(sample_weight, tuple | list):
             sample_weight = sample_weight[0]
-        return super().compute_metrics(x[0], labels[0], y_pred[0], sample_weight)
+        return dict(super().compute_metrics(x[0], labels[0], y_pred[0], sample_weight))
 
     def get_metrics_result(self) -> dict[str, tf.Tensor]:
         """Results by name, without the compiled metrics that no clean image has updated."""
@@ -374,13 +378,13 @@ class Method(keras.Model):
             return extra.mixed((x, y), labelled, size, self.seed)
         return (lambda step: batches((x, y), size, seed=self.seed, start_step=step)), len(x)
 
-    def measure(self, x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
+    def measure(self, x: np.ndarray, y: np.ndarray) -> dict[str, object]:
         """Numbers of the method's own on test data, for the card; none by default."""
         del x, y
         return {}
 
     def figures(
-        self, x: np.ndarray, y: np.ndarray, metrics: dict[str, Any], class_names: Sequence[str]
+        self, x: np.ndarray, y: np.ndarray, metrics: dict[str, object], class_names: Sequence[str]
     ) -> dict[str, Figure]:
         """Figures of the method's own, by file name without suffix; none by default.
 

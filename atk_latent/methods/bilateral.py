@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import keras
 import tensorflow as tf
@@ -14,6 +14,7 @@ from atk_latent.config import check_range
 from atk_latent.errors import InputError
 from atk_latent.labels import label_tensor
 from atk_latent.methods.adversarial import PGDSettings, PGDTraining
+from atk_latent.methods.base import Batch, Logits, Weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +49,7 @@ class BilateralSettings(PGDSettings):
         check_range("label_ratio", self.label_ratio, 1)
         check_range("label_offset", self.label_offset, 1e-12)
 
-    def ascent(self, **options: Any) -> AscentSettings:
+    def ascent(self, **options: object) -> AscentSettings:
         """How images are crafted: towards a class."""
         return super().ascent(targeted=True, **options)
 
@@ -127,7 +128,7 @@ class Bilateral(PGDTraining):
     settings_type: ClassVar[type[BilateralSettings]] = BilateralSettings
     settings: BilateralSettings
 
-    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+    def train_step(self, data: tuple[Batch, ...]) -> dict[str, tf.Tensor]:
         """Makes adversarial images and labels, then takes one optimizer step."""
         x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
         labels, settings = label_tensor(y), self.settings
@@ -137,14 +138,14 @@ class Bilateral(PGDTraining):
         members = ((x, x_adv), (y, y_adv)) if self.alpha else ((x_adv,), y_adv)
         return super().train_step((*members, weight))
 
-    def method_loss(self, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> tf.Tensor:
+    def method_loss(self, y: Batch, y_pred: Logits, weight: Weights, training: bool) -> tf.Tensor:
         """Cross-entropy of adversarial images against their labels' probabilities."""
         labels = y if isinstance(y, tuple | list) else (y,)
         entropy = tf.nn.softmax_cross_entropy_with_logits(
             labels[-1], tf.cast(y_pred[-1], tf.float32)
         )
-        loss = self.mean(entropy, sample_weight) + self.penalties()
+        loss = self.mean(entropy, weight) + self.penalties()
         if len(y_pred) == 1:
             return loss
-        clean = self.compiled_loss(labels[0], y_pred[0], sample_weight, training)
+        clean = self.compiled_loss(labels[0], y_pred[0], weight, training)
         return self.alpha * clean + (1 - self.alpha) * loss

@@ -13,7 +13,6 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -147,8 +146,8 @@ class Checkpoint(keras.callbacks.Callback):
         new, part = self.folder / f"epoch-{epoch + 1:06d}", self.folder / "part"
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir()
-        state: dict[str, Any] = {name: np.asarray(v) for name, v in self.variables().items()}
-        np.savez(part / "variables.npz", **state)
+        state = {name: np.asarray(v) for name, v in self.variables().items()}
+        np.savez(part / "variables.npz", **state)  # type: ignore[arg-type]  # names are no options
         (part / "logs.json").write_text(json.dumps(self.logs))
         os.replace(part, new)
         for old in self.folder.glob("epoch-*"):

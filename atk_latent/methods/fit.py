@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from atk_latent.data.streams import Stream
@@ -49,7 +49,7 @@ def run_fit(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     plateau: PlateauRule | None = None,
     best: BestWeights | None = None,
-    validation_data: Any = None,
+    validation_data: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> list[dict[str, float]]:
     """`model.fit` that goes on where a killed one stopped.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import keras
 import numpy as np
@@ -95,16 +95,16 @@ class GeneratorTraining(keras.Model):
         self.mse = keras.metrics.MeanSquaredError(name="mse")
         self.bce = keras.losses.BinaryCrossentropy(from_logits=True)
         # Keras looks optimizers up by attribute when it saves: two must be two attributes.
-        self.discriminator_optimizer: Any = None
+        self.discriminator_optimizer: keras.optimizers.Optimizer = None
         if discriminator is not None:
             self.discriminator_loss = keras.metrics.Mean(name="discriminator_loss")
             self.discriminator_optimizer = keras.optimizers.Adam(1e-4, beta_1=0.5, beta_2=0.999)
             self.discriminator_optimizer.build(discriminator.trainable_variables)
 
     @property
-    def trainable_weights(self) -> list[Any]:
+    def trainable_weights(self) -> list[keras.Variable]:
         """What the generator's optimizer updates; the discriminator has its own."""
-        return self.generator.trainable_weights
+        return list(self.generator.trainable_weights)
 
     def call(self, z: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Images of latents."""
@@ -112,10 +112,10 @@ class GeneratorTraining(keras.Model):
 
     def compute_loss(
         self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
+        x: tf.Tensor = None,
+        y: tf.Tensor = None,
+        y_pred: tf.Tensor = None,
+        sample_weight: tf.Tensor | None = None,
         training: bool = True,
     ) -> tf.Tensor:
         """The generator's loss on images `y` and their decoded latents `y_pred`."""
@@ -131,13 +131,13 @@ class GeneratorTraining(keras.Model):
             return adversarial
         return self.settings.gan_weight * adversarial + reconstruction
 
-    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+    def train_step(self, data: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
         """A discriminator step where there is one, then a generator step."""
         judge = self.discriminator
         if judge is not None:
             z, x, _ = keras.utils.unpack_x_y_sample_weight(data)
             self._discriminator_step(judge, z, x)
-        return super().train_step(data)
+        return dict(super().train_step(data))
 
     def _discriminator_step(self, judge: keras.Model, z: tf.Tensor, x: tf.Tensor) -> None:
         images = self.generator(z, training=True)
@@ -149,11 +149,11 @@ class GeneratorTraining(keras.Model):
         self.discriminator_loss.update_state(loss)
 
     def compute_metrics(
-        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+        self, x: tf.Tensor, y: tf.Tensor, y_pred: tf.Tensor, sample_weight: tf.Tensor | None = None
     ) -> dict[str, tf.Tensor]:
         """Adds the mean squared error."""
         self.mse.update_state(y, y_pred)
-        return super().compute_metrics(x, y, y_pred, sample_weight)
+        return dict(super().compute_metrics(x, y, y_pred, sample_weight))
 
 
 def fit_generator(

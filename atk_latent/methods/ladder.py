@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal, cast
 
 import keras
 import numpy as np
@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from atk_latent.adversaries.latent_boundary import LatentBoundary, PerturbationSettings
 from atk_latent.atomic import atomic_file
-from atk_latent.config import check_range
+from atk_latent.config import check_range, updated
 from atk_latent.data.streams import Stream, fixed_set_batches
 from atk_latent.errors import InputError
 from atk_latent.methods.base import Method
@@ -139,7 +139,7 @@ class LADDER(Method):
         self.findings: dict[str, dict[str, int]] = {}
 
     def adversary(
-        self, *, seed: int | keras.random.SeedGenerator | None = None, **changes: Any
+        self, *, seed: int | keras.random.SeedGenerator | None = None, **changes: object
     ) -> LatentBoundary:
         """The adversary these helpers make.
 
@@ -156,7 +156,7 @@ class LADDER(Method):
             head=self.head,
             generator=generator,
             boundaries=boundaries,
-            settings=dataclasses.replace(self.settings.perturbation, **changes),
+            settings=updated(self.settings.perturbation, changes),
             seed=self.seeds if seed is None else seed,
         )
 
@@ -186,7 +186,7 @@ class LADDER(Method):
 
     def _latents(self, x: np.ndarray) -> np.ndarray:
         """Latents of images, float32 (n, N) whatever the precision of the classifier."""
-        return self.features.predict(x, batch_size=500, verbose=0).astype(np.float32)
+        return np.asarray(self.features.predict(x, batch_size=500, verbose=0), np.float32)
 
     def _boundaries(
         self, latents: np.ndarray, y: np.ndarray, folder: Path | None, progress: Progress | None
@@ -280,7 +280,7 @@ class LADDER(Method):
             seed=self.seed,
         )
 
-    def measure(self, x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
+    def measure(self, x: np.ndarray, y: np.ndarray) -> dict[str, object]:
         """Generator error, boundary accuracies and accuracy over eps on test images.
 
         The table is the protocol behind the paper's Table 8: one set of examples per eps,
@@ -320,10 +320,10 @@ class LADDER(Method):
         }
 
     def figures(
-        self, x: np.ndarray, y: np.ndarray, metrics: dict[str, Any], class_names: Sequence[str]
+        self, x: np.ndarray, y: np.ndarray, metrics: dict[str, object], class_names: Sequence[str]
     ) -> dict[str, Figure]:
         """Examples over eps, and accuracy over eps; see `Method.figures`."""
-        rows = metrics["accuracy_over_eps"]
+        rows = cast(list[dict[str, float]], metrics["accuracy_over_eps"])
         eps, vanilla, hardened = (
             [row[name] for row in rows] for name in ("eps", "vanilla", "hardened")
         )
@@ -354,7 +354,7 @@ class LADDER(Method):
         flat = images.reshape(-1, *x.shape[1:])
 
         def labels(model: keras.Model) -> np.ndarray:
-            return np.argmax(model.predict(flat, verbose=0), axis=1).reshape(len(x), -1)
+            return np.reshape(np.argmax(model.predict(flat, verbose=0), axis=1), (len(x), -1))
 
         return EpsStrip(
             original=x,

@@ -33,6 +33,6 @@ def load_ladder(folder: Path) -> LADDER:
     known = places(kind.settings_type)
     stored = {name: value for name, value in card.settings.items() if name in known}
     vanilla = load_classifier(folder / "helpers" / "vanilla.keras")
-    ladder = kind(vanilla, build(kind.settings_type, stored), seed=card.seed)
+    ladder: LADDER = kind(vanilla, build(kind.settings_type, stored), seed=card.seed)
     ladder.load_helpers(folder / "helpers")
     return ladder

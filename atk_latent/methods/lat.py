@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import keras
 import numpy as np
@@ -16,6 +16,7 @@ from atk_latent.atomic import atomic_file
 from atk_latent.config import check_range, known_as
 from atk_latent.errors import InputError
 from atk_latent.methods.adversarial import PGDSettings, PGDTraining
+from atk_latent.methods.base import Batch, Logits, Weights
 from atk_latent.models.latent import split
 from atk_latent.progress import Progress, renamed
 
@@ -233,13 +234,13 @@ class LAT(PGDTraining):
         share = tf.math.divide_no_nan(z - low, high - low)
         return low + self.latent_adversary(logits, share, y) * (high - low)
 
-    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+    def train_step(self, data: tuple[Batch, ...]) -> dict[str, tf.Tensor]:
         """Attacks images and latents, then takes one optimizer step."""
         x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
         members = (self.perturb(x, y), tf.stop_gradient(self.perturb_latents(x, y)))
         return super().train_step((members, y, weight))
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(self, inputs: Batch, training: bool | None = None) -> Batch:
         """Logits of images; of a pair of images and latents, the logits of both."""
         if not isinstance(inputs, tuple | list):
             return super().call(inputs, training)
@@ -248,15 +249,13 @@ class LAT(PGDTraining):
             self.classifier(x_adv, training=training), self.head(z_adv, training=training)
         )
 
-    def method_loss(self, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> tf.Tensor:
+    def method_loss(self, y: Batch, y_pred: Logits, weight: Weights, training: bool) -> tf.Tensor:
         """Loss of attacked images plus that of attacked latents."""
-        images, latents = (
-            self.compiled_loss(y, logits, sample_weight, training) for logits in y_pred
-        )
+        images, latents = (self.compiled_loss(y, logits, weight, training) for logits in y_pred)
         return images + self.settings.latent_attack.weight * (latents - self.penalties())
 
     def compute_metrics(
-        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+        self, x: Batch, y: Batch, y_pred: Batch, sample_weight: Weights = None
     ) -> dict[str, tf.Tensor]:
         """Those of every method; `adversarial_accuracy` is that of attacked images."""
         if isinstance(y_pred, Passed):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import tensorflow as tf
 
@@ -11,7 +11,9 @@ from atk_latent.adversaries.gradient_ascent import AscentSettings
 from atk_latent.adversaries.kl_ascent import kl_divergence
 from atk_latent.adversaries.losses import log_odds
 from atk_latent.config import check_range
+from atk_latent.labels import label_tensor
 from atk_latent.methods.adversarial import BallSettings, BallTraining
+from atk_latent.methods.base import Batch, Logits, Weights
 
 
 def log_of_others(logits: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
@@ -50,7 +52,7 @@ class MARTSettings(BallSettings):
         super().__post_init__()
         check_range("beta", self.beta, 0)
 
-    def ascent(self, **options: Any) -> AscentSettings:
+    def ascent(self, **options: object) -> AscentSettings:
         """The settings of the inner maximisation."""
         return super().ascent(steps=self.steps, random_start=self.random_start, **options)
 
@@ -82,15 +84,14 @@ class MART(BallTraining):
     settings_type: ClassVar[type[MARTSettings]] = MARTSettings
     settings: MARTSettings
 
-    def method_loss(self, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> tf.Tensor:
+    def method_loss(self, y: Batch, y_pred: Logits, weight: Weights, training: bool) -> tf.Tensor:
         """BCE(p_adv, y) + beta * mean KL(p || p_adv) * (1 - p_y).
 
         BCE(p, y) = -log p_y - log(1 - max_{k != y} p_k).
         """
         clean, adversarial = y_pred
-        labels = tf.argmax(y, axis=-1) if y.shape.rank == 2 and y.shape[-1] != 1 else y
-        labels = tf.reshape(tf.cast(labels, tf.int32), (-1,))
+        labels = label_tensor(y)
         doubt = tf.sigmoid(log_odds(clean, labels))  # 1 - p_y
         terms = self.settings.beta * kl_divergence(clean, adversarial) * doubt
         terms -= log_of_others(adversarial, labels)
-        return self.compiled_loss(y, adversarial, sample_weight) + self.mean(terms, sample_weight)
+        return self.compiled_loss(y, adversarial, weight) + self.mean(terms, weight)

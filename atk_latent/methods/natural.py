@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from atk_latent.methods.base import Method
 from atk_latent.methods.presets import PRESETS, resolve
@@ -16,7 +16,8 @@ def natural_settings(model: str, data: str, preset: str = "paper") -> MethodSett
         model: registered name of the classifier, or a path. data: name of the data set.
         preset: of the method; where plain training does not have it, the paper's counts.
     """
-    return resolve("natural", data, preset if preset in PRESETS else "paper", model).settings
+    known = preset if preset in PRESETS else "paper"
+    return cast(MethodSettings, resolve("natural", data, known, model).settings)
 
 
 class Natural(Method):

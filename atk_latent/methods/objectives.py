@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 import tensorflow as tf
 
@@ -36,7 +34,9 @@ class CrossEntropy(keras.losses.Loss):
         smoothing: float d in [0, 1), see `smoothed`.
     """
 
-    def __init__(self, smoothing: float = 0.0, name: str = "cross_entropy", **options: Any) -> None:
+    def __init__(
+        self, smoothing: float = 0.0, name: str = "cross_entropy", **options: object
+    ) -> None:
         super().__init__(name=name, **options)
         self.smoothing = smoothing
 

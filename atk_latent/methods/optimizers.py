@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal
+from typing import Literal
 
 import keras
+import tensorflow as tf
 from keras import ops
+from keras.optimizers.schedules import LearningRateSchedule, PiecewiseConstantDecay
 
 from atk_latent.config import check_range
 from atk_latent.errors import InputError
@@ -24,11 +26,13 @@ class SGDL2(keras.optimizers.SGD):
         l2: float >= 0. **settings: of `keras.optimizers.SGD`.
     """
 
-    def __init__(self, learning_rate: float = 0.01, *, l2: float = 0.0, **settings: Any) -> None:
+    def __init__(self, learning_rate: float = 0.01, *, l2: float = 0.0, **settings: object) -> None:
         super().__init__(learning_rate, **settings)
         self.l2 = l2
 
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+    def update_step(
+        self, gradient: tf.Tensor, variable: keras.Variable, learning_rate: tf.Tensor
+    ) -> None:
         """One variable's update with the decay added to its gradient."""
         if self.l2:
             gradient = ops.add(gradient, ops.multiply(self.l2, ops.cast(variable, gradient.dtype)))
@@ -40,7 +44,7 @@ class SGDL2(keras.optimizers.SGD):
 
 
 @keras.saving.register_keras_serializable(package="atk_latent")
-class Cyclic(keras.optimizers.schedules.LearningRateSchedule):
+class Cyclic(LearningRateSchedule):
     """From 0 straight up to `peak`, straight down to 0 again.
 
     Args:
@@ -51,7 +55,7 @@ class Cyclic(keras.optimizers.schedules.LearningRateSchedule):
     def __init__(self, peak: float, steps: int, rise: float = 0.4) -> None:
         self.peak, self.steps, self.rise = peak, steps, rise
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: tf.Tensor | int) -> tf.Tensor:
         """The rate of update `step`, the first being 0."""
         done = (ops.cast(step, "float32") + 1.0) / (self.steps + 1.0)
         return self.peak * ops.minimum(done / self.rise, (1.0 - done) / (1.0 - self.rise))
@@ -137,7 +141,7 @@ class Optimizer:
             return keras.optimizers.Adam(rate, weight_decay=self.weight_decay or None, **average)
         return SGDL2(rate, momentum=self.momentum, l2=self.weight_decay, **average)
 
-    def _rate(self, steps_per_epoch: int) -> Any:
+    def _rate(self, steps_per_epoch: int) -> float | LearningRateSchedule:
         """The learning rate: a number, or a schedule over the optimizer's own step count."""
         if self.schedule == "cyclic":
             steps = max(self.epochs * steps_per_epoch, 1)
@@ -146,7 +150,7 @@ class Optimizer:
         if not drops:
             return self.learning_rate
         # A boundary is the last step of the old rate, steps being counted from 0.
-        return keras.optimizers.schedules.PiecewiseConstantDecay(
+        return PiecewiseConstantDecay(
             [epoch * steps_per_epoch - 1 for epoch in drops],
             [self.learning_rate * self.decay_factor**past for past in range(len(drops) + 1)],
         )

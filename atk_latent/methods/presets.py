@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from typing import Any, NamedTuple
 
@@ -74,7 +74,7 @@ def rows(method: str) -> tuple[Row, ...]:
     return _tables().get(method, ())
 
 
-def _flattened(entries: list[Any]) -> Iterator[dict[str, Any]]:
+def _flattened(entries: Sequence[Any]) -> Iterator[dict[str, Any]]:
     for entry in entries:
         yield from _flattened(entry) if isinstance(entry, list) else [entry]
 

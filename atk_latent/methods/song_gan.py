@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import keras
 import numpy as np
@@ -118,7 +119,7 @@ class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
     def __init__(self, rate: float, steps: int, updates: int = 1) -> None:
         self.rate, self.steps, self.updates = rate, steps, updates
 
-    def __call__(self, step: Any) -> tf.Tensor:
+    def __call__(self, step: tf.Tensor | int) -> tf.Tensor:
         """The rate of the optimizer's update number `step`."""
         done = tf.cast(tf.cast(step, tf.int64) // self.updates, tf.float32)
         return self.rate * tf.maximum(0.0, 1.0 - done / max(self.steps - 1, 1))
@@ -164,7 +165,7 @@ class SongGANTraining(keras.Model):
         self.discriminator_optimizer.build(gan.discriminator.trainable_variables)
 
     def _adam(self, updates: int) -> keras.optimizers.Optimizer:
-        rate: Any = self.settings.learning_rate
+        rate: float | LinearDecay = self.settings.learning_rate
         if self.settings.decay == "linear":
             rate = LinearDecay(rate, self.settings.steps, updates)
         return keras.optimizers.Adam(rate, beta_1=0.0, beta_2=0.999, epsilon=1e-8)
@@ -175,15 +176,15 @@ class SongGANTraining(keras.Model):
         self.optimizer.build(self.trainable_weights)
 
     @property
-    def trainable_weights(self) -> list[Any]:
+    def trainable_weights(self) -> list[keras.Variable]:
         """What the generator's optimizer updates; the discriminator has its own."""
-        return self.generator.trainable_weights
+        return list(self.generator.trainable_weights)
 
-    def call(self, inputs: Any, training: bool | None = None) -> tf.Tensor:
+    def call(self, inputs: Sequence[tf.Tensor], training: bool | None = None) -> tf.Tensor:
         """Images of [z, one-hot y]."""
         return self.generator(inputs, training=training)
 
-    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+    def train_step(self, data: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
         """The discriminator's steps, then the generator's."""
         x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
         count, size = self.settings.discriminator_steps, self.settings.batch_size

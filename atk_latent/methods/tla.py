@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -12,6 +12,7 @@ from atk_latent.adversaries.latent_discriminator import flat
 from atk_latent.config import check_range
 from atk_latent.labels import label_tensor
 from atk_latent.methods.adversarial import PGDSettings, PGDTraining
+from atk_latent.methods.base import Batch, Logits, Weights
 from atk_latent.models.latent import split
 
 Positives = Literal["class", "own", "both"]
@@ -133,19 +134,20 @@ class TLA(PGDTraining):
         self.alpha = 0.5  # both halves of a batch are needed
         self.features, self.head = split(classifier, self.settings.latent_layer)
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(self, inputs: Batch, training: bool | None = None) -> Batch:
         """Logits of images; logits and latents of a pair of image batches."""
         if not isinstance(inputs, tuple | list):
             return super().call(inputs, training)
         latents = [self.features(images, training=training) for images in inputs]
         return Passed(*(self.head(z, training=training) for z in latents), *latents)
 
-    def method_loss(self, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> tf.Tensor:
+    def method_loss(self, y: Batch, y_pred: Logits, weight: Weights, training: bool) -> tf.Tensor:
         """Loss of the adversarial images, and of the triplets they are in."""
-        triplets = self.mean(self.triplet_loss(y_pred, label_tensor(y)), sample_weight)
-        loss = self.compiled_loss(y, y_pred.logits_adv, sample_weight, training)
+        passed = Passed(*y_pred)
+        triplets = self.mean(self.triplet_loss(passed, label_tensor(y)), weight)
+        loss = self.compiled_loss(y, passed.logits_adv, weight, training)
         if self.settings.alpha:
-            clean = self.compiled_loss(y, y_pred.logits, sample_weight, training)
+            clean = self.compiled_loss(y, passed.logits, weight, training)
             loss = self.settings.alpha * clean + (1 - self.settings.alpha) * loss
         return loss + self.settings.triplet_weight * triplets
 
@@ -171,7 +173,7 @@ class TLA(PGDTraining):
         return total
 
     def compute_metrics(
-        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+        self, x: Batch, y: Batch, y_pred: Batch, sample_weight: Weights = None
     ) -> dict[str, tf.Tensor]:
         """Those of every method; latents have none."""
         if isinstance(y_pred, Passed):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import keras
 import tensorflow as tf
@@ -14,13 +13,13 @@ from atk_latent.adversaries.kl_ascent import KLAscent, KLSettings, kl_divergence
 from atk_latent.config import check_range
 from atk_latent.errors import InputError
 from atk_latent.methods.adversarial import BallSettings, BallTraining
-from atk_latent.methods.base import Method
+from atk_latent.methods.base import Batch, Logits, Method, Weights
 from atk_latent.methods.fixed_set import FixedSet
 from atk_latent.methods.ladder import LADDER, LADDERSettings
 
 
 def trades_loss(
-    method: Method, y: tf.Tensor, logits: Sequence[tf.Tensor], beta: float, weight: Any = None
+    method: Method, y: tf.Tensor, logits: Logits, beta: float, weight: Weights = None
 ) -> tf.Tensor:
     """CE(f(x), y) + beta * mean KL(softmax f(x) || softmax f(x_adv)).
 
@@ -97,9 +96,9 @@ class TRADES(BallTraining):
         """The ascent on the divergence."""
         return KLAscent(self.settings.divergence_ascent(), seed=self.seeds)
 
-    def method_loss(self, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> tf.Tensor:
+    def method_loss(self, y: Batch, y_pred: Logits, weight: Weights, training: bool) -> tf.Tensor:
         """See `trades_loss`; cross-entropy alone where there are no adversarial images."""
-        return trades_loss(self, y, y_pred, self.settings.beta, sample_weight)
+        return trades_loss(self, y, y_pred, self.settings.beta, weight)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,6 +159,6 @@ class TRADESLADDER(LADDER):
         super().__init__(classifier, settings, seed=seed)
         self.alpha = 0.5  # both halves of a batch are needed
 
-    def method_loss(self, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> tf.Tensor:
+    def method_loss(self, y: Batch, y_pred: Logits, weight: Weights, training: bool) -> tf.Tensor:
         """See `trades_loss`."""
-        return trades_loss(self, y, y_pred, self.settings.beta, sample_weight)
+        return trades_loss(self, y, y_pred, self.settings.beta, weight)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -142,7 +141,7 @@ class AttentionSVM:
     def save(self, path: Path) -> None:
         """Writes everything to one `.npz` without pickles."""
         settings = ("num_classes", "gain", "attention", "normal")
-        content: dict[str, Any] = {name: getattr(self, name) for name in settings}
+        content = {name: getattr(self, name) for name in settings}
         content.update(self.arrays)
         np.savez(path, **content)
 
@@ -155,7 +154,7 @@ class AttentionSVM:
         """
         try:
             with np.load(path, allow_pickle=False) as stored:
-                content: dict[str, Any] = {key: stored[key] for key in stored.files}
+                content = {key: stored[key] for key in stored.files}
             names = ("kernel", "bias", "weight", "intercept", "accuracy")
             return cls(
                 {name: content[name] for name in names},

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
 
 import keras
 import numpy as np
 
 
-def fingerprint(model: Any) -> str:
+def fingerprint(model: keras.Model) -> str:
     """16 hex digits that change with any weight and with the layers' configuration.
 
     Names do not count, so a model that was saved and loaded keeps its fingerprint. A
@@ -35,7 +34,7 @@ def _architecture(model: keras.Model) -> str:
     return json.dumps(_without_names(config), sort_keys=True, default=repr)
 
 
-def _without_names(config: Any) -> Any:
+def _without_names(config: object) -> object:
     """The settings alone: no names, no graph of them, no initial values."""
     left_out = {"name", "build_config", "inbound_nodes", "input_layers", "output_layers"}
     if isinstance(config, dict):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 import numpy as np
@@ -78,7 +77,7 @@ def conv(
     seeds: Seeds,
     *,
     kernel: keras.initializers.Initializer | None = None,
-    **options: Any,
+    **options: object,
 ) -> keras.layers.Layer:
     """A Conv2D without activation, with PyTorch's default weights.
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 import numpy as np
 
 from atk_latent.errors import InputError
-from atk_latent.models.latent import Trace, rerun, trace_model
+from atk_latent.models.latent import Symbol, Trace, rerun, trace_model
 
 NAME = "scale"
 _SCALING = (keras.layers.Rescaling, keras.layers.Normalization)
@@ -71,7 +71,7 @@ def with_statistics(model: keras.Model, statistics: Statistics) -> keras.Model:
     scale = statistics.layer(int(trace.image.shape[-1]))
     scaled: list[keras.KerasTensor] = []
 
-    def call(operation: Any, *inputs: Any, **settings: Any) -> Any:
+    def call(operation: keras.Operation, *inputs: keras.KerasTensor, **settings: object) -> Symbol:
         if not any(operation is layer for layer in first):
             return operation(*inputs, **settings)
         if not scaled:
@@ -103,7 +103,7 @@ def own_statistics(model: keras.Model) -> Statistics:
     return Statistics(tuple(m for m, _ in pairs), tuple(s for _, s in pairs))
 
 
-def _first_operations(trace: Trace) -> tuple[list[Any], Any]:
+def _first_operations(trace: Trace) -> tuple[list[keras.Operation], keras.Layer | None]:
     """What takes the images, and the scaling layer among it if there is no other."""
     first = [call.operation for call in trace.calls if call.inputs[0] is trace.image]
     return first, first[0] if len(first) == 1 and isinstance(first[0], _SCALING) else None

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import math
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import keras
 import numpy as np
 
-from atk_latent.errors import InputError
+from atk_latent.errors import InputError, did_you_mean
 
 DEFAULT_LAYER = "latent"
 _SQUASHING = {"softmax": "softmax", "sigmoid": "sigmoid", "hardsigmoid": "hard_sigmoid"}
@@ -25,28 +24,30 @@ _PASSING_LAYERS = (
 _PASSING_OPERATIONS = {"Cast", "Squeeze", "Reshape", "ExpandDims", "ConvertToTensor", "GetItem"}
 _NAMES_SHOWN = 20
 
+Symbol: TypeAlias = keras.KerasTensor | tuple[keras.KerasTensor, ...]  # what goes in or out
+
 
 class Call(NamedTuple):
     """One layer or operation at work: what went in, what came out, what is inside."""
 
-    operation: Any
-    inputs: tuple[Any, ...]
-    output: Any
+    operation: keras.Operation
+    inputs: tuple[keras.KerasTensor, ...]
+    output: Symbol
     inside: Trace | None
 
 
 class Trace(NamedTuple):
     """A model run once on a symbolic image. Models inside it have a trace of their own."""
 
-    image: Any
-    logits: Any
+    image: keras.KerasTensor
+    logits: keras.KerasTensor
     calls: list[Call]
 
-    def producer(self, tensor: Any) -> Call | None:
+    def producer(self, tensor: Symbol) -> Call | None:
         """The call whose output `tensor` is; None for the image."""
         return next((call for call in self.calls if call.output is tensor), None)
 
-    def walk(self) -> Iterator[_Path]:
+    def walk(self) -> Iterator[Path]:
         """Every call, in order, with the nested models around it; a model after its calls."""
         for call in self.calls:
             if call.inside is not None:
@@ -55,7 +56,7 @@ class Trace(NamedTuple):
             yield (call,)
 
 
-_Path = tuple[Call, ...]
+Path = tuple[Call, ...]
 
 
 def split(
@@ -202,7 +203,7 @@ def _from_configuration(model: keras.Model) -> keras.Model:
     return copy
 
 
-def _cloned(layer: Any) -> Any:
+def _cloned(layer: keras.Layer) -> keras.Layer:
     """A new layer of the same configuration; a Lambda, which has no weights, is shared."""
     if isinstance(layer, keras.layers.Lambda):
         return layer
@@ -228,13 +229,13 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".:")[:160]
 
 
-def _checked_model(model: Any) -> keras.Model:
+def _checked_model(model: object) -> keras.Model:
     if not isinstance(model, keras.Model):
         raise InputError(f"a Keras 3 model is needed. Received: {type(model).__name__}")
     return model
 
 
-def _is_graph(model: Any) -> bool:
+def _is_graph(model: object) -> bool:
     """Whether `model` is one that only runs its graph of layers, from one input to one output."""
     inputs, outputs = getattr(model, "inputs", None), getattr(model, "outputs", None)
     if not isinstance(model, keras.Model) or not inputs or not outputs:
@@ -258,12 +259,6 @@ def _image_shape(
             "Call it once on a batch of images first, or start it with keras.Input(shape)"
         )
     return tuple(shape[1:])
-
-
-def _call_symbolically(model: keras.Model, x: Any) -> Any:
-    """Runs a subclassed model's own `call` on a symbolic image, so that its layers show."""
-    takes_training = "training" in inspect.signature(model.call).parameters
-    return model.call(x, training=None) if takes_training else model.call(x)
 
 
 def trace_model(model: keras.Model, shape: tuple[int | None, ...] | None, *, deep: bool) -> Trace:
@@ -292,7 +287,7 @@ def trace_model(model: keras.Model, shape: tuple[int | None, ...] | None, *, dee
         ) from error
 
 
-def _opened(model: keras.Model, image: Any) -> keras.Model:
+def _opened(model: keras.Model, image: keras.KerasTensor) -> keras.Model:
     """A subclassed model as a graph: its own `call`, run on a symbolic image, shows its layers."""
     takes_training = "training" in inspect.signature(model.call).parameters
     outputs = model.call(image, training=None) if takes_training else model.call(image)
@@ -308,7 +303,7 @@ def _read(graph: keras.Model, deep: bool) -> Trace:
     """
     calls: list[Call] = []
 
-    def call(operation: Any, *inputs: Any, **settings: Any) -> Any:
+    def call(operation: keras.Operation, *inputs: Symbol, **settings: object) -> Symbol:
         inside = _inside(operation, inputs, deep)
         if inside is not None and deep:
             operation = keras.Model(inside.image, inside.logits, name=operation.name)
@@ -320,7 +315,7 @@ def _read(graph: keras.Model, deep: bool) -> Trace:
     return Trace(image, logits, calls)
 
 
-def rerun(graph: keras.Model, call: Callable[..., Any]) -> tuple[Any, Any]:
+def rerun(graph: keras.Model, call: Callable[..., Symbol]) -> tuple[Symbol, Symbol]:
     """Runs `graph` on a new symbolic image with the same layers, each through `call`."""
     first = graph.inputs[0]
     image = keras.Input(batch_shape=first.shape, dtype=first.dtype, name=first.name)
@@ -333,7 +328,9 @@ def rerun(graph: keras.Model, call: Callable[..., Any]) -> tuple[Any, Any]:
     return image, again.outputs[0]
 
 
-def _inside(operation: Any, inputs: tuple[Any, ...], deep: bool) -> Trace | None:
+def _inside(
+    operation: keras.Operation, inputs: tuple[keras.KerasTensor, ...], deep: bool
+) -> Trace | None:
     """The trace of a nested model; None for a layer, and for a model that stays closed."""
     if not isinstance(operation, keras.Model) or len(inputs) != 1:
         return None
@@ -348,7 +345,7 @@ def _inside(operation: Any, inputs: tuple[Any, ...], deep: bool) -> Trace | None
         return None
 
 
-def _cut(trace: Trace, path: _Path, known: str) -> tuple[keras.Model, keras.Model]:
+def _cut(trace: Trace, path: Path, known: str) -> tuple[keras.Model, keras.Model]:
     """The models before and after the last call of `path`.
 
     Nested models on the way are cut themselves and stay nested: layers of one name may sit in
@@ -360,7 +357,9 @@ def _cut(trace: Trace, path: _Path, known: str) -> tuple[keras.Model, keras.Mode
     first, second = _cut(call.inside, path[1:], known)  # type: ignore[arg-type]
     latents = []
 
-    def through(operation: Any, *inputs: Any, **settings: Any) -> Any:
+    def through(
+        operation: keras.Operation, *inputs: keras.KerasTensor, **settings: object
+    ) -> Symbol:
         if operation is not call.operation:
             return operation(*inputs, **settings)
         latents.append(first(*inputs, **settings))
@@ -371,7 +370,7 @@ def _cut(trace: Trace, path: _Path, known: str) -> tuple[keras.Model, keras.Mode
 
 
 def _halves(
-    image: Any, latent: Any, logits: Any, call: Call, known: str
+    image: Symbol, latent: Symbol, logits: Symbol, call: Call, known: str
 ) -> tuple[keras.Model, keras.Model]:
     name = call.operation.name
     if not isinstance(latent, keras.KerasTensor):
@@ -390,7 +389,7 @@ def _halves(
 
 def _located(
     model: keras.Model, layer: str | None, input_shape: tuple[int | None, ...] | None
-) -> tuple[Trace, _Path]:
+) -> tuple[Trace, Path]:
     """The model as read, and the way to its latent layer."""
     for deep in (False, True):
         trace = trace_model(model, input_shape, deep=deep)
@@ -416,12 +415,11 @@ def _not_found(model: keras.Model, layer: str | None, trace: Trace) -> InputErro
             f"another layer. Name the latent layer: {_listed(trace)}"
         )
     paths = [_text(path) for path in trace.walk()]
-    near = difflib.get_close_matches(layer, [*paths, *(p.split("/")[-1] for p in paths)], n=1)
-    hint = f"Did you mean '{near[0]}'? " if near else ""
+    hint = did_you_mean(layer, [*paths, *(p.split("/")[-1] for p in paths)])
     return InputError(f"model '{model.name}' has no layer '{layer}'. {hint}Known: {_listed(trace)}")
 
 
-def _text(path: _Path) -> str:
+def _text(path: Path) -> str:
     return "/".join(call.operation.name for call in path)
 
 
@@ -432,7 +430,7 @@ def _listed(trace: Trace) -> str:
     return start + ", ".join(names[-_NAMES_SHOWN:])
 
 
-def _named(trace: Trace, layer: str) -> _Path | None:
+def _named(trace: Trace, layer: str) -> Path | None:
     """The way to `layer`: by its full path, else by its own name where that is the only one."""
     paths = list(trace.walk())
     matches = [p for p in paths if _text(p) == layer] or [
@@ -444,7 +442,7 @@ def _named(trace: Trace, layer: str) -> _Path | None:
     return matches[-1] if matches else None
 
 
-def _default(trace: Trace) -> _Path | None:
+def _default(trace: Trace) -> Path | None:
     """The way to the layer named "latent", else to what feeds the last Dense layer."""
     path = _named(trace, DEFAULT_LAYER)
     if path is not None:
@@ -453,7 +451,7 @@ def _default(trace: Trace) -> _Path | None:
     return _before(trace, dense[-1]) if dense else None
 
 
-def _before(trace: Trace, path: _Path) -> _Path | None:
+def _before(trace: Trace, path: Path) -> Path | None:
     """The way to the call that feeds the last one of `path`, in its model or one around it."""
     for depth in range(len(path) - 1, -1, -1):
         around = path[depth - 1].inside if depth else trace
@@ -463,7 +461,7 @@ def _before(trace: Trace, path: _Path) -> _Path | None:
     return None
 
 
-def _squashing_end(model: keras.Model) -> tuple[str, Any, str] | None:
+def _squashing_end(model: keras.Model) -> tuple[str, keras.Operation, str] | None:
     """Path, layer and name of the softmax or sigmoid that `model` ends in, if it is seen."""
     try:
         trace = trace_model(model, None, deep=True)
@@ -471,7 +469,7 @@ def _squashing_end(model: keras.Model) -> tuple[str, Any, str] | None:
         _checked_model(model)
         return None
     call = trace.producer(trace.logits)
-    path: _Path | None = (call,) if call is not None else None
+    path: Path | None = (call,) if call is not None else None
     while path is not None:
         last = path[-1]
         if last.inside is not None:
@@ -485,7 +483,7 @@ def _squashing_end(model: keras.Model) -> tuple[str, Any, str] | None:
     return None
 
 
-def _squashing_name(operation: Any) -> str | None:
+def _squashing_name(operation: keras.Operation) -> str | None:
     kind = type(operation).__name__.lower()
     if kind in _SQUASHING:
         return _SQUASHING[kind]
@@ -494,13 +492,13 @@ def _squashing_name(operation: Any) -> str | None:
     return name if name in _SQUASHING.values() else None
 
 
-def _passes_through(operation: Any) -> bool:
+def _passes_through(operation: keras.Operation) -> bool:
     if isinstance(operation, keras.layers.Activation):
         return operation.activation is keras.activations.linear
     return isinstance(operation, _PASSING_LAYERS) or type(operation).__name__ in _PASSING_OPERATIONS
 
 
-def _how_to_get_logits(path: str, operation: Any) -> str:
+def _how_to_get_logits(path: str, operation: keras.Operation) -> str:
     new = "End it with Dense(classes) without activation and train with from_logits=True"
     if not hasattr(operation, "activation"):
         return f"{new}; for a trained model leave '{path}' out and save it again"

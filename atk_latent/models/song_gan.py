@@ -105,7 +105,7 @@ class BatchStatisticsNorm(layers.Layer):
     Reference: de Vries et al. 2017 (class-conditional); as the code of Song et al. runs it.
     """
 
-    def __init__(self, num_classes: int = 0, **kwargs: Any) -> None:
+    def __init__(self, num_classes: int = 0, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self.num_classes = num_classes
 
@@ -117,7 +117,7 @@ class BatchStatisticsNorm(layers.Layer):
         self.shift = self.add_weight(shape=table, initializer="zeros", name="shift")
         self.built = True
 
-    def call(self, inputs: Any) -> tf.Tensor:
+    def call(self, inputs: tf.Tensor | Sequence[tf.Tensor]) -> tf.Tensor:
         """Normalises over batch and map, then scales and shifts by class."""
         x, gain, shift = inputs, tf.convert_to_tensor(self.gain), tf.convert_to_tensor(self.shift)
         if self.num_classes:
@@ -132,7 +132,7 @@ class BatchStatisticsNorm(layers.Layer):
         """The shape of the images that came in."""
         return input_shape[0] if self.num_classes else input_shape
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         """The arguments, to save the layer with a model."""
         return {**super().get_config(), "num_classes": self.num_classes}
 
@@ -151,7 +151,7 @@ class ResampledConv(layers.Layer):
     (B, H/2, W/2, filters).
     """
 
-    def __init__(self, filters: int, resample: str, *, seed: int = 0, **kwargs: Any) -> None:
+    def __init__(self, filters: int, resample: str, *, seed: int = 0, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self.filters, self.resample, self.seed = filters, resample, seed
 
@@ -185,7 +185,7 @@ class ResampledConv(layers.Layer):
         sides = [None if side is None else int(side * factor) for side in input_shape[1:3]]
         return (input_shape[0], *sides, self.filters)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         """The arguments, to save the layer with a model."""
         own = {"filters": self.filters, "resample": self.resample, "seed": self.seed}
         return {**super().get_config(), **own}
@@ -226,22 +226,22 @@ def _dense(units: int, fan_in: int, seeds: init.Seeds, name: str) -> layers.Laye
     return layers.Dense(units, kernel_initializer=weights, dtype="float32", name=name)
 
 
-def _norm(x: Any, labels: Any, name: str) -> Any:
+def _norm(x: keras.KerasTensor, labels: keras.KerasTensor | None, name: str) -> keras.KerasTensor:
     if labels is None:
         return x
     return BatchStatisticsNorm(labels.shape[-1], name=name)([x, labels])
 
 
 def _block(
-    x: Any,
-    labels: Any,
+    x: keras.KerasTensor,
+    labels: keras.KerasTensor | None,
     filters: int,
     resample: Resample,
     seeds: init.Seeds,
     name: str,
     *,
     first: bool = False,
-) -> Any:
+) -> keras.KerasTensor:
     """[norm] ReLU conv [norm] ReLU conv, plus a 1x1 shortcut where the shape may change.
 
     Args:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 import tensorflow as tf
@@ -46,7 +45,7 @@ class CollapsedUpsampling(keras.layers.Layer):
         convolutions: Sequence[tuple[int, int]] = (),
         *,
         seed: int = 0,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> None:
         super().__init__(**kwargs)
         self.filters = init.checked_count("filters", filters, 1)
@@ -140,7 +139,7 @@ class CollapsedUpsampling(keras.layers.Layer):
         channels = self.convolutions[-1][0] if self.convolutions else self.filters
         return (input_shape[0], *sides, channels)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         """The arguments, to save the layer with a model."""
         return {
             **super().get_config(),

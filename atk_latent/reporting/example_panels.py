@@ -6,7 +6,7 @@ import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +16,10 @@ from atk_latent.reporting.plots import COLOURS, INK, Chart, ink_on
 from atk_latent.reporting.tables import Table, TableCell, slug
 from atk_latent.results.attack_result import Example
 from atk_latent.results.evaluation import Evaluation
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.patches import Rectangle
 
 MANY = 20  # classes; with more, only the most confused pairs are shown
 PAIRS = 20  # of them
@@ -141,7 +145,7 @@ def _examples_chart(
 ) -> Chart:
     pixels = [[_pixels(p.file, triple.title) for p in triple.pictures] for triple in triples]
 
-    def draw(axis: Any) -> None:
+    def draw(axis: Axes) -> None:
         step = 1.15
         for row, triple in enumerate(triples):
             for column, image in enumerate(pixels[row]):
@@ -165,7 +169,7 @@ def _examples_chart(
     return Chart(f"{anchor}-examples", title, said, draw, height, shown=False)
 
 
-def _frame(left: float, top: float, colour: str, held: bool) -> Any:
+def _frame(left: float, top: float, colour: str, held: bool) -> Rectangle:
     from matplotlib.patches import Rectangle
 
     return Rectangle((left, top), 1, 1, fill=False, edgecolor=colour, clip_on=False,
@@ -220,7 +224,7 @@ def _pairs(result: Evaluation, outcome: Outcome, counted: Confusion, name: str) 
 def _matrix_chart(result: Evaluation, outcome: Outcome, counted: Confusion, name: str) -> Chart:
     names = [result.class_name(k) for k in range(len(counted.counts))]
 
-    def draw(axis: Any) -> None:
+    def draw(axis: Axes) -> None:
         from matplotlib import colormaps
 
         shades = colormaps["cividis_r"]

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from functools import singledispatch
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from atk_latent.methods.figures import AccuracyOverEps, EpsStrip, Figure, ImageSheet
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 # Dark blue and orange differ in lightness too, so they hold for colour-blind readers.
 RIGHT, WRONG = "#1b4f72", "#d35400"
 
 
-def _show(axis: Any, image: np.ndarray) -> None:
+def _show(axis: Axes, image: np.ndarray) -> None:
     grey = image.shape[-1] == 1
     axis.imshow(image[..., 0] if grey else image, cmap="gray" if grey else None, vmin=0, vmax=1)
     axis.set_xticks([])
     axis.set_yticks([])
 
 
-def _frame(axis: Any, right: bool) -> None:
+def _frame(axis: Axes, right: bool) -> None:
     for spine in axis.spines.values():
         spine.set(edgecolor=RIGHT if right else WRONG, linewidth=1.0 if right else 2.5)
 

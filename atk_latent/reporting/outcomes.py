@@ -133,7 +133,7 @@ class Confusion:
     @property
     def shares(self) -> np.ndarray:
         """The counts as shares of their true class; 0 for a class without images."""
-        return self.counts / np.maximum(1, self.counts.sum(axis=1, keepdims=True))
+        return np.asarray(self.counts / np.maximum(1, self.counts.sum(axis=1, keepdims=True)))
 
     def most_confused(self, most: int) -> list[tuple[int, int, int]]:
         """True class, other class and images of the largest counts off the diagonal."""
@@ -152,7 +152,7 @@ def survives(evaluation: Evaluation, result: AttackResult) -> np.ndarray | None:
     ):
         return None
     labels, clean = np.asarray(evaluation.labels), np.asarray(evaluation.clean_predictions)
-    return (clean == labels) & (np.asarray(result.predictions) == labels)
+    return np.asarray((clean == labels) & (np.asarray(result.predictions) == labels))
 
 
 def confusion(evaluation: Evaluation, result: AttackResult) -> Confusion | None:

@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Literal
 
 from atk_latent.reporting.label_places import free_places
 from atk_latent.reporting.outcomes import Outcome, groups, outcomes_of, worst_cases
@@ -27,6 +27,9 @@ from atk_latent.results.comparison import Comparison
 from atk_latent.results.evaluation import Evaluation
 from atk_latent.results.files import Result
 from atk_latent.results.threat import ThreatModel
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 INK = "#1b1f24"  # text and axes; SVG turns it into the page's own colour
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
@@ -54,7 +57,7 @@ class Chart:
     name: str
     title: str
     description: str
-    draw: Callable[[Any], None]
+    draw: Callable[[Axes], None]
     height: float = 3.4
     shown: bool = True
 
@@ -64,7 +67,7 @@ class Chart:
 
     def image(self, form: str) -> bytes:
         """The figure drawn: "svg" as it goes into a page, or "png" on white."""
-        from matplotlib import rc_context
+        from matplotlib import RcParams, rc_context
         from matplotlib.figure import Figure
 
         plain = dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor"), INK)
@@ -72,7 +75,8 @@ class Chart:
         shape = {"font.size": 10.5, "axes.spines.top": False, "axes.spines.right": False}
         bare = {"svg.fonttype": "path", "svg.hashsalt": self.name, "text.parse_math": False}
         file = io.BytesIO()
-        with rc_context({**plain, **ticks, **shape, **bare, "hatch.linewidth": 0.8}):
+        style = RcParams({**plain, **ticks, **shape, **bare, "hatch.linewidth": 0.8})
+        with rc_context(style):
             figure = Figure(figsize=(_WIDTH, self.height), layout="constrained")
             self.draw(figure.subplots())
             ground = "none" if form == "svg" else "white"
@@ -220,7 +224,7 @@ def bars_chart(
     """
     marks = published or {}
 
-    def draw(axis: Any) -> None:
+    def draw(axis: Axes) -> None:
         for row, (label, accuracy) in enumerate(bars):
             special = first is not None and row == 0
             value = 100 * accuracy.value
@@ -265,7 +269,7 @@ def lines_chart(
         series: name -> points (eps, accuracy); with a ribbon where an interval is known.
     """
 
-    def draw(axis: Any) -> None:
+    def draw(axis: Axes) -> None:
         for i, (label, points) in enumerate(series.items()):
             colour = COLOURS[i % len(COLOURS)]
             eps = [point[0] for point in points]
@@ -300,7 +304,7 @@ def scatter_chart(name: str, title: str, points: Sequence[tuple[str, Accuracy, A
         points: classifier, clean accuracy, robust accuracy.
     """
 
-    def draw(axis: Any) -> None:
+    def draw(axis: Axes) -> None:
         for i, (label, clean, robust) in enumerate(points):
             x, y = 100 * clean.value, 100 * robust.value
             axis.errorbar(
@@ -322,7 +326,7 @@ def scatter_chart(name: str, title: str, points: Sequence[tuple[str, Accuracy, A
     return Chart(name, title, said, draw, 3.2 + 0.24 * min(len(points), 8 + len(points) // 4))
 
 
-def _number(axis: Any, points: Sequence[tuple[float, float]]) -> None:
+def _number(axis: Axes, points: Sequence[tuple[float, float]]) -> None:
     """Writes 1, 2, ... beside points, with a line to those that had to move away."""
     (left, right), (low, high) = axis.get_xlim(), axis.get_ylim()
     spots = [
@@ -413,13 +417,13 @@ def _cut(label: str) -> str:
     return f"{label[: _LONGEST - 18]}…{label[-17:]}"
 
 
-def _percent_axis(axis: Any, which: str, label: str) -> None:
+def _percent_axis(axis: Axes, which: Literal["x", "y"], label: str) -> None:
     axis.set(**{f"{which}label": label})
     axis.grid(axis=which, color=INK, alpha=0.2, linewidth=0.7)
     axis.set_axisbelow(True)
 
 
-def _legend_once(axis: Any) -> None:
+def _legend_once(axis: Axes) -> None:
     """A legend below the axes, each label once; none where there is nothing to say."""
     handles, labels = axis.get_legend_handles_labels()
     named = dict(zip(labels, handles, strict=True))

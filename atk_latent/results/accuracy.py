@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any
+from collections.abc import Collection
+from typing import Annotated
 
 import pydantic
 
@@ -76,7 +77,7 @@ class Accuracy(Record):
     n: Annotated[int, pydantic.Field(ge=1)]
 
     @classmethod
-    def of(cls, correct: Any) -> Accuracy:
+    def of(cls, correct: Collection[bool]) -> Accuracy:
         """From one truth value an image.
 
         Raises:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 import pydantic
@@ -35,7 +36,7 @@ def is_absent(value: object) -> bool:
     return value is None or value == () or value == ""
 
 
-def optional(default: Any = None) -> Any:
+def optional(default: object = None) -> Any:
     """A field that files leave out where it is None, empty or ""."""
     return pydantic.Field(default, exclude_if=is_absent)
 
@@ -85,7 +86,7 @@ def _line(where: str, error: pydantic.ValidationError) -> str:
     return f"{place} must be {_expected(kind, context)}, not {short(value)}"
 
 
-def _expected(kind: str, context: dict[str, Any]) -> str:
+def _expected(kind: str, context: Mapping[str, Any]) -> str:
     limits = {"greater_than_equal": ("at least", "ge"), "less_than_equal": ("at most", "le")}
     limits |= {"greater_than": ("greater than", "gt"), "less_than": ("below", "lt")}
     if kind in limits:
@@ -99,7 +100,7 @@ def _expected(kind: str, context: dict[str, Any]) -> str:
     return f"of type {_TYPES.get(name, name)}"
 
 
-def _place(where: str, steps: Any) -> str:
+def _place(where: str, steps: Iterable[int | str]) -> str:
     """A field in words: "file.json: attacks[1]: low"."""
     for step in steps:
         where += f"[{step}]" if isinstance(step, int) else f": {step}"

@@ -38,7 +38,7 @@ def adversarial_set(
     """
     if path.exists():
         with np.load(path) as stored:
-            return stored["x_adv"]
+            return np.asarray(stored["x_adv"])
     estimator = estimator_for(model, image_shape=x.shape[1:])
     attack = make_attack(spec, estimator, context)
     options, chunks = runner.Options(seed=context.seed), list[np.ndarray]()

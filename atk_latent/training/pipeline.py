@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
 
 import keras
 
@@ -13,6 +12,7 @@ from atk_latent.art_bridge.context import AttackContext
 from atk_latent.data.dataset import Dataset
 from atk_latent.methods.base import Method
 from atk_latent.methods.presets import resolve
+from atk_latent.methods.settings import MethodSettings
 from atk_latent.models.scoring import clean_accuracy
 from atk_latent.progress import Progress
 from atk_latent.registry import METHODS
@@ -90,7 +90,7 @@ def harden(
 def _ready_method(
     request: HardenRequest,
     start: StartingModel,
-    settings: Any,
+    settings: MethodSettings,
     run: RunFolder,
     progress: Progress | None,
 ) -> tuple[Method, keras.Model | None]:

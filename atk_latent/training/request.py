@@ -74,4 +74,5 @@ def request_json(request: Request) -> dict[str, object]:
         "limit": options.limit,
         "seed": options.seed,
     }
-    return json.loads(json.dumps(content, default=str))
+    reread: dict[str, object] = json.loads(json.dumps(content, default=str))
+    return reread

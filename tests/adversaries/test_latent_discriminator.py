@@ -214,7 +214,7 @@ def test_joint_ascent_counts_success_by_the_classes_alone(manifold, images):
     y = tf.argmax(manifold.classifier(images), axis=-1, output_type=tf.int32)
     joint = JointAscent(AscentSettings(eps=0.0, steps=1, random_start=False))
     sure = lambda x: tf.concat([manifold.logits(manifold.latents(x)), 1e3 * tf.ones((20, 1))], 1)  # noqa: E731
-    from atk_latent.adversaries.gradient_ascent import _Problem
+    from atk_latent.adversaries.gradient_ascent import Problem
 
-    assert not joint._judged(_Problem(sure, x, y), x).success.numpy().any()
-    assert joint._judged(_Problem(sure, x, (y + 1) % 3), x).success.numpy().all()
+    assert not joint._judged(Problem(sure, x, y), x).success.numpy().any()
+    assert joint._judged(Problem(sure, x, (y + 1) % 3), x).success.numpy().all()
