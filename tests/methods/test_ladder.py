@@ -24,12 +24,16 @@ from atk_latent.methods.ladder import (
 from atk_latent.methods.natural import Natural
 from atk_latent.methods.settings import MethodSettings
 from atk_latent.models.discriminators import image_discriminator
+from tests import tiny_generator
+
+tiny_generator.register()
 
 FAST = {
     "svm_images": 20,
     "svm_test_images": 10,
     "svm_epochs": 40,
     "svm_learning_rate": 0.05,
+    "generator": "tiny",
     "generator_epochs": 6,
     "generator_batch_size": 32,
     "examples_per_class": 30,
