@@ -18,9 +18,7 @@ _SIGNATURES = ("serve", "serving_default")
 
 
 def load_classifier(
-    path: str | Path,
-    data_shape: Sequence[int] | None = None,
-    num_classes: int | None = None,
+    path: str | Path, data_shape: Sequence[int] | None = None, num_classes: int | None = None
 ) -> keras.Model:
     """Loads a trained classifier, without compiling it and without running code it carries.
 

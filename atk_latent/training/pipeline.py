@@ -71,17 +71,15 @@ def harden(
     for name, figure in method.figures(x, y, metrics, dataset.class_names).items():
         run.save_figure(figure, name)
     after = clean_accuracy(method.classifier, x, y).value
-    card = run.finish(
-        base_card(run, dataset, settings, metrics, started).model_copy(
-            update={
-                "preset": preset,
-                "model": start.name,
-                "clean_accuracy": after,
-                "vanilla_clean_accuracy": after if method.is_vanilla else before,
-                "training_seconds": seconds,
-            }
-        )
-    )
+    fields = {
+        "preset": preset,
+        "model": start.name,
+        "clean_accuracy": after,
+        "vanilla_clean_accuracy": after if method.is_vanilla else before,
+        "training_seconds": seconds,
+    }
+    base = base_card(run, dataset, settings, metrics, started)
+    card = run.finish(base.model_copy(update=fields))
     if progress:
         progress("measuring", 1, 1, {})
     return card
