@@ -167,13 +167,6 @@ def audit(
 
     Raises:
         InputError: on a target, data or a radius that will not do.
-
-    Example:
-        >>> from atk_latent.registry import MODELS
-        >>> digits = load_dataset("digits", limit_train=20, limit_test=10)
-        >>> model = MODELS["lenet"](digits.image_shape, digits.num_classes, seed=0)
-        >>> len(audit(model, digits, eps=0.1).checks)
-        11
     """
     dataset = _dataset(data)
     audited = Target.load(target, dataset, inference)

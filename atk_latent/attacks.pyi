@@ -35,7 +35,8 @@ class APGD(AdversaryAttack):
 
     Example:
         >>> attack = APGD(estimator)
-        >>> x_adv = attack.generate(x, y)
+        >>> attack.generate(x, y).shape == x.shape
+        True
 
     Reference: Croce and Hein, ICML 2020, Algorithm 1, and their code: the clean image is
         the best point of no run, the earliest step of the first window is compared with a
@@ -88,7 +89,8 @@ class APGDTargeted(AdversaryAttack):
 
     Example:
         >>> attack = APGDTargeted(estimator)
-        >>> x_adv = attack.generate(x, y)
+        >>> attack.generate(x, y).shape == x.shape
+        True
 
     Reference: Croce and Hein, ICML 2020, Algorithm 1, and their code: the clean image is
         the best point of no run, the earliest step of the first window is compared with a
@@ -137,7 +139,8 @@ class FAB(AdversaryAttack):
 
     Example:
         >>> attack = FAB(estimator)
-        >>> x_adv = attack.generate(x, y)
+        >>> attack.generate(x, y).shape == x.shape
+        True
 
     Reference: Croce and Hein, ICML 2020, "Minimally distorted adversarial examples with a
         fast adaptive boundary attack", Algorithm 1; the targeted variant and the order of
@@ -184,7 +187,8 @@ class FABTargeted(AdversaryAttack):
 
     Example:
         >>> attack = FABTargeted(estimator)
-        >>> x_adv = attack.generate(x, y)
+        >>> attack.generate(x, y).shape == x.shape
+        True
 
     Reference: Croce and Hein, ICML 2020, "Minimally distorted adversarial examples with a
         fast adaptive boundary attack", Algorithm 1; the targeted variant and the order of
@@ -235,7 +239,8 @@ class FastCarliniL2(AdversaryAttack):
 
     Example:
         >>> attack = FastCarliniL2(estimator)
-        >>> x_adv = attack.generate(x, y)
+        >>> attack.generate(x, y).shape == x.shape
+        True
 
     Reference: Carlini and Wagner, S&P 2017, section VI.A, f6; defaults of CleverHans 3.1.
     Differs: early abort is decided for each image on its own, not for the batch, so that
@@ -284,7 +289,8 @@ class FastJSMA(AdversaryAttack):
 
     Example:
         >>> attack = FastJSMA(estimator)
-        >>> x_adv = attack.generate(x, y)
+        >>> attack.generate(x, y).shape == x.shape
+        True
 
     Reference: Papernot et al., EuroS&P 2016, Algorithms 1 and 3, whose theta 1 and gamma
         14.5% are the defaults.
@@ -341,7 +347,8 @@ class FastPGD(AdversaryAttack):
 
     Example:
         >>> attack = FastPGD(estimator)
-        >>> x_adv = attack.generate(x, y)
+        >>> attack.generate(x, y).shape == x.shape
+        True
 
     Reference: Goodfellow et al. 2015 (FGSM); Kurakin et al. 2017 (BIM); Madry et al. 2018
         (PGD); Dong et al. 2018, Algorithm 1 (MIM); Carlini and Wagner 2017 (margin).
@@ -397,7 +404,8 @@ class FastSquare(AdversaryAttack):
 
     Example:
         >>> attack = FastSquare(estimator)
-        >>> x_adv = attack.generate(x, y)
+        >>> attack.generate(x, y).shape == x.shape
+        True
 
     Reference: Andriushchenko et al., ECCV 2020, Algorithms 1-3; margin loss, share 0.8 and
         no rescaling of the schedule to the budget, as in AutoAttack.
@@ -454,7 +462,8 @@ class MarginPGD(AdversaryAttack):
 
     Example:
         >>> attack = MarginPGD(estimator)
-        >>> x_adv = attack.generate(x, y)
+        >>> attack.generate(x, y).shape == x.shape
+        True
 
     Reference: Goodfellow et al. 2015 (FGSM); Kurakin et al. 2017 (BIM); Madry et al. 2018
         (PGD); Dong et al. 2018, Algorithm 1 (MIM); Carlini and Wagner 2017 (margin).
@@ -511,7 +520,8 @@ class NIFGSM(AdversaryAttack):
 
     Example:
         >>> attack = NIFGSM(estimator)
-        >>> x_adv = attack.generate(x, y)
+        >>> attack.generate(x, y).shape == x.shape
+        True
 
     Reference: Lin et al., ICLR 2020, "Nesterov accelerated gradient and scale invariance for
         adversarial attacks", Eqs 6 and 7, Algorithm 1 without its copies of smaller scale.
@@ -558,7 +568,8 @@ class RayS(AdversaryAttack):
 
     Example:
         >>> attack = RayS(estimator)
-        >>> x_adv = attack.generate(x, y)
+        >>> attack.generate(x, y).shape == x.shape
+        True
 
     Reference: Chen and Gu, KDD 2020, Algorithms 2 and 3; the hierarchical search, starting
         from s = +1 with the whole flipped, as in their batch code.
@@ -608,7 +619,8 @@ class StandardAutoAttack(AdversaryAttack):
 
     Example:
         >>> attack = StandardAutoAttack(estimator)
-        >>> x_adv = attack.generate(x, y)
+        >>> attack.generate(x, y).shape == x.shape
+        True
 
     Reference: Croce and Hein, ICML 2020.
     Differs: see `plan`, `AdaptiveAscent`, `FastAdaptiveBoundary` and `Square`; the images of

@@ -15,7 +15,7 @@ from atk_latent.config import (
     updated,
 )
 from atk_latent.errors import InputError
-from atk_latent.registry import DATA, METHODS, Registry
+from atk_latent.registry import METHODS, Entry, Registry
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,9 +175,7 @@ def test_registry_suggests_the_nearest_name():
 
 
 def test_registry_looks_up_lazily():
-    names = Registry(
-        "thing", {"here": dataclasses.replace(DATA.entry("digits"), target="os.path:join")}
-    )
+    names = Registry("thing", {"here": Entry("os.path:join", "joins paths")})
     import os
 
     assert names["here"] is os.path.join

@@ -7,8 +7,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 BASE = {"errors", "registry", "config", "atomic", "labels", "pixels", "progress", "lazy"}
-# modules of public names: they may import all, nothing on the road them
-DOORS = {"attacks", "trainers", "estimators"}
+DOORS = {"attacks", "trainers", "estimators"}  # public names; nothing on the road imports them
 LAYERS = [
     "base",
     "results",

@@ -335,7 +335,7 @@ def _documentation(spec: AttackSpec, art: ArtClass, class_name: str) -> str:
     lines += ["", "Lengths are in the estimator's own pixel units, those of its `clip_values`."]
     lines += ["", "Raises:", "    InputError: on an estimator or a parameter that will not do."]
     lines += ["", "Example:", f"    >>> attack = {class_name}(estimator)"]
-    lines += ["    >>> x_adv = attack.generate(x, y)", ""]
+    lines += ["    >>> attack.generate(x, y).shape == x.shape", "    True", ""]
     about = (inspect.getdoc(spec.factory) or "").split("\n\n")
     source = "\n".join(part for part in about if part.startswith("Reference:"))
     lines.append(source)

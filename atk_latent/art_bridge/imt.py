@@ -32,7 +32,7 @@ class IMTPreprocessor(PreprocessorTensorFlowV2):
         >>> from atk_latent.estimators import IMTPreprocessor
         >>> from atk_latent.methods import ATLD
         >>> layers = [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(8)]
-        >>> network = keras.Sequential([*layers, keras.layers.ReLU(), keras.layers.Dense(2)])
+        >>> network = keras.Sequential([*layers, keras.layers.ReLU(), keras.layers.Dense(4)])
         >>> defence = IMTPreprocessor(ATLD(network).manifold)
         >>> images, _ = defence(np.full((3, 4, 4, 1), 0.5, np.float32))
         >>> images.shape

@@ -49,8 +49,9 @@ class LADDERAttack(EvasionAttack):
     Reference: LADDER, Eqs 2 to 5 and appendix 2.
 
     Example:
-        >>> attack = LADDERAttack(estimator, eps=5.0).fit(x_train, y_train)
-        >>> x_adv = attack.generate(x, y)
+        >>> attack = LADDERAttack(estimator, eps=5.0)  # estimator: of the classifier attacked
+        >>> attack.eps  # next: attack.fit(x_train, y_train), then attack.generate(x, y)
+        (5.0,)
     """
 
     attack_params = [*EvasionAttack.attack_params, "eps", "batch_size", "seed"]

@@ -55,8 +55,11 @@ class ManifoldAttack(EvasionAttack):
         fools the discriminator, or the other way round with ``towards="adversarial"``.
 
     Example:
-        >>> attack = ManifoldAttack(estimator, trainer.trained.manifold, eps=0.3)
-        >>> x_adv = attack.generate(x, y)
+        >>> from atk_latent.methods import ATLD
+        >>> game = ATLD(estimator.model)  # after training: ATLDTrainer(...).trained
+        >>> attack = ManifoldAttack(estimator, game.manifold, eps=0.3, steps=2)
+        >>> attack.generate(x, y).shape == x.shape
+        True
     """
 
     attack_params: ClassVar[list[str]] = [

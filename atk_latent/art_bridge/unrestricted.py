@@ -51,8 +51,9 @@ class UnrestrictedGAN(EvasionAttack):
     Reference: Song et al., NeurIPS 2018.
 
     Example:
-        >>> attack = UnrestrictedGAN(estimator, "runs/song-digits", steps=100)
-        >>> x_adv = attack.generate(None, y)
+        >>> attack = UnrestrictedGAN(estimator, "runs/song", steps=100)  # atkl train-gan
+        Traceback (most recent call last):
+        atk_latent.errors.InputError: there is no trained GAN at 'runs/song'...
     """
 
     attack_params = [*EvasionAttack.attack_params, "batch_size", "seed"]

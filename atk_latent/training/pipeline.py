@@ -67,9 +67,7 @@ def harden(
     seconds = _train(method, dataset, run, progress)
     if progress:
         progress("measuring", 0, 1, {})
-    metrics = method.measure(x, y)
-    for name, figure in method.figures(x, y, metrics, dataset.class_names).items():
-        run.save_figure(figure, name)
+    metrics = _measure(method, dataset, run)
     after = clean_accuracy(method.classifier, x, y).value
     fields = {
         "preset": preset,
@@ -129,6 +127,15 @@ def _hand_over_fixed_set(
     rows = request.images.rows(dataset.y_train, dataset.num_classes, context.seed)
     x, y, path = dataset.x_train[rows], dataset.y_train[rows], run.helpers / "examples.npz"
     method.use(x, adversarial_set(path, request.attack, vanilla, x, y, context, progress), y)
+
+
+def _measure(method: Method, dataset: Dataset, run: RunFolder) -> dict[str, object]:
+    """The method's own numbers on the test images; its figures are left in the run folder."""
+    x, y = dataset.x_test, dataset.y_test
+    metrics = method.measure(x, y)
+    for name, figure in method.figures(x, y, metrics, dataset.class_names).items():
+        run.save_figure(figure, name)
+    return metrics
 
 
 def _train(method: Method, dataset: Dataset, run: RunFolder, progress: Progress | None) -> float:

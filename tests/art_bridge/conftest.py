@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from tests.run_cards import write_card
+
 SIDE = 8
 
 
@@ -114,5 +116,5 @@ def gan_run(gan, tmp_path):
     (tmp_path / "helpers").mkdir()
     for name, part in gan._asdict().items():
         part.save(tmp_path / "helpers" / f"{name}.keras")
-    (tmp_path / "card.json").write_text('{"method": "song-gan"}')
+    write_card(tmp_path, "song-gan")
     return tmp_path

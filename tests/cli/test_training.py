@@ -10,10 +10,12 @@ from click.testing import CliRunner
 # Importing ART resets logging: it must happen here, not under click's CliRunner.
 import atk_latent.art_bridge.estimator  # noqa: F401
 from atk_latent.cli.main import main
+from atk_latent.results.card import Card
 from atk_latent.training import gan_training, pipeline
 from atk_latent.training.request import GANRequest, HardenRequest, RunOptions
+from tests import run_cards
 
-CARD = {"run": "there", "data": "digits", "preset": "quick", "seconds": 1.0}
+CARD = Card.from_json({**run_cards.CARD, "method": "pgd", "run": "there"}, "card")
 
 
 @pytest.fixture
@@ -42,7 +44,7 @@ def test_harden_asks_for_what_its_options_say(calls, tmp_path):
         *("--config", str(tmp_path / "settings.json"), "--out", str(tmp_path / "run")),
     )
     assert result.exit_code == 0, result.output
-    assert json.loads(result.stdout) == CARD
+    assert json.loads(result.stdout) == CARD.to_json()
     settings = {"epochs": "2", "momentum": 0.5, "eps": "8/255"}
     request = HardenRequest("pgd", RunOptions("digits", "quick", settings, 40, 3), "lenet")
     assert calls == [(request, 40, tmp_path / "run", True)]

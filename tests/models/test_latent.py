@@ -84,6 +84,7 @@ def test_head_of_features_is_the_model(make, layer):
 
 @pytest.mark.parametrize("make", MODELS)
 def test_dropout_of_the_parts_follows_training(make):
+    keras.utils.set_random_seed(0)
     model = make()
     features, head = split(model, "hidden")
     z = features(X)

@@ -1,5 +1,3 @@
-import json
-
 import keras
 import numpy as np
 import pytest
@@ -18,7 +16,7 @@ from atk_latent.models.song_gan import (
     song_discriminator,
     song_generator,
 )
-from tests.result_files import card_record
+from tests.run_cards import write_card
 
 TINY = Architecture((4, 4), "block", 4, ((4, "down"), (4, "none")), "mean", "sigmoid")
 SHAPE, CLASSES = (8, 8, 1), 3
@@ -182,12 +180,12 @@ def test_a_stored_gan_is_the_same_gan(tiny, tmp_path):
         load_gan(tmp_path)
     for name, model in tiny._asdict().items():
         model.save(tmp_path / "helpers" / f"{name}.keras")
-    (tmp_path / "card.json").write_text(json.dumps({**card_record(), "method": "song-gan"}))
+    write_card(tmp_path, "song-gan")
     again = load_gan(tmp_path)
     z, y = tf.random.stateless_normal((4, 5), (1, 2)), tf.constant([0, 1, 2, 0])
     np.testing.assert_array_equal(again.images(z, y), tiny.images(z, y))
     x = tiny.images(z, y)
     np.testing.assert_array_equal(again.auxiliary(x), tiny.auxiliary(x))
-    (tmp_path / "card.json").write_text(json.dumps(card_record()))
+    write_card(tmp_path, "ladder")
     with pytest.raises(InputError, match="something else"):
         load_gan(tmp_path)
