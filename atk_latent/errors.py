@@ -19,3 +19,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """``"Did you mean 'nearest'? "`` for a message, "" where no known name is near."""
     near = difflib.get_close_matches(name, list(known), n=1)
     return f"Did you mean '{near[0]}'? " if near else ""
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says first, in at most 200 letters; its type where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".:")[:200]

@@ -233,8 +233,7 @@ ATTACKS = Registry(
     "attack",
     {
         "fgsm": Attack(
-            "atk_latent.adversaries.gradient_ascent:FGSM",
-            "one gradient step, Linf or L2",
+            "atk_latent.adversaries.gradient_ascent:FGSM", "one gradient step, Linf or L2"
         ),
         "rs-fgsm": Attack(
             "atk_latent.adversaries.gradient_ascent:RS_FGSM",
@@ -293,18 +292,14 @@ ATTACKS = Registry(
             art_class="FastCarliniL2",
         ),
         "cw-linf": Attack(
-            "atk_latent.art_bridge.art_attacks:CW_LINF",
-            "Carlini-Wagner, smallest Linf; slow",
+            "atk_latent.art_bridge.art_attacks:CW_LINF", "Carlini-Wagner, smallest Linf; slow"
         ),
         "jsma": Attack(
             "atk_latent.adversaries.jsma:JSMA",
             "saliency map, few values, a random target class",
             art_class="FastJSMA",
         ),
-        "deepfool": Attack(
-            "atk_latent.art_bridge.art_attacks:DEEPFOOL",
-            "nearest boundary, L2",
-        ),
+        "deepfool": Attack("atk_latent.art_bridge.art_attacks:DEEPFOOL", "nearest boundary, L2"),
         "square": Attack(
             "atk_latent.adversaries.square:SQUARE",
             "random squares, sees logits only, Linf or L2",
@@ -316,8 +311,7 @@ ATTACKS = Registry(
             art_class="RayS",
         ),
         "hopskipjump": Attack(
-            "atk_latent.art_bridge.art_attacks:HOPSKIPJUMP",
-            "sees predicted classes only; slow",
+            "atk_latent.art_bridge.art_attacks:HOPSKIPJUMP", "sees predicted classes only; slow"
         ),
         "autoattack": Attack(
             "atk_latent.adversaries.auto_attack:AUTOATTACK",

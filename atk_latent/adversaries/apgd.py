@@ -164,10 +164,7 @@ class AdaptiveAscent(GradientAdversary):
     """
 
     def __init__(
-        self,
-        settings: APGDSettings | None = None,
-        *,
-        seed: int | keras.random.SeedGenerator = 0,
+        self, settings: APGDSettings | None = None, *, seed: int | keras.random.SeedGenerator = 0
     ) -> None:
         super().__init__(seed=seed)
         self.settings = settings or APGDSettings()

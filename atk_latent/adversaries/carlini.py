@@ -133,10 +133,7 @@ class CarliniL2(GradientAdversary):
     """
 
     def __init__(
-        self,
-        settings: CarliniSettings | None = None,
-        *,
-        seed: int | keras.random.SeedGenerator = 0,
+        self, settings: CarliniSettings | None = None, *, seed: int | keras.random.SeedGenerator = 0
     ) -> None:
         super().__init__(seed=seed)
         self.settings = settings or CarliniSettings()

@@ -10,12 +10,7 @@ import tensorflow as tf
 
 from atk_latent.adversaries import losses
 from atk_latent.adversaries.base import Adversary, Classifier
-from atk_latent.adversaries.gradient_ascent import (
-    AscentSettings,
-    Best,
-    GradientAscent,
-    Problem,
-)
+from atk_latent.adversaries.gradient_ascent import AscentSettings, Best, GradientAscent, Problem
 from atk_latent.adversaries.latent_discriminator import CLEAN, LatentDiscriminator, all_of
 from atk_latent.adversaries.noise import RowNoise
 from atk_latent.adversaries.settings import check_radius

@@ -118,10 +118,7 @@ class FastAdaptiveBoundary(GradientAdversary):
     """
 
     def __init__(
-        self,
-        settings: FABSettings | None = None,
-        *,
-        seed: int | keras.random.SeedGenerator = 0,
+        self, settings: FABSettings | None = None, *, seed: int | keras.random.SeedGenerator = 0
     ) -> None:
         super().__init__(seed=seed)
         self.settings = settings or FABSettings()
@@ -255,8 +252,7 @@ FAB = AttackSpec(
     FastAdaptiveBoundary,
     norms=("linf", "l2"),
     art=ArtClass(
-        "The nearest adversarial image, by steps onto linearised boundaries, compiled.",
-        _PARAMETERS,
+        "The nearest adversarial image, by steps onto linearised boundaries, compiled.", _PARAMETERS
     ),
 )
 FAB_T = dataclasses.replace(
@@ -266,9 +262,6 @@ FAB_T = dataclasses.replace(
     defaults={"targets": 9},
     art=ArtClass(
         "FAB towards one class after another, a single backward pass a step, compiled.",
-        (
-            *_PARAMETERS,
-            NB_TARGETS,
-        ),
+        (*_PARAMETERS, NB_TARGETS),
     ),
 )

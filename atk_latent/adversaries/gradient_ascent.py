@@ -154,10 +154,7 @@ class GradientAscent(GradientAdversary):
     """
 
     def __init__(
-        self,
-        settings: AscentSettings | None = None,
-        *,
-        seed: int | keras.random.SeedGenerator = 0,
+        self, settings: AscentSettings | None = None, *, seed: int | keras.random.SeedGenerator = 0
     ) -> None:
         super().__init__(seed=seed)
         self.settings = settings or AscentSettings()

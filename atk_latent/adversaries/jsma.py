@@ -83,10 +83,7 @@ class SaliencyMap(GradientAdversary):
     """
 
     def __init__(
-        self,
-        settings: JSMASettings | None = None,
-        *,
-        seed: int | keras.random.SeedGenerator = 0,
+        self, settings: JSMASettings | None = None, *, seed: int | keras.random.SeedGenerator = 0
     ) -> None:
         super().__init__(seed=seed)
         self.settings = settings or JSMASettings()

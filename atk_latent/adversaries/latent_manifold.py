@@ -7,12 +7,7 @@ import tensorflow as tf
 
 from atk_latent.adversaries import losses
 from atk_latent.adversaries.base import Adversary, Classifier
-from atk_latent.adversaries.gradient_ascent import (
-    AscentSettings,
-    Best,
-    GradientAscent,
-    Problem,
-)
+from atk_latent.adversaries.gradient_ascent import AscentSettings, Best, GradientAscent, Problem
 from atk_latent.adversaries.latent_discriminator import (
     ADVERSARIAL,
     CLEAN,

@@ -124,10 +124,7 @@ class RaySearch(Adversary):
     """
 
     def __init__(
-        self,
-        settings: RaySSettings | None = None,
-        *,
-        seed: int | keras.random.SeedGenerator = 0,
+        self, settings: RaySSettings | None = None, *, seed: int | keras.random.SeedGenerator = 0
     ) -> None:
         super().__init__(seed=seed)
         self.settings = settings or RaySSettings()

@@ -118,10 +118,7 @@ class Square(Adversary):
     """
 
     def __init__(
-        self,
-        settings: SquareSettings | None = None,
-        *,
-        seed: int | keras.random.SeedGenerator = 0,
+        self, settings: SquareSettings | None = None, *, seed: int | keras.random.SeedGenerator = 0
     ) -> None:
         super().__init__(seed=seed)
         self.settings = settings or SquareSettings()

@@ -300,9 +300,7 @@ def _kind(spec: AttackSpec, part: ArtParameter) -> Any:
 
 def _signature(spec: AttackSpec, parameters: list[ArtParameter]) -> inspect.Signature:
     estimator = inspect.Parameter(
-        "estimator",
-        inspect.Parameter.POSITIONAL_OR_KEYWORD,
-        annotation=TensorFlowV2Classifier,
+        "estimator", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=TensorFlowV2Classifier
     )
     rest = [
         inspect.Parameter(

@@ -167,11 +167,7 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
         return type(self)(**{**self.get_params(), **changes})
 
     def predict(
-        self,
-        x: np.ndarray,
-        batch_size: int | None = None,
-        training_mode: bool = False,
-        **_: object,
+        self, x: np.ndarray, batch_size: int | None = None, training_mode: bool = False, **_: object
     ) -> np.ndarray:
         """Logits of `x`, `batch_size` images at a time; probabilities if so made.
 

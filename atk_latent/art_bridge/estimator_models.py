@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from atk_latent.art_bridge.estimator_graphs import Graph
-from atk_latent.errors import InputError
+from atk_latent.errors import InputError, first_line
 from atk_latent.models import latent
 
 
@@ -107,7 +107,7 @@ def fresh_copy(model: keras.Model, image_shape: tuple[int, ...]) -> keras.Model:
     except Exception as error:  # whatever a user's own layer raises
         raise InputError(
             f"model '{model.name}' ({type(model).__name__}) cannot be made anew: "
-            f"{str(error).splitlines()[0] if str(error) else type(error).__name__}. "
+            f"{first_line(error)}. "
             "Give it a get_config() that says the arguments of its constructor"
         ) from error
     for old, new in zip(_flat(model), _flat(copy), strict=True):

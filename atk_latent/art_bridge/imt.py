@@ -9,13 +9,7 @@ from art.defences.preprocessor.preprocessor import PreprocessorTensorFlowV2
 
 from atk_latent.adversaries.latent_discriminator import LatentDiscriminator
 from atk_latent.art_bridge.estimator import CompiledKerasClassifier, estimator_for
-from atk_latent.inference.imt import (
-    IMT,
-    Backward,
-    IMTClassifier,
-    IMTSettings,
-    Variant,
-)
+from atk_latent.inference.imt import IMT, Backward, IMTClassifier, IMTSettings, Variant
 
 
 class IMTPreprocessor(PreprocessorTensorFlowV2):

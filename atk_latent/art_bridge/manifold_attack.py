@@ -142,10 +142,7 @@ def _bind(
     settings = attack.settings
     kind = "" if group == "manifold" else f" {settings.loss}"
     threat = ThreatModel(
-        access=spec.access,
-        norm="linf",
-        eps=settings.eps,
-        knows_defence="discriminator",
+        access=spec.access, norm="linf", eps=settings.eps, knows_defence="discriminator"
     )
     return BoundAttack(
         name=spec.name,

@@ -12,11 +12,7 @@ from atk_latent.registry import DATA
 
 
 def load_dataset(
-    name: str,
-    *,
-    limit_train: int | None = None,
-    limit_test: int | None = None,
-    seed: int = 0,
+    name: str, *, limit_train: int | None = None, limit_test: int | None = None, seed: int = 0
 ) -> Dataset:
     """Reads a registered data set, or the user's own file or folder.
 

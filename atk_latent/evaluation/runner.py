@@ -14,12 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from atk_latent.art_bridge.bound_attack import (
-    NORMS,
-    BoundAttack,
-    change_size,
-    seeded,
-)
+from atk_latent.art_bridge.bound_attack import NORMS, BoundAttack, change_size, seeded
 from atk_latent.art_bridge.context import AttackContext
 from atk_latent.art_bridge.estimator import Classifier, CompiledKerasClassifier, estimator_for
 from atk_latent.art_bridge.factory import make_attack

@@ -202,9 +202,7 @@ class ATLD(Method):
         scale = self._scale(tape, loss, term, x_adv)
         factor = self.optimizer.scale_loss(tf.ones((), loss.dtype))
         gradients = tape.gradient(
-            [loss, term],
-            [*self.classifier.trainable_weights, *inputs],
-            [factor, factor * scale],
+            [loss, term], [*self.classifier.trainable_weights, *inputs], [factor, factor * scale]
         )
         if track:
             self._note(loss, term, scale, tf.shape(x_adv)[0])

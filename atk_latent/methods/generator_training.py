@@ -85,10 +85,7 @@ class GeneratorTraining(keras.Model):
     """
 
     def __init__(
-        self,
-        generator: keras.Model,
-        discriminator: keras.Model | None,
-        settings: GeneratorSettings,
+        self, generator: keras.Model, discriminator: keras.Model | None, settings: GeneratorSettings
     ) -> None:
         super().__init__()
         self.generator, self.discriminator, self.settings = generator, discriminator, settings

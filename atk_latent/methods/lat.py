@@ -54,11 +54,7 @@ class LatentAttack:
     def ascent(self) -> AscentSettings:
         """The settings of the inner maximisation, each channel scaled to [0, 1]."""
         return AscentSettings(
-            eps=self.eps,
-            steps=self.steps,
-            step_size=self.step_size,
-            random_start=True,
-            keep="last",
+            eps=self.eps, steps=self.steps, step_size=self.step_size, random_start=True, keep="last"
         )
 
 

@@ -108,10 +108,7 @@ def batch_norm(
     Differs: the running variance is the biased one, as Keras computes it.
     """
     return keras.layers.BatchNormalization(
-        momentum=BATCH_NORM_MOMENTUM,
-        epsilon=BATCH_NORM_EPSILON,
-        gamma_initializer=gamma,
-        name=name,
+        momentum=BATCH_NORM_MOMENTUM, epsilon=BATCH_NORM_EPSILON, gamma_initializer=gamma, name=name
     )
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 import keras
 import numpy as np
 
-from atk_latent.errors import InputError, did_you_mean
+from atk_latent.errors import InputError, did_you_mean, first_line
 
 DEFAULT_LAYER = "latent"
 _SQUASHING = {"softmax": "softmax", "sigmoid": "sigmoid", "hardsigmoid": "hard_sigmoid"}
@@ -172,7 +172,7 @@ def _rebuilt(model: keras.Model) -> keras.Model:
             if copy is not None and len(copy.weights) == len(model.weights):
                 return copy
         except Exception as error:  # whatever a user's own layer raises: the next way may do
-            problem = problem or _first_line(error)
+            problem = problem or first_line(error)
     raise InputError(
         f"model '{model.name}' ({type(model).__name__}) cannot be copied: "
         f"{problem or 'it holds weights of its own outside layers'}. "
@@ -223,10 +223,6 @@ def _leaves(model: keras.Model) -> Iterator[keras.layers.Layer]:
             yield from _leaves(layer)
         else:
             yield layer
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".:")[:160]
 
 
 def _checked_model(model: object) -> keras.Model:
@@ -282,7 +278,7 @@ def trace_model(model: keras.Model, shape: tuple[int | None, ...] | None, *, dee
     except Exception as error:  # whatever a user's own call raises on a symbolic image
         raise InputError(
             f"cannot see the layers of model '{model.name}' ({type(model).__name__}): "
-            f"{_first_line(error)}. Write its call() with Keras layers and keras.ops only, "
+            f"{first_line(error)}. Write its call() with Keras layers and keras.ops only, "
             "or give a functional or sequential model"
         ) from error
 

@@ -11,16 +11,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from atk_latent.errors import InputError
+from atk_latent.errors import InputError, first_line
 
 RUN_MODEL = "model.keras"
 _SIGNATURES = ("serve", "serving_default")
 
 
 def load_classifier(
-    path: str | Path,
-    data_shape: Sequence[int] | None = None,
-    num_classes: int | None = None,
+    path: str | Path, data_shape: Sequence[int] | None = None, num_classes: int | None = None
 ) -> keras.Model:
     """Loads a trained classifier, without compiling it and without running code it carries.
 
@@ -96,7 +94,7 @@ def _explained(file: Path, error: Exception) -> InputError:
             f"'{file}' holds a Lambda layer: Python code, which is never run from a file. "
             "Replace it by a Keras layer and save the model again"
         )
-    return InputError(f"'{file}' cannot be read as a Keras model: {_line(error)}")
+    return InputError(f"'{file}' cannot be read as a Keras model: {first_line(error)}")
 
 
 def _saved_model(folder: Path) -> keras.Model:
@@ -125,7 +123,7 @@ def _saved_model(folder: Path) -> keras.Model:
     except InputError:
         raise
     except Exception as error:
-        raise InputError(f"SavedModel '{folder}' cannot be read: {_line(error)}") from error
+        raise InputError(f"SavedModel '{folder}' cannot be read: {first_line(error)}") from error
 
 
 def _check_ends(model: keras.Model, place: Path) -> None:
@@ -186,9 +184,5 @@ def _tried(model: keras.Model, place: Path, data_shape: Sequence[int]) -> tuple[
         return tuple(model(np.zeros((1, *data_shape), "float32"), training=False).shape)
     except Exception as error:  # whatever a user's own layers raise
         raise InputError(
-            f"model '{place}' cannot take images of shape {tuple(data_shape)}: {_line(error)}"
+            f"model '{place}' cannot take images of shape {tuple(data_shape)}: {first_line(error)}"
         ) from error
-
-
-def _line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".:")[:200]

@@ -18,10 +18,7 @@ _MOST = 65_536
 
 
 def plain_network(
-    spec: str,
-    input_shape: tuple[int, int, int] = (32, 32, 3),
-    num_classes: int = 10,
-    seed: int = 0,
+    spec: str, input_shape: tuple[int, int, int] = (32, 32, 3), num_classes: int = 10, seed: int = 0
 ) -> keras.Model:
     """Builds a network of convolutions, then dense layers, from a line of text.
 

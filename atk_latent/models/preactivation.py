@@ -46,12 +46,7 @@ def residual_groups(
 
 
 def residual_block(  # noqa: PLR0913
-    x: keras.KerasTensor,
-    filters: int,
-    strides: int,
-    linear: LinearMap,
-    activation: str,
-    name: str,
+    x: keras.KerasTensor, filters: int, strides: int, linear: LinearMap, activation: str, name: str
 ) -> keras.KerasTensor:
     """Norm, activation, conv3x3, norm, activation, conv3x3, and the shortcut added.
 

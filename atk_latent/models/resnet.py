@@ -142,12 +142,7 @@ def resnet_body(
 
 
 def basic_block(  # noqa: PLR0913
-    x: keras.KerasTensor,
-    filters: int,
-    strides: int,
-    seeds: init.Seeds,
-    name: str,
-    join: Shortcut,
+    x: keras.KerasTensor, filters: int, strides: int, seeds: init.Seeds, name: str, join: Shortcut
 ) -> keras.KerasTensor:
     """Applies conv3x3, norm, ReLU, conv3x3, norm, adds what `join` makes of `x`, ReLU."""
     y = padded_conv(x, filters, seeds, strides=strides, name=f"{name}_conv1")

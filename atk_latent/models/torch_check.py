@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from atk_latent.errors import InputError
+from atk_latent.errors import InputError, first_line
 
 TOLERANCE = 1e-3  # of the largest logit, or of 1 where that is larger
 
@@ -48,8 +48,9 @@ def largest_difference(
             inputs = torch.from_numpy(images.transpose(0, 3, 1, 2).astype(np.float32).copy())
             expected = network(inputs).numpy()
     except Exception as problem:  # whatever PyTorch and the user's own network raise
-        reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0][:200]
-        raise InputError(f"--check {factory}: the PyTorch network failed: {reason}") from problem
+        raise InputError(
+            f"--check {factory}: the PyTorch network failed: {first_line(problem)}"
+        ) from problem
     return _compared(expected, logits)
 
 
@@ -76,8 +77,7 @@ def _network(factory: str) -> Any:
     try:
         return getattr(importlib.import_module(module), name)()
     except Exception as problem:  # whatever the user's own code raises
-        reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0][:200]
-        raise InputError(f"--check {factory} cannot be made: {reason}") from problem
+        raise InputError(f"--check {factory} cannot be made: {first_line(problem)}") from problem
     finally:
         sys.path.remove(str(Path.cwd()))
 

@@ -63,11 +63,7 @@ STYLES = (  # colour, marker and dash; each alone tells series apart
 
 
 def scatter(
-    series: dict[str, list[list[float]]],
-    path: Path,
-    *,
-    labels: tuple[str, str],
-    title: str = "",
+    series: dict[str, list[list[float]]], path: Path, *, labels: tuple[str, str], title: str = ""
 ) -> None:
     """Draws points, told apart by colour and marker.
 

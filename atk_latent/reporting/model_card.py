@@ -114,10 +114,7 @@ def _facts(card: Card, name: str) -> Table:
     values = ((words, getattr(card, field)) for field, words in _FACTS.items())
     rows = [(words, _text(value)) for words, value in values if value is not None]
     return Table(
-        name,
-        f"Facts of the run, {card.method}",
-        ("fact", "value"),
-        (*rows, *card.versions.items()),
+        name, f"Facts of the run, {card.method}", ("fact", "value"), (*rows, *card.versions.items())
     )
 
 

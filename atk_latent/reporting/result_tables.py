@@ -52,7 +52,7 @@ MEANINGS = {  # numbers of a run's card, the threat model said where there is on
 _ROW_MEANINGS = {
     "accuracy_over_eps": "LADDER examples made on the vanilla classifier: white-box for "
     "'vanilla', transfer for 'hardened'. latent_crossed: share of moved latents past the "
-    "boundary.",
+    "boundary."
 }
 
 

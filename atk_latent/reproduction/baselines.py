@@ -7,13 +7,7 @@ from collections.abc import Iterable
 
 from atk_latent.atomic import atomic_file
 from atk_latent.reporting.plots import trade_offs
-from atk_latent.reproduction.experiment import (
-    Budget,
-    ColumnSpec,
-    Experiment,
-    RowSpec,
-    Settings,
-)
+from atk_latent.reproduction.experiment import Budget, ColumnSpec, Experiment, RowSpec, Settings
 from atk_latent.reproduction.run import Runner
 from atk_latent.results.record import Json
 

@@ -28,13 +28,7 @@ from atk_latent.inference.loading import imt_for
 from atk_latent.methods.ladder import HELPERS
 from atk_latent.models.loading import load_classifier
 from atk_latent.progress import Progress, renamed
-from atk_latent.reproduction.experiment import (
-    Budget,
-    ColumnSpec,
-    Experiment,
-    RowSpec,
-    Settings,
-)
+from atk_latent.reproduction.experiment import Budget, ColumnSpec, Experiment, RowSpec, Settings
 from atk_latent.reproduction.table import with_ranks, write_table
 from atk_latent.results.accuracy import Accuracy, wilson_interval
 from atk_latent.results.comparison import Cell, Column, Comparison, Row

@@ -9,15 +9,7 @@ import pydantic
 
 from atk_latent.results.accuracy import Accuracy
 from atk_latent.results.diagnostics import Component
-from atk_latent.results.record import (
-    Count,
-    Fraction,
-    JsonField,
-    Length,
-    Record,
-    optional,
-    short,
-)
+from atk_latent.results.record import Count, Fraction, JsonField, Length, Record, optional, short
 from atk_latent.results.threat import ThreatModel
 
 MOST_CLASSES = 5_000  # a matrix of them still fits in memory

@@ -13,13 +13,7 @@ Norm = Literal["linf", "l2", "l1", "l0", "latent", "unrestricted"]
 # the attack is unaware of it; the attack sees its discriminator; it goes through the step,
 # with the gradient of that name.
 Knowledge = Literal[
-    "no defence",
-    "unaware",
-    "discriminator",
-    "identity",
-    "exact",
-    "straight-through",
-    "smooth",
+    "no defence", "unaware", "discriminator", "identity", "exact", "straight-through", "smooth"
 ]
 NORM_WORDS: dict[str, str] = {
     "linf": "Linf",

@@ -69,17 +69,15 @@ def harden(
         progress("measuring", 0, 1, {})
     metrics = _measure(method, dataset, run)
     after = clean_accuracy(method.classifier, x, y).value
-    card = run.finish(
-        base_card(run, dataset, settings, metrics, started).model_copy(
-            update={
-                "preset": preset,
-                "model": start.name,
-                "clean_accuracy": after,
-                "vanilla_clean_accuracy": after if method.is_vanilla else before,
-                "training_seconds": seconds,
-            }
-        )
-    )
+    fields = {
+        "preset": preset,
+        "model": start.name,
+        "clean_accuracy": after,
+        "vanilla_clean_accuracy": after if method.is_vanilla else before,
+        "training_seconds": seconds,
+    }
+    base = base_card(run, dataset, settings, metrics, started)
+    card = run.finish(base.model_copy(update=fields))
     if progress:
         progress("measuring", 1, 1, {})
     return card

@@ -48,12 +48,7 @@ ROWS: dict[str, tuple[str, Settings, str | None]] = {
     ),
     "ATLD": (  # the "stable" recipe's term: in 40 epochs the paper's is still at its floor
         "atld",
-        {
-            "eps": EPS,
-            "label_smoothing": 0.1,
-            "discriminator": "small",
-            "theta_term": "mse",
-        },
+        {"eps": EPS, "label_smoothing": 0.1, "discriminator": "small", "theta_term": "mse"},
         None,
     ),
 }

@@ -119,11 +119,7 @@ BUDGETS = {
 
 
 def experiment(
-    data: str,
-    model: str,
-    table: int,
-    variants: tuple[RowSpec, ...],
-    counts: str = "",
+    data: str, model: str, table: int, variants: tuple[RowSpec, ...], counts: str = ""
 ) -> Experiment:
     """Tables 1 to 4: attacks made on another classifier, and the average rank.
 

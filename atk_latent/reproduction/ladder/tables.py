@@ -81,10 +81,5 @@ def ladder_examples(experiment: Experiment, runner: Runner) -> Comparison:
 
 mnist, svhn, celeba, cifar10 = (
     functools.partial(reproduce, each)
-    for each in (
-        experiments.MNIST,
-        experiments.SVHN,
-        experiments.CELEBA,
-        experiments.CIFAR10,
-    )
+    for each in (experiments.MNIST, experiments.SVHN, experiments.CELEBA, experiments.CIFAR10)
 )
