@@ -15,11 +15,15 @@ from atk_latent.art_bridge.unit_pixels import UnitPixels
 from atk_latent.errors import InputError
 from atk_latent.labels import integer_labels
 from atk_latent.registry import METHODS
+from tests import tiny_generator
+
+tiny_generator.register()
 
 FAST = {
     "svm_images": 20,
     "svm_test_images": 10,
     "svm_epochs": 20,
+    "generator": "tiny",
     "generator_epochs": 2,
     "generator_batch_size": 32,
     "examples_per_class": 20,
@@ -317,7 +321,9 @@ def test_ladder_attack_is_an_art_attack():
     attack = LADDERAttack(classifier, eps=3.0, seed=5)
     with pytest.raises(InputError, match="fit"):
         attack.generate(x, y)
-    attack.fit(x, y, generator_epochs=2, svm_images=20, svm_test_images=10, svm_epochs=10)
+    attack.fit(
+        x, y, generator="tiny", generator_epochs=2, svm_images=20, svm_test_images=10, svm_epochs=10
+    )
     x_adv = attack.generate(x, np.eye(3)[y])
     assert x_adv.shape == x.shape
     assert x_adv.dtype == x.dtype

@@ -20,6 +20,7 @@ from atk_latent.errors import InputError
 from atk_latent.training import pipeline
 from atk_latent.training.request import HardenRequest, RunOptions
 from atk_latent.training.starting_model import default_model
+from tests import tiny_generator
 
 FAST = {
     "svm_epochs": 3,
@@ -55,7 +56,11 @@ def digits(npz):
     return load_dataset(str(npz))
 
 
-def request(method="ladder", *, model=None, overrides=FAST, seed=0):
+tiny_generator.register()
+TINY = {**FAST, "generator": "tiny"}  # where no other process must know the generator
+
+
+def request(method="ladder", *, model=None, overrides=TINY, seed=0):
     return HardenRequest(method, RunOptions("three", "quick", overrides, seed=seed), model)
 
 
