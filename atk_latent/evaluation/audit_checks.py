@@ -26,6 +26,7 @@ LEAST_COSINE = 0.2  # between gradients a tenth of eps apart; a PGD-trained LeNe
 EXPLODING_SHARE = 0.05  # of images whose gradient may promise far more than it brings
 EMPTY_PROMISE = 10  # times the rise of the loss: a gradient that promises more explodes
 ROUNDING = 1e-3  # of the loss: promises and rises below it are noise
+OTHER_LOSS_GAIN = 0.1  # of accuracy: TRADES' few points pass, Feature Scattering's do not
 NEARBY = 0.1  # of eps: the small step of the checks that compare two gradients, or two losses
 
 
@@ -165,6 +166,24 @@ def one_step_beats_many(subject: Subject) -> Check:
         measured={"fgsm": one, "pgd_20": many},
         passed=many <= one + TOLERANCE,
         verdict=f"FGSM leaves {one:.1%}, PGD-20 {many:.1%}.",
+    )
+
+
+def other_loss(subject: Subject) -> Check:
+    """PGD on the margin of the logits against PGD on the cross-entropy."""
+    entropy, margin = (
+        subject.accuracy(_pgd(subject.eps)),
+        subject.accuracy(f"cw-{_pgd(subject.eps)}"),
+    )
+    return Check(
+        name="other-loss",
+        why=(
+            "The same steps on another loss should break about as many images: where they break "
+            "far more, the training has hidden the slope of the loss that figures are quoted for."
+        ),
+        measured={"pgd_20": entropy, "margin_pgd_20": margin, "most_gain": OTHER_LOSS_GAIN},
+        passed=entropy - margin <= OTHER_LOSS_GAIN,
+        verdict=f"PGD-20 leaves {entropy:.1%}, on the margin loss {margin:.1%}.",
     )
 
 
@@ -328,6 +347,7 @@ CHECKS: tuple[CheckFunction, ...] = (
     randomised_output,
     rough_loss,
     one_step_beats_many,
+    other_loss,
     more_steps,
     restarts,
     larger_eps,

@@ -91,14 +91,14 @@ def test_a_check_is_a_function_and_its_line_in_the_list():
         for name, function in vars(audit_checks).items()
         if getattr(function, "__annotations__", {}).get("return") in ("Check", "Check | None")
     }
-    assert public == set(audit_checks.CHECKS) and len(public) == len(audit_checks.CHECKS) == 13
+    assert public == set(audit_checks.CHECKS) and len(public) == len(audit_checks.CHECKS) == 14
 
 
 def test_an_honest_model_passes_every_check(honest):
     record = audit(honest, X, Y, EPS, surrogate=Surrogate("itself", honest))
     checks = record.checks
     assert record.passed, [c for c in checks if not c.passed]
-    assert len(checks) == 12 and all(c.measured and c.why and c.verdict for c in checks)
+    assert len(checks) == 13 and all(c.measured and c.why and c.verdict for c in checks)
 
 
 @pytest.mark.parametrize(
@@ -145,6 +145,7 @@ SOUND = {
     "pgd:eps=0.2,steps=20,restarts=1": 0.2,
     "pgd:eps=0.4,steps=20,restarts=1": 0.0,
     "pgd:eps=1,steps=100,restarts=1": 0.0,
+    "cw-pgd:eps=0.1,steps=20,restarts=1": 0.45,
     "square:eps=0.1,queries=1000": 0.55,
 }
 
@@ -161,6 +162,7 @@ def answered(check, **changes):
     ("check", "fine", "wrong"),
     [
         (audit_checks.one_step_beats_many, {}, {"fgsm:eps=0.1": 0.45}),
+        (audit_checks.other_loss, {}, {"cw-pgd:eps=0.1,steps=20,restarts=1": 0.39}),
         (audit_checks.more_steps, {}, {"pgd:eps=0.1,steps=100,restarts=1": 0.55}),  # weaker
         (audit_checks.more_steps, {}, {"pgd:eps=0.1,steps=100,restarts=1": 0.4}),  # still gains
         (audit_checks.restarts, {}, {"pgd:eps=0.1,steps=20,restarts=10": 0.4}),
