@@ -102,6 +102,9 @@ DATA = Registry(
         "fashion_mnist": Entry(
             "atk_latent.data.mnist:load_fashion_mnist", "clothing, 28x28, 10 classes"
         ),
+        "kmnist": Entry(
+            "atk_latent.data.kmnist:load", "cursive Japanese characters, 28x28, 10 classes"
+        ),
         "cifar10": Entry("atk_latent.data.cifar:load_cifar10", "objects, 32x32x3, 10 classes"),
         "cifar100": Entry("atk_latent.data.cifar:load_cifar100", "objects, 32x32x3, 100 classes"),
         "svhn": Entry(

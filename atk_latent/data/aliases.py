@@ -19,6 +19,7 @@ class KnownData(NamedTuple):
 
 KNOWN = {
     "fashion_mnist": KnownData(like="mnist"),
+    "kmnist": KnownData(like="mnist"),
     "digits": KnownData(like="mnist"),
     "cifar100": KnownData(like="cifar10"),
     "svhn": KnownData(like="cifar10", model="svhnnet"),

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from atk_latent.data import load_dataset
+from atk_latent.data.aliases import widening
 from atk_latent.data.celeba import load as celeba
 from atk_latent.errors import InputError
 
@@ -30,6 +31,10 @@ def svhn_example(split, index):
     image = np.full((32, 32, 3), (index, 7, 255), np.uint8)
     image[0, 1] = (200, 100, 50)
     return {"image": image, "label": index % 10, "id": f"{split}_{index:06d}"}
+
+
+def kmnist_example(split, index):
+    return {"image": np.full((28, 28, 1), 3 * index, np.uint8), "label": index % 10}
 
 
 def celeba_image(split, index):
@@ -59,6 +64,7 @@ def stored(tmp_path_factory):
     (folder / "tensorflow_datasets").mkdir()
     inner = str(folder / "tensorflow_datasets")
     write(inner, "svhn_cropped", svhn_example, {**COUNTS, "extra": 3})
+    write(inner, "kmnist", kmnist_example, COUNTS)
     write(inner, "celeb_a", celeba_example, {**COUNTS, "validation": 3})
     return folder
 
@@ -98,6 +104,13 @@ def test_svhn_is_read_whole_in_order(capsys):
     np.testing.assert_array_equal(data.x_test[3, 0, 1] * 255, [200, 100, 50])
     assert data.class_names == tuple("0123456789")
     assert capsys.readouterr().out == ""
+
+
+def test_kmnist_is_grey_and_takes_the_presets_of_mnist():
+    data = load_dataset("kmnist")
+    assert data.x_train.shape == (25, 28, 28, 1) and data.class_names[3] == "tsu"
+    assert (data.x_test[:, 0, 0, 0] * 255).round().tolist() == [3 * index for index in range(12)]
+    assert widening("kmnist") == ("any", "mnist", "kmnist")
 
 
 def test_svhn_limits_keep_images_with_their_labels_and_proportions():
