@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from atk_latent.config import number, spec
 from atk_latent.results.threat import Norm, ThreatModel
@@ -12,11 +12,18 @@ from atk_latent.results.threat import Norm, ThreatModel
 if TYPE_CHECKING:
     import numpy as np
 
-    from atk_latent.reproduction.run import Runner
     from atk_latent.results.attack_result import Published
+    from atk_latent.results.comparison import Comparison
     from atk_latent.results.record import Json
 
 Settings = Mapping[str, object]
+
+
+class Measuring(Protocol):
+    """What trains and attacks: `run.Runner`."""
+
+    def measure(self, experiment: Experiment) -> Comparison:
+        """The table of an experiment."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -231,7 +238,7 @@ class Experiment:
     gan: GAN = GAN()
     sweeps: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
-    def __call__(self, runner: Runner) -> Json:
+    def __call__(self, runner: Measuring) -> Json:
         """Trains, attacks and writes the table; the content of its JSON file."""
         return runner.measure(self).to_json()
 

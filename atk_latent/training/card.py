@@ -6,16 +6,13 @@ import resource
 import sys
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from atk_latent import config
 from atk_latent.atomic import json_safe
 from atk_latent.data.dataset import Dataset
 from atk_latent.results.card import Card
 from atk_latent.results.provenance import today, versions
-
-if TYPE_CHECKING:
-    from atk_latent.training.run_folder import RunFolder
+from atk_latent.training.run_folder import RunFolder
 
 
 def base_card(
