@@ -88,18 +88,18 @@ def assignments(pairs: Sequence[str]) -> dict[str, str]:
     Raises:
         InputError: if a pair has no ``=`` or an empty key, or a key comes twice.
     """
-    found: dict[str, str] = {}
+    settings: dict[str, str] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         key = key.strip().replace("-", "_")
         if not equals or not key:
             raise InputError(f"a setting must read key=value. Received: {pair!r}")
-        if key in found:
+        if key in settings:
             raise InputError(
-                f"setting '{key}' is given twice: {found[key]!r} and {value.strip()!r}"
+                f"setting '{key}' is given twice: {settings[key]!r} and {value.strip()!r}"
             )
-        found[key] = value.strip()
-    return found
+        settings[key] = value.strip()
+    return settings
 
 
 def spec(text: str) -> tuple[str, dict[str, str]]:

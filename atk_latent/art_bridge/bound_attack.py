@@ -94,7 +94,7 @@ class BoundAttack:
         return self.threat.eps
 
     @property
-    def shown(self) -> str:
+    def title(self) -> str:
         """What results call the attack."""
         return self.label or self.name
 

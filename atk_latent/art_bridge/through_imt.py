@@ -59,7 +59,7 @@ def _bind(
     return replace(
         inner,
         name=spec.name,
-        label=f"{inner.shown} through IMT ({settings.backward})",
+        label=f"{inner.title} through IMT ({settings.backward})",
         threat=inner.threat.model_copy(update={"knows_defence": settings.backward}),
         settings={**asdict(settings), **inner.settings},
     )

@@ -249,7 +249,7 @@ def run_attacks(
 
 def _names(cases: Sequence[Case], bound: Sequence[BoundAttack]) -> list[str]:
     """What progress calls each attack: its name, or all that tells it from its namesakes."""
-    names = [attack.shown for attack in bound]
+    names = [attack.title for attack in bound]
     sources = [f" from {case.surrogate.name}" if case.surrogate else "" for case in cases]
     return [
         name if names.count(name) == 1 else f"{case.spec}{source}"
@@ -369,7 +369,7 @@ def checked_images(attack: BoundAttack, x: np.ndarray, x_adv: np.ndarray) -> np.
         if largest > attack.eps + _BALL_SLACK:
             wrong = f"a change of {largest:.6g} in {attack.norm}, more than eps {attack.eps:.6g}"
     if wrong is not None:
-        raise RuntimeError(f"attack '{attack.shown}' returned {wrong}")
+        raise RuntimeError(f"attack '{attack.title}' returned {wrong}")
     return np.asarray(np.clip(x_adv, 0.0, 1.0))
 
 
@@ -391,7 +391,7 @@ def summarise(
         [(part.diagnostics, len(part.robust)) for part in parts if part.diagnostics]
     )
     return AttackResult(
-        attack=attack.shown,
+        attack=attack.title,
         name=attack.name,
         spec=case.spec,
         threat_model=threat_model(attack, case.surrogate, inference),

@@ -166,7 +166,7 @@ def _examples_chart(
     title = f"Examples of {outcome.label} ({outcome.threat}), {result.title}"
     said = f"{CHANGE} {' '.join(triple.text + '.' for triple in triples)}"
     height = 0.3 + 0.78 * len(triples)
-    return Chart(f"{anchor}-examples", title, said, draw, height, shown=False)
+    return Chart(f"{anchor}-examples", title, said, draw, height, in_page=False)
 
 
 def _frame(left: float, top: float, colour: str, held: bool) -> Rectangle:
@@ -252,4 +252,4 @@ def _matrix_chart(result: Evaluation, outcome: Outcome, counted: Confusion, name
     )
     title = f"Confusion under {outcome.label} ({outcome.threat}), {result.title}"
     said = f"Matrix of images by true and predicted class. Most confused: {cells or 'none'}."
-    return Chart(name, title, said, draw, 4.6, shown=False)
+    return Chart(name, title, said, draw, 4.6, in_page=False)

@@ -51,7 +51,7 @@ class Chart:
         description: the same for who does not see it, numbers included.
         draw: puts it on a Matplotlib figure.
         height: inches.
-        shown: whether the page shows it among the figures; else it has the same as text.
+        in_page: whether the page shows it among the figures; else it has the same as text.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Chart:
     description: str
     draw: Callable[[Axes], None]
     height: float = 3.4
-    shown: bool = True
+    in_page: bool = True
 
     @functools.cached_property
     def _drawn(self) -> str:

@@ -29,7 +29,7 @@ def test_l2_ball_is_an_l2_ball(name, three):
 
 def test_autoattack_says_that_it_is_arts(three):
     bound = make_attack("art:autoattack", estimator_for(three[0]))
-    assert (bound.name, bound.shown) == ("autoattack", "autoattack (ART variant)")
+    assert (bound.name, bound.title) == ("autoattack", "autoattack (ART variant)")
 
 
 def test_our_words_become_arts(three):

@@ -48,7 +48,7 @@ def test_the_figure_of_examples_frames_what_was_misled(panels):
     image = np.asarray(Image.open(io.BytesIO(chart.image("png"))).convert("RGB"))
     assert near(image, COLOURS[1]) > 100 and near(image, COLOURS[0]) > 20
     root = ElementTree.fromstring(chart.svg(alone=True))
-    assert "predicted dog (50.0%)" in root[1].text and not chart.shown
+    assert "predicted dog (50.0%)" in root[1].text and not chart.in_page
     pictures = root.iter("{http://www.w3.org/2000/svg}image")
     assert len(list(pictures)) == 9
 
