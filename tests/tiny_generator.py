@@ -1,6 +1,7 @@
 """A generator of one layer, for tests of what is done with a generator."""
 
 import keras
+import pytest
 from keras import layers
 
 from atk_latent.registry import GENERATORS, Entry
@@ -19,6 +20,9 @@ def tiny_generator(latent_width, image_shape, *, seed=0):
     )
 
 
-def register():
-    """Makes the generator known as "tiny" in this process."""
+@pytest.fixture(autouse=True, scope="module")
+def known_tiny_generator():
+    """Makes the generator known as "tiny" to the tests of a module."""
     GENERATORS._entries["tiny"] = Entry("tests.tiny_generator:tiny_generator", "one layer")
+    yield
+    del GENERATORS._entries["tiny"]

@@ -15,9 +15,7 @@ from atk_latent.art_bridge.unit_pixels import UnitPixels
 from atk_latent.errors import InputError
 from atk_latent.labels import integer_labels
 from atk_latent.registry import METHODS
-from tests import tiny_generator
-
-tiny_generator.register()
+from tests.tiny_generator import known_tiny_generator  # noqa: F401
 
 FAST = {
     "svm_images": 20,

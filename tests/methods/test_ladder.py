@@ -24,9 +24,7 @@ from atk_latent.methods.ladder import (
 from atk_latent.methods.natural import Natural
 from atk_latent.methods.settings import MethodSettings
 from atk_latent.models.discriminators import image_discriminator
-from tests import tiny_generator
-
-tiny_generator.register()
+from tests.tiny_generator import known_tiny_generator  # noqa: F401
 
 FAST = {
     "svm_images": 20,

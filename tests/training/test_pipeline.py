@@ -20,7 +20,7 @@ from atk_latent.errors import InputError
 from atk_latent.training import pipeline
 from atk_latent.training.request import HardenRequest, RunOptions
 from atk_latent.training.starting_model import default_model
-from tests import tiny_generator
+from tests.tiny_generator import known_tiny_generator  # noqa: F401
 
 FAST = {
     "svm_epochs": 3,
@@ -56,7 +56,6 @@ def digits(npz):
     return load_dataset(str(npz))
 
 
-tiny_generator.register()
 TINY = {**FAST, "generator": "tiny"}  # where no other process must know the generator
 
 
