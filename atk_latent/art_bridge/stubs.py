@@ -28,7 +28,7 @@ from atk_latent.art_bridge.attack_classes import AdversaryAttack
 
 
 def stub_text() -> str:
-    """The text of the stub: the imported classes, and the made ones with their signatures."""
+    """The text of the stub: hand-written classes imported, those of specs with signatures."""
     classes = [attack_class(name) for name in ATTACKS if ATTACKS.entry(name).art_class]
     classes.sort(key=lambda kind: kind.__name__)
     generated = [kind for kind in classes if kind.__module__ == MODULE]
