@@ -42,7 +42,16 @@ def batches(
     stream = indices.map(
         lambda rows: tf.nest.map_structure(lambda tensor: tf.gather(tensor, rows), tensors)
     )
-    return stream.prefetch(2)
+    return stream.prefetch(2).with_options(_without_autotune())
+
+
+def _without_autotune() -> tf.data.Options:
+    """Nothing here is left for tf.data to tune, and its tuner can hold the end of a `fit`
+    for two seconds until its thread wakes up.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return options
 
 
 def fixed_set_batches(
