@@ -4,7 +4,6 @@ import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -12,8 +11,6 @@ from click.testing import CliRunner
 from atk_latent import __version__
 from atk_latent.cli.main import COMMANDS, main
 from atk_latent.registry import ATTACKS, DATA, METHODS
-
-README = Path(__file__).resolve().parents[2] / "README.md"
 
 
 def invoke(*arguments):
@@ -73,9 +70,3 @@ def test_doctor_finds_versions_devices_and_data(tmp_path, monkeypatch):
     assert found["data"]["mnist"].endswith("mnist.npz")
     assert any("CPU" in device for device in found["devices"])
     assert "tensorflow" in invoke("doctor").stdout
-
-
-def test_the_readme_names_every_method_and_attack():
-    text = README.read_text()
-    missing = [name for name in [*METHODS, *ATTACKS, *DATA, *COMMANDS] if f"`{name}`" not in text]
-    assert missing == []
