@@ -13,6 +13,7 @@ from atk_latent.adversaries.noise import RowNoise
 from atk_latent.config import check_range
 from atk_latent.errors import InputError
 from atk_latent.labels import label_tensor
+from atk_latent.models.replicas import rows_of
 from atk_latent.results.diagnostics import Diagnostics
 
 Classifier = Callable[[tf.Tensor], tf.Tensor]
@@ -84,7 +85,8 @@ class Adversary(abc.ABC):
         if tf.executing_eagerly():
             crafted = self._function(classifier, pixels.shape[1:])(pixels, labels, seed, 0)
         else:
-            crafted = self.craft(inference(classifier), pixels, labels, RowNoise(seed))
+            noise = RowNoise(seed, rows_of(pixels).first)
+            crafted = self.craft(inference(classifier), pixels, labels, noise)
         return tf.stop_gradient(tf.cast(crafted, x.dtype))
 
     def craft_all(

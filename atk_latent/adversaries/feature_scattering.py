@@ -16,6 +16,7 @@ from atk_latent.adversaries.gradients import loss_gradient, repeat
 from atk_latent.adversaries.noise import RowNoise
 from atk_latent.adversaries.optimal_transport import SinkhornSettings, transport_cost
 from atk_latent.config import build
+from atk_latent.models.replicas import mine, whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,11 +93,11 @@ class FeatureScatter(Adversary):
         """Adversarial images; see `Adversary.craft`."""
         del y
         settings = self.settings
-        clean = tf.stop_gradient(classifier(x))
+        clean = whole(tf.stop_gradient(classifier(x)))
         length = settings.ascent().step_length
 
         def distance(features: tf.Tensor) -> tf.Tensor:
-            return transport_cost(clean, features, settings)
+            return mine(transport_cost(clean, whole(features), settings), x)
 
         def step(index: tf.Tensor, x_adv: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             gradient = loss_gradient(classifier, distance, x_adv).direction
@@ -105,4 +106,4 @@ class FeatureScatter(Adversary):
             return index + 1, tf.ensure_shape(moved, x.shape)
 
         start = self.everywhere.random_start(x, noise) if settings.random_start else x
-        return repeat(step, settings.steps, start)
+        return repeat(step, settings.steps, start, coupled=True)

@@ -153,6 +153,8 @@ class GradientAscent(GradientAdversary):
         code leaves to the first step.
     """
 
+    coupled = False  # whether the verdict on an image depends on the others of its batch
+
     def __init__(
         self, settings: AscentSettings | None = None, *, seed: int | keras.random.SeedGenerator = 0
     ) -> None:
@@ -226,7 +228,8 @@ class GradientAscent(GradientAdversary):
             return index + 1, (moved, velocity, best_so_far)
 
         velocity = tf.zeros_like(start) if self.settings.decay else ()
-        last, _, best_so_far = repeat(step, self.settings.steps, (start, velocity, best))
+        begin = (start, velocity, best)
+        last, _, best_so_far = repeat(step, self.settings.steps, begin, coupled=self.coupled)
         return last, best_so_far
 
     def _gradient(self, problem: Problem, x_adv: tf.Tensor) -> tuple[tf.Tensor, Best]:

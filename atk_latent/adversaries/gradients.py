@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from atk_latent.adversaries import losses
 from atk_latent.adversaries.base import Adversary, Classifier, Compiled, inference
+from atk_latent.models.replicas import replicas
 
 Loss = Callable[[tf.Tensor], tf.Tensor]
 State = TypeVar("State")
@@ -60,15 +61,27 @@ def loss_gradient(classifier: Classifier, loss: Loss, x: tf.Tensor) -> LossGradi
 
 
 def repeat(
-    body: Callable[[tf.Tensor, State], tuple[tf.Tensor, State]], times: int, state: State
+    body: Callable[[tf.Tensor, State], tuple[tf.Tensor, State]],
+    times: int,
+    state: State,
+    *,
+    coupled: bool = False,
 ) -> State:
     """`state` after `times` rounds of ``index, state = body(index, state)``, in one graph.
 
     A single round is put into the graph as it is. Iterations are not run ahead in parallel,
     which would cost half as much again.
+
+    Args:
+        body, times, state: as above.
+        coupled: whether the rows of a batch depend on each other in a round. Several replicas
+            then talk to each other in it, which no loop inside a graph can hold: the rounds
+            are put one after the other.
     """
-    if times == 1:
-        return body(tf.zeros((), tf.int32), state)[1]
+    if times == 1 or (coupled and replicas() > 1):
+        for index in range(times):
+            state = body(tf.constant(index), state)[1]
+        return state
     _, state = tf.while_loop(
         lambda index, _: index < times,
         body,

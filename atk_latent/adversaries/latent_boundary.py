@@ -13,6 +13,7 @@ import tensorflow as tf
 from atk_latent.config import check_range
 from atk_latent.errors import InputError
 from atk_latent.models.attention_svm import AttentionSVM
+from atk_latent.models.replicas import drawn, mine, whole
 
 CAVRANDOM_NOISE = 0.01
 RANDOM_NOISE = 0.1
@@ -171,7 +172,7 @@ class LatentBoundary:
         move = self.move(z, source, target)
         if eps is None and self.settings.eps_mode == "search":
             return self._search(z, move, target)
-        eps = self.draw_eps(tf.shape(source)) if eps is None else eps
+        eps = self.draw_eps(source) if eps is None else eps
         z_adv = z + eps[:, None] * move
         return Crafted(self.decode(z_adv), z_adv, target, eps)
 
@@ -182,7 +183,9 @@ class LatentBoundary:
         beta = self.boundaries.attention_weights(z, pair)
         if settings.noise == "none":
             return beta * self.boundaries.direction(source, target)
-        noise = keras.random.normal(tf.shape(z), stddev=size, seed=self.seeds)
+        noise = drawn(
+            lambda rows: keras.random.normal((rows, z.shape[1]), stddev=size, seed=self.seeds), z
+        )
         if settings.noise == "random":
             return beta * noise
         return beta * (self.boundaries.direction(source, target) + noise)
@@ -193,22 +196,22 @@ class LatentBoundary:
 
     def draw_targets(self, source: tf.Tensor) -> tf.Tensor:
         """A class other than `source` for each image, int32 (B,)."""
-        classes, count = self.boundaries.num_classes, tf.shape(source)
-        drawn = keras.random.uniform(count, seed=self.seeds)
+        classes, everyone = self.boundaries.num_classes, whole(source)
+        chances = keras.random.uniform(tf.shape(everyone), seed=self.seeds)
         if self.settings.targets == "uniform":
-            shift = 1 + tf.cast(drawn * (classes - 1), tf.int32)
+            shift = 1 + tf.cast(chances * (classes - 1), tf.int32)
         else:
-            shift = 1 + _balanced(source, drawn, classes)
-        # `drawn` can round up to 1 in low precision; the shift must stay below K.
-        return (source + tf.minimum(shift, classes - 1)) % classes
+            shift = 1 + _balanced(everyone, chances, classes)
+        # A chance can round up to 1 in low precision; the shift must stay below K.
+        return mine((everyone + tf.minimum(shift, classes - 1)) % classes, source)
 
-    def draw_eps(self, count: tf.Tensor) -> tf.Tensor:
-        """One eps of the list for each image, float32 (B,)."""
-        values = tf.constant(self.settings.eps, tf.float32)
-        if len(self.settings.eps) == 1:
-            return tf.fill(count, values[0])
-        drawn = keras.random.uniform(count, seed=self.seeds) * len(self.settings.eps)
-        return tf.gather(values, tf.minimum(tf.cast(drawn, tf.int32), len(self.settings.eps) - 1))
+    def draw_eps(self, source: tf.Tensor) -> tf.Tensor:
+        """One eps of the list for each image of the classes `source` (B,), float32 (B,)."""
+        values, count = tf.constant(self.settings.eps, tf.float32), len(self.settings.eps)
+        if count == 1:
+            return tf.fill(tf.shape(source), values[0])
+        index = count * drawn(lambda rows: keras.random.uniform((rows,), seed=self.seeds), source)
+        return tf.gather(values, tf.minimum(tf.cast(index, tf.int32), count - 1))
 
     def _search(self, z: tf.Tensor, move: tf.Tensor, target: tf.Tensor) -> Crafted:
         schedule = self.settings.search_schedule()
@@ -273,7 +276,7 @@ class LatentBoundary:
         targets = self.draw_targets(source) if target is None else tf.constant(target, tf.int32)
         sizes = None if eps is None else tf.fill(tf.shape(source), tf.constant(eps, tf.float32))
         if eps is None and self.settings.eps_mode == "draw":
-            sizes = self.draw_eps(tf.shape(source))
+            sizes = self.draw_eps(source)
         names = ("x_adv", "target", "eps", "latent_crossed", "image_crossed")
         parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
         for start in range(0, len(x), batch_size):

@@ -84,6 +84,8 @@ class _CoupledAscent(GradientAscent):
     moves, whatever the images.
     """
 
+    coupled = True
+
     def _gradient(self, problem: Problem, x_adv: tf.Tensor) -> tuple[tf.Tensor, Best]:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(x_adv)

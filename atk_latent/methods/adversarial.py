@@ -16,6 +16,7 @@ from atk_latent.config import build, check_linf_eps, check_range
 from atk_latent.errors import InputError
 from atk_latent.methods.base import Batch, Method
 from atk_latent.methods.settings import MethodSettings
+from atk_latent.models.replicas import rows_of, whole
 from atk_latent.models.scoring import clean_accuracy
 
 MEASURED = 1000  # test images that `measure` attacks at most
@@ -285,8 +286,8 @@ class FreeTraining(BallTraining):
                 f"a batch must have at most batch_size={most} images, whose perturbations last. "
                 f"Received: {x.shape[0]}"
             )
-        rows, weights = tf.shape(x)[0], self.classifier.trainable_weights
-        delta = self.delta[:rows]
+        rows, weights = rows_of(x), self.classifier.trainable_weights
+        delta = self.delta[rows.first : rows.first + rows.count]
         for _ in range(self.settings.replays):
             x_adv = tf.clip_by_value(x + delta, *self.ball.bounds)
             members = (x, x_adv) if self.alpha else (x_adv,)
@@ -297,5 +298,5 @@ class FreeTraining(BallTraining):
             slope = tf.where(tf.math.is_finite(slope), slope, 0.0)  # float16 may overflow
             direction = self.ball.steepest_direction(slope, x_adv)
             delta = self.ball.clip_perturbation(delta + step * direction)
-        self.delta.assign(tf.concat([delta, self.delta[rows:]], axis=0))
+        self.delta.assign(tf.concat([whole(delta), self.delta[rows.total :]], axis=0))
         return logs

@@ -22,9 +22,11 @@ from atk_latent.errors import InputError
 from atk_latent.methods.atld_settings import ATLDSettings
 from atk_latent.methods.base import Batch, Method, Weights
 from atk_latent.methods.fit import jit_compile
-from atk_latent.methods.objectives import CrossEntropy, replicas
+from atk_latent.methods.objectives import CrossEntropy
+from atk_latent.methods.optimizers import second_optimizer
 from atk_latent.models.latent import latent_width
 from atk_latent.models.manifold_discriminator import manifold_discriminator
+from atk_latent.models.replicas import balanced, replicas, rows_of, total, whole
 
 DISCRIMINATOR, MANIFOLD = "discriminator.keras", "manifold.json"
 DEAD_SCALE = 1e-4  # a gradient ratio below it leaves nothing of the mse term
@@ -144,10 +146,8 @@ class ATLD(Method):
             second = self.settings.discriminator.make_optimizer(
                 self.settings.optimizer, self.steps_per_epoch
             )
-        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
-            second = keras.optimizers.LossScaleOptimizer(second)
-        self.discriminator_optimizer = second
-        second.build(self.discriminator.trainable_weights)
+        self.discriminator_optimizer = second_optimizer(second, self)
+        self.discriminator_optimizer.build(self.discriminator.trainable_weights)
 
     @property
     def models_of_best_epoch(self) -> tuple[keras.Model, ...]:
@@ -181,9 +181,7 @@ class ATLD(Method):
         seed = tf.stack(
             [tf.cast(self.seed, tf.int64), tf.cast(self.optimizer.iterations, tf.int64)]
         )
-        replica = tf.distribute.get_replica_context()
-        first = replica.replica_id_in_sync_group * tf.shape(x)[0] if replica else 0
-        return RowNoise(seed, first)
+        return RowNoise(seed, rows_of(x).first)
 
     def backward(
         self, x: Batch, y: Batch, weight: Weights, inputs: Sequence[tf.Tensor] = (), *, track: bool
@@ -199,11 +197,11 @@ class ATLD(Method):
                 with tape.stop_recording():
                     self._discriminator_steps(z, z_adv, y)
             term = self._term(z, z_adv) / replicas()
-        scale = self._scale(tape, loss, term, x_adv)
-        factor = self.optimizer.scale_loss(tf.ones((), loss.dtype))
-        gradients = tape.gradient(
-            [loss, term], [*self.classifier.trainable_weights, *inputs], [factor, factor * scale]
-        )
+            with tape.stop_recording():
+                scale = self._scale(tape, loss, term, x_adv)
+            # One target: the order in which two are gone back from differs between replicas.
+            scaled = self.optimizer.scale_loss(balanced(loss + scale * term, x_adv))
+        gradients = tape.gradient(scaled, [*self.classifier.trainable_weights, *inputs])
         if track:
             self._note(loss, term, scale, tf.shape(x_adv)[0])
         return (self.manifold.logits(z), logits), gradients
@@ -234,7 +232,7 @@ class ATLD(Method):
                     lambda latents: self.discriminator(latents, training=True),
                 )
                 loss = self._discriminator_loss(*judged, y) / replicas()
-                scaled = self.discriminator_optimizer.scale_loss(loss)
+                scaled = self.discriminator_optimizer.scale_loss(balanced(loss, z))
             if step == 0:
                 right = tf.concat([judged[0][0] > 0, judged[1][0] < 0], axis=0)
                 self.watched["discriminator_accuracy"].update_state(tf.cast(right, tf.float32))
@@ -273,7 +271,8 @@ class ATLD(Method):
         coefficient = tf.constant(self.settings.divergence.coefficient, tf.float32)
         if self.settings.divergence.term != "mse_ratio":
             return coefficient
-        return coefficient * gradient_ratio(*(tape.gradient(part, x_adv) for part in (loss, term)))
+        slopes = (tape.gradient(part, x_adv) for part in (loss, term))
+        return coefficient * gradient_ratio(*(balanced(slope, x_adv) for slope in slopes))
 
     def _note(self, loss: tf.Tensor, term: tf.Tensor, scale: tf.Tensor, rows: tf.Tensor) -> None:
         total = (loss + scale * term) * replicas()
@@ -355,7 +354,9 @@ def manifold_loss(clean: tf.Tensor, adversarial: tf.Tensor) -> tf.Tensor:
     Reference: ATLD Eq 7 and 12.
     """
     terms = [tf.math.softplus(adversarial), tf.math.softplus(-clean)]
-    return tf.maximum(-tf.add_n([tf.reduce_mean(term) for term in terms]), -2.0 * math.log(2.0))
+    value, floor = -tf.add_n([tf.reduce_mean(term) for term in terms]), -2.0 * math.log(2.0)
+    (everywhere,) = total([balanced(tf.stop_gradient(value) / replicas(), clean)])
+    return tf.where(everywhere < floor, floor, value)
 
 
 def gradient_ratio(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
@@ -366,9 +367,7 @@ def gradient_ratio(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
     Reference: ATLD's published code.
     """
     largest = tf.stack([tf.reduce_max(first), tf.reduce_max(second)])
-    replica = tf.distribute.get_replica_context()
-    if replica is not None and replica.num_replicas_in_sync > 1:
-        largest = tf.reduce_max(replica.all_gather(largest[None], axis=0), axis=0)
+    largest = tf.reduce_max(whole(largest[None]), axis=0)
     return tf.stop_gradient(tf.math.divide_no_nan(largest[0], largest[1]))
 
 

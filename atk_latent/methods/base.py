@@ -19,8 +19,8 @@ from atk_latent.methods.callbacks import BestWeights
 from atk_latent.methods.figures import Figure
 from atk_latent.methods.fit import Loop, jit_compile, run_fit
 from atk_latent.methods.fixed_set import FixedSetRequest
-from atk_latent.methods.objectives import replicas
 from atk_latent.methods.settings import MethodSettings
+from atk_latent.models.replicas import balanced, replicas
 from atk_latent.progress import Progress
 from atk_latent.registry import METHODS
 
@@ -180,7 +180,7 @@ class Method(keras.Model):
             tape.watch(inputs)
             y_pred = self(x, training=True)
             loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=weight, training=True)
-            scaled = self.optimizer.scale_loss(loss)
+            scaled = self.optimizer.scale_loss(balanced(loss, tf.nest.flatten(x)[0]))
         for metric in self.metrics if track else ():
             if metric.name == "loss":
                 metric.update_state(loss * replicas(), tf.shape(tf.nest.flatten(x)[0])[0])
@@ -336,7 +336,8 @@ class Method(keras.Model):
             best = BestWeights(self.models_of_best_epoch, score, "val_pgd_accuracy")
         stream, rows = self.training_batches(x, y, progress=progress)
         self.steps_per_epoch = -(-rows // settings.optimizer.batch_size)
-        self.configure()
+        with self.distribute_strategy.scope():
+            self.configure()
         return run_fit(
             self,
             settings.augmentation.apply(stream, self.seed),

@@ -14,6 +14,7 @@ from atk_latent.config import check_range, known_as
 from atk_latent.data.streams import Stream, batches
 from atk_latent.errors import InputError
 from atk_latent.models.loading import load_classifier
+from atk_latent.models.scoring import outputs
 
 Arrays = tuple[np.ndarray, np.ndarray]
 
@@ -113,7 +114,7 @@ class ExtraData:
         x, teacher = read_images(self.path or "", image_shape), classifier
         if self.teacher is not None:
             teacher = load_classifier(self.teacher, image_shape, classifier.output_shape[-1])
-        return x, np.argmax(teacher.predict(x, batch_size=500, verbose=0), axis=1).astype(np.int64)
+        return x, np.argmax(outputs(teacher, x), axis=1).astype(np.int64)
 
     def mixed(self, data: Arrays, extra: Arrays, batch_size: int, seed: int) -> tuple[Stream, int]:
         """Batches of `data` of which `share` are extra images.

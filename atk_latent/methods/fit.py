@@ -11,16 +11,19 @@ import numpy as np
 import tensorflow as tf
 
 from atk_latent.data.streams import Stream
+from atk_latent.methods import distribution
 from atk_latent.methods.callbacks import BestWeights, Checkpoint, Plateau, PlateauRule, Report
+from atk_latent.models.replicas import replicas
 from atk_latent.progress import Progress
 
 
 def jit_compile() -> bool:
-    """Whether to compile train steps with XLA: on a GPU only.
+    """Whether to compile train steps with XLA: on one GPU only.
 
-    On a CPU XLA took 1.8 times as long for a LeNet step (TensorFlow 2.21, 2 cores).
+    On a CPU XLA took 1.8 times as long for a LeNet step (TensorFlow 2.21, 2 cores). What
+    several replicas say to each other it does not compile; Keras leaves it off there, too.
     """
-    return bool(tf.config.list_logical_devices("GPU"))
+    return replicas() == 1 and bool(tf.config.list_logical_devices("GPU"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Loop:
         stage: the name in progress reports.
         checkpoint: folder of the state; None keeps none.
         progress: told (stage, done, in all, logs); None tells nobody.
+        groups: int >= 1, the equal groups of rows that make a batch; replicas share each one.
     """
 
     epochs: int
@@ -39,6 +43,7 @@ class Loop:
     stage: str
     checkpoint: Path | None = None
     progress: Progress | None = None
+    groups: int = 1
 
 
 def run_fit(
@@ -69,16 +74,18 @@ def run_fit(
     scores = [best] if best else []
     reports = [Report(loop.progress, loop.stage, loop.epochs)] if loop.progress else []
     if start < loop.epochs and not any(one.finished for one in plateaus):
-        model.fit(
-            stream(start * loop.steps_per_epoch),
-            epochs=loop.epochs,
-            initial_epoch=start,
-            steps_per_epoch=loop.steps_per_epoch,
-            validation_data=validation_data,
-            callbacks=[*scores, checkpoint, *plateaus, *reports, *callbacks],
-            shuffle=False,
-            verbose=0,
-        )
+        first = stream(start * loop.steps_per_epoch)
+        with distribution.trained_together(model, first):
+            model.fit(
+                distribution.shared(first, model, loop.groups),
+                epochs=loop.epochs,
+                initial_epoch=start,
+                steps_per_epoch=loop.steps_per_epoch,
+                callbacks=[*scores, checkpoint, *plateaus, *reports, *callbacks],
+                shuffle=False,
+                verbose=0,
+                **distribution.validation(validation_data, model),
+            )
     elif start:  # `fit` would do this last: put averaged weights in place where there are any
         model.optimizer.finalize_variable_values(model.trainable_weights)
     if best:

@@ -14,7 +14,9 @@ from atk_latent.config import check_range, known_as
 from atk_latent.data.streams import batches
 from atk_latent.methods.callbacks import PlateauRule
 from atk_latent.methods.fit import Loop, jit_compile, run_fit
+from atk_latent.methods.optimizers import second_optimizer
 from atk_latent.models.discriminators import image_discriminator
+from atk_latent.models.replicas import balanced, replicas
 from atk_latent.progress import Progress
 
 
@@ -95,7 +97,9 @@ class GeneratorTraining(keras.Model):
         self.discriminator_optimizer: keras.optimizers.Optimizer = None
         if discriminator is not None:
             self.discriminator_loss = keras.metrics.Mean(name="discriminator_loss")
-            self.discriminator_optimizer = keras.optimizers.Adam(1e-4, beta_1=0.5, beta_2=0.999)
+            self.discriminator_optimizer = second_optimizer(
+                keras.optimizers.Adam(1e-4, beta_1=0.5, beta_2=0.999), self
+            )
             self.discriminator_optimizer.build(discriminator.trainable_variables)
 
     @property
@@ -119,7 +123,7 @@ class GeneratorTraining(keras.Model):
         del x, sample_weight
         error = tf.cast(y_pred, tf.float32) - tf.cast(y, tf.float32)
         size = tf.square(error) if self.settings.reconstruction == "l2" else tf.abs(error)
-        reconstruction = tf.reduce_mean(size)
+        reconstruction = tf.reduce_mean(size) / replicas()
         if self.discriminator is None:
             return reconstruction
         judged = self.discriminator(y_pred, training=training)
@@ -130,20 +134,27 @@ class GeneratorTraining(keras.Model):
 
     def train_step(self, data: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
         """A discriminator step where there is one, then a generator step."""
-        judge = self.discriminator
-        if judge is not None:
-            z, x, _ = keras.utils.unpack_x_y_sample_weight(data)
-            self._discriminator_step(judge, z, x)
-        return dict(super().train_step(data))
+        z, x, _ = keras.utils.unpack_x_y_sample_weight(data)
+        if self.discriminator is not None:
+            self._discriminator_step(self.discriminator, z, x)
+        with tf.GradientTape() as tape:
+            images = self(z, training=True)
+            loss = self.compute_loss(y=x, y_pred=images)
+            scaled = self.optimizer.scale_loss(balanced(loss, x))
+        weights = self.trainable_weights
+        self.optimizer.apply_gradients(zip(tape.gradient(scaled, weights), weights, strict=True))
+        self._loss_tracker.update_state(loss * replicas(), tf.shape(x)[0])
+        return self.compute_metrics(z, x, images)
 
     def _discriminator_step(self, judge: keras.Model, z: tf.Tensor, x: tf.Tensor) -> None:
         images = self.generator(z, training=True)
         with tf.GradientTape() as tape:
             real, fake = judge(x, training=True), judge(images, training=True)
             loss = self.bce(tf.ones_like(real), real) + self.bce(tf.zeros_like(fake), fake)
+            scaled = self.discriminator_optimizer.scale_loss(balanced(loss, x))
         variables = judge.trainable_variables
-        self.discriminator_optimizer.apply(tape.gradient(loss, variables), variables)
-        self.discriminator_loss.update_state(loss)
+        self.discriminator_optimizer.apply(tape.gradient(scaled, variables), variables)
+        self.discriminator_loss.update_state(loss * replicas(), tf.shape(x)[0])
 
     def compute_metrics(
         self, x: tf.Tensor, y: tf.Tensor, y_pred: tf.Tensor, sample_weight: tf.Tensor | None = None
@@ -179,10 +190,11 @@ def fit_generator(
     held_out, rows = shuffled[:count], shuffled[count:]
     official = settings.style == "official"
     judge = None
-    if settings.gan != "none":
-        judge = image_discriminator(images.shape[1:], seed=seed, official=official)
-    training = GeneratorTraining(generator, judge, settings)
-    training.compile(keras.optimizers.Adam(settings.learning_rate), jit_compile=jit_compile())
+    with generator.distribute_strategy.scope():
+        if settings.gan != "none":
+            judge = image_discriminator(images.shape[1:], seed=seed, official=official)
+        training = GeneratorTraining(generator, judge, settings)
+        training.compile(keras.optimizers.Adam(settings.learning_rate), jit_compile=jit_compile())
     size = settings.batch_size
     rule = PlateauRule("val_mse", settings.learning_rate, 0.01, settings.patience)
     pairs = (latents[rows], images[rows])

@@ -29,7 +29,7 @@ from atk_latent.methods.settings import MethodSettings
 from atk_latent.models.attention_svm import AttentionSVM, flat_latent_width
 from atk_latent.models.generators import generator_for
 from atk_latent.models.latent import frozen_copy, split
-from atk_latent.models.scoring import clean_accuracy
+from atk_latent.models.scoring import clean_accuracy, outputs
 from atk_latent.progress import Progress
 from atk_latent.registry import GENERATORS
 
@@ -186,7 +186,7 @@ class LADDER(Method):
 
     def _latents(self, x: np.ndarray) -> np.ndarray:
         """Latents of images, float32 (n, N) whatever the precision of the classifier."""
-        return np.asarray(self.features.predict(x, batch_size=500, verbose=0), np.float32)
+        return np.asarray(outputs(self.features, x), np.float32)
 
     def _boundaries(
         self, latents: np.ndarray, y: np.ndarray, folder: Path | None, progress: Progress | None
@@ -217,7 +217,9 @@ class LADDER(Method):
         name = generator_for(self.image_shape) if settings.name == "auto" else settings.name
         official = settings.style == "official"
         options = OFFICIAL_GENERATORS.get(name, {}) if official else {}
-        generator = GENERATORS[name](self.latent_width, self.image_shape, seed=self.seed, **options)
+        with self.distribute_strategy.scope():
+            make = GENERATORS[name]
+            generator = make(self.latent_width, self.image_shape, seed=self.seed, **options)
         fit_generator(
             generator,
             latents,
@@ -292,7 +294,7 @@ class LADDER(Method):
             x: float32 (n, H, W, C) in [0, 1]; y: int64 (n,).
         """
         generator, boundaries = self._prepared()
-        decoded = generator.predict(self._latents(x), batch_size=500, verbose=0)
+        decoded = outputs(generator, self._latents(x))
         adversary = self.adversary(seed=self.seed + 1)
         target = np.asarray(adversary.draw_targets(tf.constant(y, tf.int32)))
         table = []
@@ -354,7 +356,7 @@ class LADDER(Method):
         flat = images.reshape(-1, *x.shape[1:])
 
         def labels(model: keras.Model) -> np.ndarray:
-            return np.reshape(np.argmax(model.predict(flat, verbose=0), axis=1), (len(x), -1))
+            return np.reshape(np.argmax(outputs(model, flat, 32), axis=1), (len(x), -1))
 
         return EpsStrip(
             original=x,

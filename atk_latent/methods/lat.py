@@ -18,6 +18,7 @@ from atk_latent.errors import InputError
 from atk_latent.methods.adversarial import PGDSettings, PGDTraining
 from atk_latent.methods.base import Batch, Logits, Weights
 from atk_latent.models.latent import split
+from atk_latent.models.replicas import whole
 from atk_latent.progress import Progress, renamed
 
 STAGE = "adversarial"
@@ -210,9 +211,9 @@ class LAT(PGDTraining):
                 self.classifier.set_weights([stored[name] for name in stored.files])
             return
         state = folder / "checkpoint-adversarial" if folder else None
-        PGDTraining(self.classifier, settings, seed=self.seed).harden(
-            x, y, folder=state, progress=renamed(progress, STAGE)
-        )
+        with self.distribute_strategy.scope():
+            first = PGDTraining(self.classifier, settings, seed=self.seed)
+        first.harden(x, y, folder=state, progress=renamed(progress, STAGE))
         if done and state:
             with atomic_file(done) as part:
                 np.savez(part, *self.classifier.get_weights())
@@ -222,7 +223,10 @@ class LAT(PGDTraining):
         """Attacked latents of images, the shape of the layer's output."""
         z = tf.cast(self.features(x, training=False), tf.float32)
         axes = list(range(z.shape.rank - 1))
-        low, high = (reduce(z, axis=axes) for reduce in (tf.reduce_min, tf.reduce_max))
+        low, high = (
+            reduce(whole(reduce(z, axis=axes)[None]), axis=0)
+            for reduce in (tf.reduce_min, tf.reduce_max)
+        )
 
         def logits(share: tf.Tensor) -> tf.Tensor:
             return self.head(low + share * (high - low), training=False)

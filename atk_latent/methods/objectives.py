@@ -21,11 +21,6 @@ def smoothed(y: tf.Tensor, classes: int, smoothing: float) -> tf.Tensor:
     return tf.one_hot(tf.reshape(tf.cast(y, tf.int32), (-1,)), classes, 1.0 - smoothing, other)
 
 
-def replicas() -> int:
-    """How many replicas the distribution strategy in scope keeps in sync."""
-    return int(tf.distribute.get_strategy().num_replicas_in_sync)
-
-
 @keras.saving.register_keras_serializable(package="atk_latent")
 class CrossEntropy(keras.losses.Loss):
     """Cross-entropy of logits against integer (or one-hot) labels, smoothed or not.

@@ -65,6 +65,17 @@ class Cyclic(LearningRateSchedule):
         return {"peak": self.peak, "steps": self.steps, "rise": self.rise}
 
 
+def second_optimizer(
+    optimizer: keras.optimizers.Optimizer, model: keras.Model
+) -> keras.optimizers.Optimizer:
+    """`optimizer` with its loss scaled where `model` computes in float16; `compile` does that
+    for the first one of a model.
+    """
+    if model.dtype_policy.name != "mixed_float16":
+        return optimizer
+    return keras.optimizers.LossScaleOptimizer(optimizer)
+
+
 @dataclasses.dataclass(frozen=True)
 class Optimizer:
     """How the weights of a classifier are updated: a part of every method's settings.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +15,9 @@ from atk_latent.config import Flat, build, check_range
 from atk_latent.data.streams import batches
 from atk_latent.errors import InputError
 from atk_latent.methods.fit import Loop, jit_compile, run_fit
+from atk_latent.methods.optimizers import second_optimizer
 from atk_latent.methods.presets import preset_values
+from atk_latent.models.replicas import balanced, drawn, replicas
 from atk_latent.models.song_gan import (
     ARCHITECTURES,
     GAN,
@@ -161,7 +163,9 @@ class SongGANTraining(keras.Model):
             name: keras.metrics.Mean(name=name)
             for name in ("wasserstein", "slope", "real_accuracy", "drawn_accuracy")
         }
-        self.discriminator_optimizer = self._adam(settings.discriminator_steps)
+        self.discriminator_optimizer = second_optimizer(
+            self._adam(settings.discriminator_steps), self
+        )
         self.discriminator_optimizer.build(gan.discriminator.trainable_variables)
 
     def _adam(self, updates: int) -> keras.optimizers.Optimizer:
@@ -187,7 +191,8 @@ class SongGANTraining(keras.Model):
     def train_step(self, data: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
         """The discriminator's steps, then the generator's."""
         x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
-        count, size = self.settings.discriminator_steps, self.settings.batch_size
+        settings, count = self.settings, self.settings.discriminator_steps
+        size = settings.batch_size if replicas() == 1 else -1
         images = tf.reshape(tf.cast(x, tf.float32), (count, size, *self.gan.image_shape))
         labels = tf.reshape(tf.cast(y, tf.int32), (count, size))
 
@@ -195,56 +200,66 @@ class SongGANTraining(keras.Model):
             self._discriminator_step(tf.gather(images, index), tf.gather(labels, index))
             return (index + 1,)
 
-        tf.while_loop(lambda index: index < count, body, (0,), parallel_iterations=1)
-        self._generator_step()
+        repeat(body, count)
+        self._generator_step(labels[0])
         return {name: metric.result() for name, metric in self.watched.items()}
 
-    def _normal(self) -> tf.Tensor:
-        shape = (self.settings.batch_size, self.settings.latents)
-        return keras.random.normal(shape, seed=self.seeds)
+    def _normal(self, y: tf.Tensor) -> tf.Tensor:
+        """Latents for the rows of `y` (B,)."""
+        width = self.settings.latents
+        return drawn(lambda rows: keras.random.normal((rows, width), seed=self.seeds), y)
+
+    def _uniform(
+        self, like: tf.Tensor, shape: tuple[int | None, ...], most: float = 1.0
+    ) -> tf.Tensor:
+        """Numbers in [0, most) of shape (B, *shape) for the rows of `like` (B, ...)."""
+        return drawn(
+            lambda rows: keras.random.uniform((rows, *shape), maxval=most, seed=self.seeds), like
+        )
 
     def _discriminator_step(self, x: tf.Tensor, y: tf.Tensor) -> None:
-        noise = keras.random.uniform(tf.shape(x), maxval=1 / 255 / self.scale, seed=self.seeds)
-        real, drawn = x + noise, tf.stop_gradient(self.gan.images(self._normal(), y))
+        noise = self._uniform(x, x.shape[1:], 1 / 255 / self.scale)
+        real, fake = x + noise, tf.stop_gradient(self.gan.images(self._normal(y), y))
         with tf.GradientTape() as tape:
-            score, logits = self.discriminator(tf.concat([real, drawn], axis=0))
+            score, logits = self.discriminator(tf.concat([real, fake], axis=0))
             (of_real, of_drawn), (logits_real, logits_drawn) = (
-                tf.split(output, 2) for output in (score, logits)
+                tf.split(tf.cast(output, tf.float32), 2) for output in (score, logits)
             )
-            slope = self._slope(real, drawn)
+            slope = self._slope(real, fake)
             distance = tf.reduce_mean(of_real) - tf.reduce_mean(of_drawn)
             penalty = tf.reduce_mean(tf.square(slope - 1.0))
             loss = self.settings.class_weight * _cross_entropy(y, logits_real) - distance
             loss += self.settings.gradient_penalty * penalty
+            loss = self.discriminator_optimizer.scale_loss(balanced(loss / replicas(), x))
         variables = self.discriminator.trainable_variables
         self.discriminator_optimizer.apply(tape.gradient(loss, variables), variables)
-        self.watched["wasserstein"].update_state(distance)
+        self.watched["wasserstein"].update_state(distance, tf.shape(x)[0])
         self.watched["slope"].update_state(slope)
         self.watched["real_accuracy"].update_state(_right(y, logits_real))
         self.watched["drawn_accuracy"].update_state(_right(y, logits_drawn))
 
-    def _slope(self, real: tf.Tensor, drawn: tf.Tensor) -> tf.Tensor:
+    def _slope(self, real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
         """Length of D's gradient between real and drawn images, (B,)."""
-        shape = tf.shape(real)
-        if self.settings.interpolation == "image":
-            shape = tf.stack([shape[0], 1, 1, 1])
-        between = real + keras.random.uniform(shape, seed=self.seeds) * (drawn - real)
+        shape = (1, 1, 1) if self.settings.interpolation == "image" else real.shape[1:]
+        between = real + self._uniform(real, shape) * (fake - real)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(between)
             score = self.discriminator(between)[0]
         gradient = tape.gradient(score, between) / self.scale
         return tf.sqrt(tf.reduce_sum(tf.square(gradient), axis=(1, 2, 3)) + 1e-12)
 
-    def _generator_step(self) -> None:
-        drawn = keras.random.uniform((self.settings.batch_size,), seed=self.seeds)
+    def _generator_step(self, like: tf.Tensor) -> None:
+        """Goes down on as many images as `like` (B,) has rows."""
         classes = self.gan.num_classes
-        y = tf.minimum(tf.cast(drawn * classes, tf.int32), classes - 1)
-        z, variables = self._normal(), self.generator.trainable_variables
+        y = tf.minimum(tf.cast(self._uniform(like, ()) * classes, tf.int32), classes - 1)
+        z, variables = self._normal(y), self.generator.trainable_variables
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([variable.value for variable in variables])
-            score, logits = self.discriminator(self.gan.images(z, y))
+            judged = self.discriminator(self.gan.images(z, y))
+            score, logits = (tf.cast(output, tf.float32) for output in judged)
             of_class = self.settings.class_weight * _cross_entropy(y, logits)
             loss = of_class - tf.reduce_mean(score)
+            loss = self.optimizer.scale_loss(balanced(loss / replicas(), y))
         gradients = tape.gradient(loss, [variable.value for variable in variables])
         self.optimizer.apply(gradients, variables)
 
@@ -255,6 +270,17 @@ def _cross_entropy(y: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
 
 def _right(y: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.argmax(logits, axis=-1, output_type=tf.int32) == y, tf.float32)
+
+
+def repeat(body: Callable[[tf.Tensor], tuple[tf.Tensor]], times: int) -> None:
+    """``index, = body(index)`` from 0 on in one graph, as a loop where there is one replica:
+    no loop of a graph can hold what several say to each other.
+    """
+    if replicas() == 1:
+        tf.while_loop(lambda index: index < times, body, (0,), parallel_iterations=1)
+    else:
+        for index in range(times):
+            body(tf.constant(index))
 
 
 def step_images(settings: GANSettings, rows: int) -> int:
@@ -299,12 +325,20 @@ def fit_gan(
     """
     settings = training.settings
     size = step_images(settings, len(x))
-    training.prepare()
+    with training.distribute_strategy.scope():
+        training.prepare()
     per_stage = min(settings.steps, STAGE_STEPS)
     return run_fit(
         training,
         lambda step: batches((x, y), size, seed=seed, start_step=step, whole=True),
-        Loop(settings.steps // per_stage, per_stage, "gan", checkpoint, progress),
+        Loop(
+            settings.steps // per_stage,
+            per_stage,
+            "gan",
+            checkpoint,
+            progress,
+            groups=settings.discriminator_steps,
+        ),
         callbacks=callbacks or (),
     )
 

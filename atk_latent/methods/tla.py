@@ -14,6 +14,7 @@ from atk_latent.labels import label_tensor
 from atk_latent.methods.adversarial import PGDSettings, PGDTraining
 from atk_latent.methods.base import Batch, Logits, Weights
 from atk_latent.models.latent import split
+from atk_latent.models.replicas import mine, whole
 
 Positives = Literal["class", "own", "both"]
 
@@ -64,14 +65,18 @@ def angular_distance(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     return 1.0 - tf.abs(tf.reduce_sum(_unit(a) * _unit(b), axis=-1))
 
 
-def nearest_negatives(anchors: tf.Tensor, latents: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+def nearest_negatives(
+    anchors: tf.Tensor, latents: tf.Tensor, y: tf.Tensor, classes: tf.Tensor | None = None
+) -> tf.Tensor:
     """The row of another class with the most similar latent, for each anchor, int32 (B,).
 
     Args:
-        anchors: (B, N). latents: (B, N). y: int32 (B,), the classes of both.
+        anchors: (B, N). latents: (M, N). y: int32 (B,), the classes of the anchors.
+        classes: int32 (M,), those of the latents; None where they are the same.
     """
     similar = tf.matmul(_unit(anchors), _unit(latents), transpose_b=True)
-    return tf.argmax(tf.where(_same(y), -2.0, similar), axis=-1, output_type=tf.int32)
+    same = _same(y, y if classes is None else classes)
+    return tf.argmax(tf.where(same, -2.0, similar), axis=-1, output_type=tf.int32)
 
 
 def same_class(y: tf.Tensor, drawn: tf.Tensor) -> tf.Tensor:
@@ -80,7 +85,7 @@ def same_class(y: tf.Tensor, drawn: tf.Tensor) -> tf.Tensor:
     Args:
         y: int32 (B,). drawn: float32 (B, B) in [0, 1), which decides among several.
     """
-    chances = tf.where(_same(y), 1.0 + drawn, 0.0)
+    chances = tf.where(_same(y, y), 1.0 + drawn, 0.0)
     chances = tf.linalg.set_diag(chances, tf.fill(tf.shape(y), 0.5))
     return tf.argmax(chances, axis=1, output_type=tf.int32)
 
@@ -155,15 +160,17 @@ class TLA(PGDTraining):
         """The hinge and the norm of each row's triplets, float32 (B,); y int32 (B,)."""
         settings = self.settings
         clean, anchor = flat(passed.latents), flat(passed.latents_adv)
+        everyone, classes = whole(clean), whole(y)
         positives = {"own": clean}
         if settings.positives != "own":
-            drawn = keras.random.uniform(tf.shape(_same(y)), seed=self.seeds)
-            positives["class"] = tf.gather(clean, same_class(y, drawn))
+            shape = tf.shape(_same(classes, classes))
+            chosen = same_class(classes, keras.random.uniform(shape, seed=self.seeds))
+            positives["class"] = tf.gather(everyone, mine(chosen, y))
         if settings.positives != "both":
             positives = {settings.positives: positives[settings.positives]}
-        negative = tf.gather(clean, nearest_negatives(anchor, clean, y))
+        negative = tf.gather(everyone, nearest_negatives(anchor, everyone, y, classes))
         to_negative = angular_distance(anchor, negative)
-        exists = tf.cast(tf.reduce_any(~_same(y), axis=1), tf.float32)
+        exists = tf.cast(tf.reduce_any(~_same(y, classes), axis=1), tf.float32)
         total = tf.zeros_like(to_negative)
         for positive in positives.values():
             gap = angular_distance(anchor, positive) - to_negative + settings.margin
@@ -185,6 +192,6 @@ def _unit(latents: tf.Tensor) -> tf.Tensor:
     return tf.math.l2_normalize(latents, axis=-1, epsilon=1e-12)
 
 
-def _same(y: tf.Tensor) -> tf.Tensor:
-    """Which pairs of rows are of one class, bool (B, B)."""
-    return y[:, None] == y[None, :]
+def _same(y: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
+    """Which pairs of rows are of one class, bool (B, M)."""
+    return y[:, None] == others[None, :]

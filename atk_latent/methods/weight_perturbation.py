@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from atk_latent.config import check_range, known_as
+from atk_latent.models.replicas import total
 
 
 @contextlib.contextmanager
@@ -29,12 +30,11 @@ def moved_against(
     Reference: Wu, Xia and Wang 2020, "Adversarial weight perturbation", Eqs 7 and 10,
         with one step, K2 = 1.
     Differs: weights are put back before the optimizer's step, not after it: the step,
-        weight decay and running averages see the true weights. Under a distribution strategy
-        each replica moves its weights along the gradient of its own part of the batch.
+        weight decay and running averages see the true weights.
     """
     states = [variable.value for variable in model.non_trainable_variables]
     states = [tf.identity(state) for state in states]
-    slopes = gradients()
+    slopes = total(gradients())
     for variable, state in zip(model.non_trainable_variables, states, strict=True):
         variable.assign(state)
     kernels = [

@@ -15,6 +15,7 @@ from atk_latent.data.aliases import known
 from atk_latent.errors import InputError
 from atk_latent.models import initialising as init
 from atk_latent.models.loading import load_classifier
+from atk_latent.models.replicas import moments
 from atk_latent.results.files import read_card
 
 Resample = Literal["up", "down", "none"]
@@ -124,7 +125,7 @@ class BatchStatisticsNorm(layers.Layer):
             x, y = inputs
             y = tf.cast(y, gain.dtype)
             gain, shift = (tf.matmul(y, table) for table in (gain, shift))
-        mean, variance = tf.nn.moments(x, (0, 1, 2), keepdims=True)
+        mean, variance = moments(x, (0, 1, 2))
         gain, shift = gain[:, None, None], shift[:, None, None]
         return tf.nn.batch_normalization(x, mean, variance, shift, gain, EPSILON)
 

@@ -21,7 +21,7 @@ from atk_latent.methods.song_gan import (
 )
 from atk_latent.models.latent import require_logits
 from atk_latent.models.loading import load_classifier
-from atk_latent.models.scoring import clean_accuracy
+from atk_latent.models.scoring import clean_accuracy, outputs
 from atk_latent.models.song_gan import GAN
 from atk_latent.progress import Progress
 from atk_latent.results.card import Card
@@ -112,7 +112,7 @@ def _measure(
     some = images[: SHEET_IMAGES * classes].reshape(SHEET_IMAGES, classes, *images.shape[1:])
     title = f"drawn after {settings.steps} steps, {dataset.name}"
     run.save_figure(ImageSheet(some.swapaxes(0, 1), dataset.class_names, title), "images")
-    logits = gan.discriminator.predict(dataset.x_test, batch_size=500, verbose=0)[1]
+    logits = outputs(gan.discriminator, dataset.x_test)[1]
     metrics: dict[str, object] = {
         "drawn_images": len(y),
         "auxiliary_accuracy": float(np.mean(predicted == y)),

@@ -1,0 +1,122 @@
+"""Training one model on several replicas: who gets which rows, and what Keras' `fit` needs.
+
+A model belongs to the strategy in whose scope it was made, as in Keras. Every replica gets its
+part of each global batch, in order; batch normalisation takes its statistics over all of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+Step: TypeAlias = Callable[[tuple[tf.Tensor, ...]], dict[str, tf.Tensor]]
+Feed: TypeAlias = tf.data.Dataset | tf.distribute.DistributedDataset
+
+
+def is_multi_worker(strategy: tf.distribute.Strategy) -> bool:
+    """Whether the replicas of a strategy lie in several processes."""
+    return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+
+
+def shared(stream: tf.data.Dataset, model: keras.Model, groups: int = 1) -> Feed:
+    """The parts of each global batch of `stream` that the replicas of `model` get.
+
+    The stream must be the same in every process. Parts lie one after the other in the batch
+    and differ by one row at most, however many rows the last batch of an epoch has; where
+    these are fewer than the replicas, each of them counts several times.
+
+    Args:
+        stream: batches, nested tuples of tensors with one common first axis.
+        groups: int >= 1, equal groups of rows in a batch, each of which is shared.
+    """
+    strategy = model.distribute_strategy
+    size = strategy.num_replicas_in_sync
+    if size == 1:
+        return stream
+
+    def parts(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        local = size // context.num_input_pipelines
+        first = context.input_pipeline_id * local
+        mine = tf.data.Dataset.range(first, first + local)
+        split = stream.flat_map(
+            lambda *batch: mine.map(lambda index: _part(batch, index, size, groups))
+        )
+        return split.prefetch(2 * local)
+
+    return strategy.distribute_datasets_from_function(parts)
+
+
+def _part(
+    batch: tuple[tf.Tensor, ...], index: tf.Tensor, size: int, groups: int
+) -> tuple[tf.Tensor, ...]:
+    """The rows of `batch` that belong to replica `index` of `size`."""
+    rows = tf.reshape(tf.range(tf.shape(tf.nest.flatten(batch)[0])[0]), (groups, -1))
+    count = tf.shape(rows)[1]
+    rows = tf.tile(rows, [1, tf.where(count < size, -(-size // count), 1)])
+    index, count = tf.cast(index, tf.int32), tf.shape(rows)[1]
+    taken = tf.reshape(rows[:, index * count // size : (index + 1) * count // size], (-1,))
+    part: tuple[tf.Tensor, ...] = tf.nest.map_structure(lambda x: tf.gather(x, taken), batch)
+    return part
+
+
+def validation(
+    data: tuple[np.ndarray, np.ndarray] | None, model: keras.Model, batch_size: int = 32
+) -> dict[str, object]:
+    """The arguments of `fit` that have images and labels scored after each epoch."""
+    if data is None or model.distribute_strategy.num_replicas_in_sync == 1:
+        return {"validation_data": data}
+    batches = tf.data.Dataset.from_tensor_slices(data).batch(batch_size)
+    return {
+        "validation_data": shared(batches.repeat(), model),
+        "validation_steps": -(-len(data[0]) // batch_size),
+    }
+
+
+@contextlib.contextmanager
+def trained_together(model: keras.Model, stream: tf.data.Dataset) -> Iterator[None]:
+    """A context in which `model.fit` works on the several replicas of the model's strategy.
+
+    Nothing is changed where there is one replica.
+
+    Args:
+        model: compiled. stream: batches as it is trained on, of which one is looked at.
+
+    Differs: Keras 3 (issue 20585) builds a model from the batch of all replicas, which fails
+        for several processes, and wants logs of shape (1,) there. So the model is built from
+        a batch of this process, once, and the logs get that shape.
+    """
+    strategy = model.distribute_strategy
+    if strategy.num_replicas_in_sync == 1:
+        yield
+        return
+    with strategy.scope():
+        model._maybe_symbolic_build(data_batch=next(iter(stream)))
+    norms = [
+        layer
+        for layer in model._flatten_layers(include_self=False)
+        if isinstance(layer, keras.layers.BatchNormalization) and not layer.synchronized
+    ]
+    for norm in norms:
+        norm.synchronized = True
+    model._maybe_symbolic_build = lambda **batch: None
+    if is_multi_worker(strategy):
+        for name in ("train_step", "test_step"):
+            setattr(model, name, _with_long_logs(getattr(model, name)))
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.synchronized = False
+        for name in ("_maybe_symbolic_build", "train_step", "test_step"):
+            if name in vars(model):
+                delattr(model, name)
+
+
+def _with_long_logs(step: Step) -> Step:
+    """`step` with logs of shape (1,), which Keras reduces over processes."""
+    return lambda data: {name: value[None] for name, value in step(data).items()}
