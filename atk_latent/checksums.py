@@ -33,6 +33,17 @@ def noted_file(folder: Path, name: str) -> Iterator[Path]:
     _write(folder, {**sums, name: new})
 
 
+def noted_helper(path: Path) -> contextlib.AbstractContextManager[Path]:
+    """`noted_file` for a file in a folder of a run, `helpers/NAME`: noted in the run's list.
+
+    Where the folder above is no run, which has a `request.json`, the list lies beside the file.
+    """
+    run = path.parent.parent
+    if (run / "request.json").exists():
+        return noted_file(run, f"{path.parent.name}/{path.name}")
+    return noted_file(path.parent, path.name)
+
+
 def note_files(folder: Path, names: Sequence[str]) -> None:
     """Notes the checksums of files that lie in a folder, and of no others."""
     sums = {}
