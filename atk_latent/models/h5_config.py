@@ -42,7 +42,7 @@ def check_h5(file: Path) -> None:
 
 
 def _objects(config: JsonValue) -> Iterator[dict[str, JsonValue]]:
-    """Every object in a configuration, however deep; without recursion, which a file can exhaust."""
+    """Every object in a configuration; without recursion, which a file can exhaust."""
     waiting = [config]
     while waiting:
         value = waiting.pop()
@@ -68,5 +68,5 @@ def _check_object(part: dict[str, JsonValue], file: Path) -> None:
     if not isinstance(registered, str) or keras.saving.get_registered_object(registered) is None:
         raise InputError(
             f"'{file}' needs custom code: '{name}' of {module}. Import the module that registers "
-            "it (keras.saving.register_keras_serializable), or save the model from Keras' own layers"
+            "it (keras.saving.register_keras_serializable), or save the model from Keras' layers"
         )

@@ -29,7 +29,7 @@ CARD = Card.from_json(
         "preset": "quick",
         "overrides": {},
         "date": "2026-01-31",
-        "seed": 0,
+        "seed": 4,
         "settings": {"eps": [1.0, 2]},
         "metrics": {},
         "versions": {},
@@ -89,7 +89,8 @@ def test_places_that_hold_something_else_are_refused(tmp_path):
         RunFolder(tmp_path, REQUEST, resume=True)
     with pytest.raises(InputError, match="notes.txt must be a folder"):
         RunFolder(tmp_path / "notes.txt" / "run", REQUEST)
-    opened(tmp_path / "run")
+    opened(tmp_path / "run").checkpoint.mkdir()
+    (tmp_path / "run" / "checkpoint" / "state").write_text("x")
     with pytest.raises(InputError, match="add --resume"):
         RunFolder(tmp_path / "run", REQUEST)
 
@@ -111,6 +112,7 @@ def test_finishing_leaves_a_card_that_reads_back_and_no_states(tmp_path):
     assert sorted(p.name for p in tmp_path.rglob("*")) == [
         "card.json",
         "card.md",
+        "checksums.json",
         "helpers",
         "request.json",
     ]
@@ -123,7 +125,7 @@ def test_a_run_that_ends_before_its_card_is_not_finished(tmp_path, monkeypatch):
     def killed(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("atk_latent.training.run_folder.write_json", killed)
+    monkeypatch.setattr("atk_latent.training.run_folder.noted_file", killed)
     with pytest.raises(KeyboardInterrupt):
         run.finish(CARD)
     again = RunFolder(tmp_path, REQUEST, resume=True)
