@@ -86,6 +86,8 @@ class ArrayFile:
     def __init__(self, stream: IO[bytes], path: Path, kind: FileKind) -> None:
         self.path, self.kind = path, kind
         with self._reading():
+            if stream.read(6) == b"\x93NUMPY":
+                raise ValueError("one array, not an archive of arrays")
             self._archive = zipfile.ZipFile(stream)
             members = self._archive.infolist()
         self._members = {info.filename.removesuffix(".npy"): info for info in members}
@@ -110,8 +112,9 @@ class ArrayFile:
             header = _read_header(file)
             start = file.tell()
         if header.dtype.hasobject:
-            raise self.kind.wrong(
-                self.path, f"holds Python objects in '{name}', which are never unpickled"
+            raise InputError(
+                f"{self.path}: {name} holds Python objects, which are never unpickled. Save it as "
+                "an array of numbers"
             )
         if start + header.nbytes != self._members[name].file_size:
             raise self.kind.wrong(self.path, f"is damaged: '{name}' is not as long as it says")
@@ -146,9 +149,8 @@ class ArrayFile:
         except InputError:
             raise
         except Exception as error:  # whatever zipfile, zlib and NumPy raise on damaged bytes
-            raise self.kind.wrong(
-                self.path, f"is damaged or no .npz file ({first_line(error)})"
-            ) from None
+            problem = f"cannot be read as .npz ({type(error).__name__}: {first_line(error)})"
+            raise self.kind.wrong(self.path, problem) from None
 
 
 def _read_header(file: IO[bytes]) -> Header:

@@ -151,14 +151,15 @@ def _host() -> str:
     return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
 
 
-def write_problem(path: Path, error: BaseException) -> InputError | None:
+def write_problem(path: Path, error: BaseException, verb: str = "write") -> InputError | None:
     """The one line for a write that the system refused; None where `error` is something else.
 
     Libraries lose the number of an error on their way: HDF5 has it in its text, TensorFlow only
     the words.
 
     Args:
-        path: what was to be written. error: what was raised.
+        path: what was to be written. error: what was raised. verb: "read or write" where it is
+            not known which.
     """
     number = getattr(error, "errno", None)
     if number is None:
@@ -168,7 +169,7 @@ def write_problem(path: Path, error: BaseException) -> InputError | None:
         number = int(in_text[1]) if in_text else next(iter(words), None)
     if number not in _REMEDIES:
         return None
-    return InputError(f"cannot write {path}: {os.strerror(number)}. {_REMEDIES[number]}")
+    return InputError(f"cannot {verb} {path}: {os.strerror(number)}. {_REMEDIES[number]}")
 
 
 @contextlib.contextmanager

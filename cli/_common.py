@@ -80,8 +80,9 @@ def run_command(function: F) -> F:
             click.echo(f"Error: {' '.join(str(error).split())}", err=True)
             sys.exit(INPUT_WRONG)
         except OSError as error:
-            problem = error.filename and write_problem(Path(os.fsdecode(error.filename)), error)
-            if not problem:
+            place = Path(os.fsdecode(error.filename or ""))
+            problem = write_problem(place, error, "read or write")
+            if problem is None or error.filename is None:
                 raise
             click.echo(f"Error: {' '.join(str(problem).split())}", err=True)
             sys.exit(INPUT_WRONG)
