@@ -74,7 +74,8 @@ def _held(path: Path, name: str) -> IO[bytes]:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
         except OSError as error:
-            raise write_problem(path, error) from None
+            problem = f"cannot lock {path.parent}: {error.strerror}. Choose another place"
+            raise write_problem(path, error) or InputError(problem) from None
         file = os.fdopen(descriptor, "r+b")
         try:
             if not _try_lock(file):

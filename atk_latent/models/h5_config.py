@@ -11,8 +11,8 @@ import keras
 from atk_latent.errors import InputError, first_line
 from atk_latent.files import JsonValue
 
-CODE = ("Lambda", "__lambda__", "function")  # what stands for Python code in a configuration
-KERAS = ("keras", "tf_keras", "tensorflow.keras", "tensorflow.python.keras", "builtins")
+CODE = ("Lambda", "__lambda__")  # what stands for Python code in a configuration
+KERAS = ("keras", "tf_keras", "tensorflow.keras", "tensorflow.python.keras")
 
 
 def check_h5(file: Path) -> None:
@@ -63,7 +63,7 @@ def _check_object(part: dict[str, JsonValue], file: Path) -> None:
     known = module is None or (
         isinstance(module, str) and any(module == k or module.startswith(f"{k}.") for k in KERAS)
     )
-    if name is None or known:
+    if name is None or known or (module, name) == ("builtins", "function"):  # Keras' own by name
         return
     if not isinstance(registered, str) or keras.saving.get_registered_object(registered) is None:
         raise InputError(
