@@ -139,7 +139,7 @@ def run(job, strategy):
 
 
 def main(path, jobs, count):
-    """One strategy in a process: a second one would take the first one's collectives for its own."""
+    """One strategy in a process: a second would take the first for itself."""
     GENERATORS._entries["tiny"] = Entry("__main__:generator", "one layer")
     cpu, device = tf.config.list_physical_devices("CPU")[0], tf.config.LogicalDeviceConfiguration
     tf.config.set_logical_device_configuration(cpu, [device() for _ in range(int(count))])
@@ -150,7 +150,7 @@ def main(path, jobs, count):
     for job in jobs.split(","):
         begun = time.monotonic()
         weights, logs = run(job, strategy)
-        print(job, count, f"{time.monotonic() - begun:.1f} s", flush=True)
+        sys.stderr.write(f"{job} {count}: {time.monotonic() - begun:.1f} s\n")
         results |= {f"{job}/weight{index}": weight for index, weight in enumerate(weights)}
         results |= {f"{job}/{key}": value for key, value in logs.items() if key != "seconds"}
     np.savez(path, **results)
