@@ -21,6 +21,7 @@ TEST = [
     "jsonschema>=4.18",
     "hypothesis>=6.100",
     "build",
+    "tensorboard>=2.18",
 ]
 
 setup(
@@ -61,6 +62,7 @@ setup(
     extras_require={
         "datasets": DATASETS,
         "gpu": ["tensorflow[and-cuda]>=2.18"],
+        "tensorboard": ["tensorboard>=2.18"],
         "test": TEST,
         "bench": ["foolbox", "torch", "torchattacks"],
         "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.6", "mkdocstrings[python]>=0.29"],

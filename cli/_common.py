@@ -65,7 +65,7 @@ inference_option = click.option(
     help="Score TARGET, an ATLD run, behind IMT; imt+:magnitude=0.25 changes its settings.",
 )
 device_option = click.option(
-    "--device", default="auto", show_default=True, help="auto, cpu or gpu:N."
+    "--device", default="auto", show_default=True, help="auto, cpu, gpu:N, or several: gpu:0,2."
 )
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="One JSON object on stdout, nothing else there."
@@ -106,41 +106,44 @@ def stdout_kept_clean() -> Iterator[None]:
         yield
 
 
-def choose_device(device: str = "auto") -> tuple[str, int]:
+def choose_device(device: str = "auto") -> tuple[str, tuple[int, ...]]:
     """Sets what TensorFlow reads from the environment; it is not imported yet.
 
     Args:
-        device: "auto" (a GPU if there is one), "cpu", "gpu" or "gpu:N".
+        device: "auto" (all GPUs there are), "cpu", "gpu", "gpu:N" or several, "gpu:0,2".
 
     Returns:
-        The kind of device and its number.
+        The kind of device and the numbers of those to use.
 
     Raises:
         InputError: on another word.
     """
-    kind, _, number = device.lower().partition(":")
-    legal = (kind in ("auto", "cpu") and not number) or (
-        kind == "gpu" and (number or "0").isdigit()
+    kind, _, text = device.lower().partition(":")
+    numbers = [number.removeprefix("gpu:") for number in (text or "0").split(",")]
+    legal = (kind in ("auto", "cpu") and not text) or (
+        kind == "gpu" and all(map(str.isdecimal, numbers)) and len({*numbers}) == len(numbers)
     )
     if not legal:
-        raise InputError(f"--device must be auto, cpu or gpu:N. Received: {device!r}")
+        raise InputError(
+            f"--device must be auto, cpu or gpu:N, or several: gpu:0,2. Received: {device!r}"
+        )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"
     if kind == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    return kind, int(number or 0)
+    return kind, tuple(map(int, numbers))
 
 
 def setup_tensorflow(device: str = "auto") -> None:
     """Imports TensorFlow, quietly, with the devices asked for and memory that grows.
 
     Args:
-        device: "auto" (a GPU if there is one), "cpu", "gpu" or "gpu:N".
+        device: as for `choose_device`.
 
     Raises:
         InputError: on another word, or a GPU that is not there.
     """
-    kind, number = choose_device(device)
+    kind, numbers = choose_device(device)
     warnings.filterwarnings("ignore", message="PyTorch not found")
     warnings.formatwarning = _one_line  # type: ignore[assignment]  # fewer parameters
     with _start_messages_held_back():
@@ -150,9 +153,9 @@ def setup_tensorflow(device: str = "auto") -> None:
         gpus = tf.config.list_physical_devices("GPU")
     logging.getLogger("absl").setLevel(logging.ERROR)
     tf.get_logger().setLevel("ERROR")
-    if kind == "gpu" and number >= len(gpus):
+    if kind == "gpu" and max(numbers) >= len(gpus):
         raise InputError(f"--device {device}: TensorFlow sees {len(gpus)} GPUs here. Use cpu")
-    seen = [] if kind == "cpu" else gpus if kind == "auto" else [gpus[number]]
+    seen = [] if kind == "cpu" else gpus if kind == "auto" else [gpus[i] for i in numbers]
     with contextlib.suppress(RuntimeError):  # too late in a process that has computed already
         if len(seen) != len(gpus):
             tf.config.set_visible_devices(seen, "GPU")

@@ -16,6 +16,7 @@ from atk_latent.config import assignments
 from atk_latent.training.request import RunOptions
 
 from . import _common as common
+from ._execution import start_together
 
 if TYPE_CHECKING:
     from atk_latent.data.dataset import Dataset
@@ -58,8 +59,8 @@ def gather_job(command: Callable[..., None]) -> Callable[..., None]:
     def wrapped(**arguments: Any) -> None:
         data, preset, limit, seed = map(arguments.pop, ("data", "preset", "limit", "seed"))
         out, resume, device = map(arguments.pop, ("out", "resume", "device"))
-        overrides = assignments(arguments.pop("pairs"))
-        options = RunOptions(data, preset, overrides, limit, seed)
+        overrides, execution = assignments(arguments.pop("pairs")), arguments.pop("execution")
+        options = RunOptions(data, preset, overrides, limit, seed, execution)
         command(job=Job(options, out, resume, device), **arguments)
 
     return wrapped
@@ -79,6 +80,7 @@ def session(job: Job, folder: Path) -> Iterator[tuple[Dataset, Progress]]:
     with common.stdout_kept_clean():
         try:
             common.setup_tensorflow(job.device)
+            start_together(options.execution)
             from atk_latent.data.loading import load_dataset
 
             dataset = load_dataset(options.data, limit_train=options.limit, seed=options.seed)

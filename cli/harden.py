@@ -16,6 +16,7 @@ from atk_latent.registry import DATA, METHODS, MODELS
 from atk_latent.training.request import HardenRequest
 
 from . import _common as common, _training as training
+from ._execution import execution_options
 from ._names import Names
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ def _percent(share: float | None) -> str:
 @common.device_option
 @common.json_option
 @common.run_command
+@execution_options
 @training.gather_job
 def harden(
     job: training.Job,

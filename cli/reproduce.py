@@ -8,9 +8,12 @@ from pathlib import Path
 import click
 
 from atk_latent import atomic
+from atk_latent.errors import InputError
 from atk_latent.registry import EXPERIMENTS
+from atk_latent.training.request import Execution
 
 from . import _common as common
+from ._execution import execution_options, start_together
 from ._names import Names
 
 
@@ -28,8 +31,15 @@ from ._names import Names
 @common.device_option
 @common.json_option
 @common.run_command
+@execution_options
 def reproduce(
-    name: str, preset: str, out: Path | None, seed: int, device: str, as_json: bool
+    name: str,
+    preset: str,
+    out: Path | None,
+    seed: int,
+    device: str,
+    as_json: bool,
+    execution: Execution,
 ) -> None:
     """Run an experiment of `atkl list experiments` and leave its tables and figures.
 
@@ -39,13 +49,19 @@ def reproduce(
     EXPERIMENTS.entry(name)
     folder = out or Path("reproduced") / (name if preset == "quick" else f"{name}-{preset}")
     _check_folder(folder)
+    if execution.strategy == "multiworker":
+        raise InputError(
+            "--strategy multiworker is for harden and train-gan: reproduce also attacks, in one "
+            "process. Take auto or mirrored"
+        )
     with common.stdout_kept_clean():
         common.setup_tensorflow(device)
+        start_together(execution)
         try:
             from atk_latent.reproduction.run import Runner
 
             with common.progress_bars() as show:
-                runner = Runner(preset, folder, seed=seed, progress=show)
+                runner = Runner(preset, folder, seed=seed, progress=show, execution=execution)
                 record = EXPERIMENTS[name](runner)
         except KeyboardInterrupt:
             click.echo(f"Stopped. The same command goes on in {folder}.", err=True)

@@ -11,6 +11,7 @@ from atk_latent.registry import DATA
 from atk_latent.training.request import GANRequest
 
 from . import _common as common, _training as training
+from ._execution import execution_options
 from ._names import Names
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def _percent(card: Card, metric: str) -> str:
 @common.device_option
 @common.json_option
 @common.run_command
+@execution_options
 @training.gather_job
 def train_gan(job: training.Job, judge: str | None, as_json: bool) -> None:
     """Train the GAN of Song et al. and leave a run folder that the attack `song` reads.

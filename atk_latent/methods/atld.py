@@ -184,6 +184,11 @@ class ATLD(Method):
         batch = (x, tf.stop_gradient(x_adv), tf.stop_gradient(z))
         return super().train_step((batch, y, weight))
 
+    def perturb(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        """Adversarial images of a batch, as a step would make them now."""
+        del y
+        return self.adversary.craft_and_encode(x, self._noise(x))[0]
+
     def _noise(self, x: tf.Tensor) -> RowNoise:
         """Random numbers of this update, each image's own whatever replica it is on."""
         seed = tf.stack(

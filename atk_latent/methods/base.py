@@ -117,6 +117,16 @@ class Method(keras.Model):
         del x, y
         return None  # noqa: RET501
 
+    def example_images(self, x: tf.Tensor, y: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Images of a batch to look at, with what `perturb` makes of them where it does.
+
+        The random state stays as it is.
+        """
+        before = tf.identity(self.seeds.state.value)
+        x_adv = self.perturb(x, y)
+        self.seeds.state.assign(before)
+        return {"clean": x} | ({} if x_adv is None else {"adversarial": x_adv})
+
     def call(self, inputs: Batch, training: bool | None = None) -> Batch:
         """Logits of images, or of each member of a tuple of image batches."""
         if isinstance(inputs, tuple | list):

@@ -7,6 +7,7 @@ a kill between them loses the state, and it does not bring back the order of the
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -17,7 +18,8 @@ import tensorflow as tf
 
 from atk_latent.arrays import ArraySpec
 from atk_latent.errors import InputError
-from atk_latent.methods.states import States
+from atk_latent.methods import distribution
+from atk_latent.methods.states import BEGINNING, Metrics, Position, State, States
 from atk_latent.progress import Progress
 
 
@@ -78,7 +80,7 @@ def _assign(variables: Iterable[keras.Variable], values: Iterable[object]) -> No
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Keeps the state of a `fit` on disk after every epoch, and restores it.
+    """Keeps the state of a `fit` on disk after every epoch, or more often, and restores it.
 
     A state (`States`) holds every variable of the model (weights, batch statistics, random
     state) and of its optimizers, bit for bit, and the logs so far, to which it adds the
@@ -86,14 +88,25 @@ class Checkpoint(keras.callbacks.Callback):
 
     Args:
         folder: where the states live; created when needed. None writes nothing to disk.
+            Where several processes train together, one of them writes, and the others get what
+            it has read.
         best: another callback whose `variables` belong to the state.
+        minutes: also keep a state so often inside an epoch; None does not.
     """
 
-    def __init__(self, folder: Path | None, best: BestWeights | None = None) -> None:
+    ASKED = 20  # steps after which several processes agree whether it is time for a state
+
+    def __init__(
+        self, folder: Path | None, best: BestWeights | None = None, minutes: float | None = None
+    ) -> None:
         super().__init__()
         self.states, self.best = None if folder is None else States(folder), best
+        self.minutes = None if minutes is None or folder is None else minutes
         self.logs: list[dict[str, float]] = []
-        self.begun = 0.0
+        self.begun = self.saved = 0.0
+        self.metrics: Metrics = ()
+        self.position = Position()
+        self.averaged: list[np.ndarray] = []
 
     def variables(self) -> dict[str, keras.Variable]:
         """Everything that is saved: the model's variables, its optimizers', the best so far."""
@@ -106,30 +119,41 @@ class Checkpoint(keras.callbacks.Callback):
             for index, variable in enumerate(owner.variables)
         }
 
-    def restore(self, model: keras.Model) -> int:
+    def restore(self, model: keras.Model) -> Position:
         """Loads the newest state that is whole into `model`.
 
         Returns:
-            The number of epochs it has behind it; 0 where there is no state.
+            How far that state is; the beginning where there is none.
 
         Raises:
             InputError: if no state is whole, or they are those of another model; the model is
                 as it was then.
         """
         self.set_model(model)
-        if self.states is None:
-            return 0
-        if self.states.exist():
-            for optimizer in _optimizers(model).values():
-                if not optimizer.built:
-                    optimizer.build(model.trainable_weights)
-        state = self.states.restore(self._specs())
-        if state is None:
-            return 0
-        for name, variable in self.variables().items():
-            variable.assign(state.variables[name])
-        self.logs = state.logs
-        return len(self.logs)
+        strategy = model.distribute_strategy
+        together = distribution.is_multi_worker(strategy)
+        if together or (self.states is not None and self.states.exist()):
+            with strategy.scope():
+                for optimizer in _optimizers(model).values():
+                    if not optimizer.built:
+                        optimizer.build(model.trainable_weights)
+        state = None
+        if self.states is not None and distribution.is_chief(strategy):
+            state = self.states.restore(self._specs())
+        if state is not None:
+            for name, variable in self.variables().items():
+                variable.assign(state.variables[name])
+            self.logs, self.position, self.metrics = state.logs, state.position, state.metrics
+        if together:
+            self._take_from_chief(strategy)
+        return self.position
+
+    def _take_from_chief(self, strategy: tf.distribute.Strategy) -> None:
+        """Brings every process to where the one is that reads states."""
+        content = json.dumps([self.logs, self.position, self.metrics]).encode()
+        logs, position, metrics = json.loads(distribution.from_chief(strategy, content))
+        self.logs, self.position, self.metrics = logs, Position(*position), tuple(metrics)
+        distribution.copy_from_chief(strategy, list(self.variables().values()))
 
     def _specs(self) -> dict[str, ArraySpec]:
         """What each variable on disk must be; only metrics may be other than finite."""
@@ -143,8 +167,46 @@ class Checkpoint(keras.callbacks.Callback):
         }
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Looks at the clock."""
+        """Looks at the clock; the metrics of a resumed epoch go on where they were."""
         self.begun = time.monotonic()
+        self.saved = self.saved or self.begun
+        for variable, value in zip(self._metric_variables(), self.metrics, strict=False):
+            with self.model.distribute_strategy.scope():
+                variable.assign(value)
+        self.metrics = ()
+
+    def _metric_variables(self) -> list[keras.Variable]:
+        """Those of all metrics; each is one number."""
+        return [variable for metric in self.model.metrics for variable in metric.variables]
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Saves a state inside the epoch, where that is due."""
+        step = batch + 1 + (self.position.step if len(self.logs) == self.position.epoch else 0)
+        if self.minutes is None or batch + 1 == self.params["steps"] or not self._is_due(step):
+            return
+        with self.model.distribute_strategy.scope():
+            metrics = tuple(float(variable.value) for variable in self._metric_variables())
+        self._save(step, metrics)
+
+    def _is_due(self, step: int) -> bool:
+        """Whether the last state is too old, by the clock of the process that writes."""
+        strategy = self.model.distribute_strategy
+        is_due = time.monotonic() - self.saved >= 60 * (self.minutes or 0)
+        if not distribution.is_multi_worker(strategy):
+            return is_due
+        answer = b"yes" if is_due else b"no"
+        return step % self.ASKED == 0 and distribution.from_chief(strategy, answer) == b"yes"
+
+    def _save(self, step: int = 0, metrics: Metrics = ()) -> None:
+        self.saved = time.monotonic()
+        if self.states is not None and distribution.is_chief(self.model.distribute_strategy):
+            variables = {name: np.asarray(v) for name, v in self.variables().items()}
+            self.states.save(State(variables, self.logs, step, metrics))
+
+    def take_back_averages(self) -> None:
+        """Undoes what a `fit` does last, where another one goes on: averaged weights in place."""
+        for variable, value in zip(self.model.trainable_weights, self.averaged, strict=True):
+            variable.assign(value)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Saves the state of the epoch that ended; an `InputError` if its weights are NaN."""
@@ -156,9 +218,9 @@ class Checkpoint(keras.callbacks.Callback):
         seconds = round(time.monotonic() - self.begun, 3)
         values = {name: float(value) for name, value in (logs or {}).items()}
         self.logs.append({**values, "seconds": seconds})
-        if self.states is not None:
-            state = {name: np.asarray(v) for name, v in self.variables().items()}
-            self.states.save(state, self.logs)
+        self._save()
+        if len(self.logs) == self.position.epoch + 1 and self.position.step:
+            self.averaged = [np.array(weight) for weight in self.model.trainable_weights]
 
 
 def _optimizers(model: keras.Model) -> dict[str, keras.optimizers.Optimizer]:
@@ -242,12 +304,20 @@ class Report(keras.callbacks.Callback):
     Args:
         progress: the listener. stage: the name it hears.
         epochs: epochs in all.
-        every: batches between two calls.
+        begin: where the training begins. every: batches between two calls.
     """
 
-    def __init__(self, progress: Progress, stage: str, epochs: int, every: int = 10) -> None:
+    def __init__(
+        self,
+        progress: Progress,
+        stage: str,
+        epochs: int,
+        begin: Position = BEGINNING,
+        every: int = 10,
+    ) -> None:
         super().__init__()
         self.progress, self.stage, self.epochs, self.every = progress, stage, epochs, every
+        self.begin = begin
         self.epoch = 0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -256,7 +326,8 @@ class Report(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Reports now and then."""
-        steps = self.params["steps"]
-        if (batch + 1) % self.every == 0 or batch + 1 == steps:
-            done = self.epoch * steps + batch + 1
+        before = self.begin.step if self.epoch == self.begin.epoch else 0
+        steps = before + self.params["steps"]
+        if (batch + 1) % self.every == 0 or batch + 1 == steps - before:
+            done = self.epoch * steps + before + batch + 1
             self.progress(self.stage, done, self.epochs * steps, dict(logs or {}))

@@ -14,13 +14,64 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-Step: TypeAlias = Callable[[tuple[tf.Tensor, ...]], dict[str, tf.Tensor]]
+from atk_latent.models.replicas import whole
+
+Logs: TypeAlias = dict[str, tf.Tensor]
+Step: TypeAlias = Callable[[tuple[tf.Tensor, ...]], Logs]
+STEPS = ("train_step", "test_step")
 Feed: TypeAlias = tf.data.Dataset | tf.distribute.DistributedDataset
 
 
 def is_multi_worker(strategy: tf.distribute.Strategy) -> bool:
     """Whether the replicas of a strategy lie in several processes."""
     return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process is the one that writes; the only one always is."""
+    if not is_multi_worker(strategy):
+        return True
+    resolver = strategy.cluster_resolver
+    return (resolver.task_type, resolver.task_id) in (
+        ("chief", 0),
+        *([] if "chief" in resolver.cluster_spec().jobs else [("worker", 0)]),
+    )
+
+
+def from_all(strategy: tf.distribute.Strategy, content: bytes) -> list[bytes]:
+    """What each replica's process passes in; all call this, with as many bytes each."""
+    row = tf.constant([list(content)], tf.int32)
+    rows = strategy.experimental_local_results(_everyone(strategy, row))[0]
+    return [bytes(values) for values in rows.numpy().astype(np.uint8)]
+
+
+@tf.function(reduce_retracing=True)
+def _everyone(strategy: tf.distribute.Strategy, row: tf.Tensor) -> tf.Tensor:
+    return strategy.run(whole, (row,))
+
+
+def from_chief(strategy: tf.distribute.Strategy, content: bytes) -> bytes:
+    """What the process that writes passes in; all call this."""
+    chief = is_chief(strategy)
+    size = len(content).to_bytes(8, "big") if chief else bytes(8)
+    length = max(int.from_bytes(part, "big") for part in from_all(strategy, size))
+    parts = from_all(strategy, content if chief else bytes(length))
+    return next((part for part in parts if any(part)), parts[0])
+
+
+def copy_from_chief(strategy: tf.distribute.Strategy, variables: list[keras.Variable]) -> None:
+    """Gives variables the values that they have in the process that writes; all call this."""
+    chief = tf.constant(is_chief(strategy))
+
+    def copy() -> None:
+        context = tf.distribute.get_replica_context()
+        first = chief & (context.replica_id_in_sync_group == 0)
+        for variable in variables:
+            value = tf.convert_to_tensor(variable)
+            value = tf.where(first, value, tf.zeros_like(value))
+            variable.assign(context.all_reduce(tf.distribute.ReduceOp.SUM, value))
+
+    tf.function(lambda: strategy.run(copy))()
 
 
 def shared(stream: tf.data.Dataset, model: keras.Model, groups: int = 1) -> Feed:
@@ -88,7 +139,8 @@ def trained_together(model: keras.Model, stream: tf.data.Dataset) -> Iterator[No
 
     Differs: Keras 3 (issue 20585) builds a model from the batch of all replicas, which fails
         for several processes, and wants logs of shape (1,) there. So the model is built from
-        a batch of this process, once, and the logs get that shape.
+        a batch of this process, once, and the logs get that shape. Outside the scope, where
+        `fit` and its callbacks run, it would reset and read the metrics of one replica.
     """
     strategy = model.distribute_strategy
     if strategy.num_replicas_in_sync == 1:
@@ -104,17 +156,31 @@ def trained_together(model: keras.Model, stream: tf.data.Dataset) -> Iterator[No
     for norm in norms:
         norm.synchronized = True
     model._maybe_symbolic_build = lambda **batch: None
+    for name in ("reset_metrics", "get_metrics_result"):
+        setattr(model, name, _in_scope(getattr(model, name), strategy))
     if is_multi_worker(strategy):
-        for name in ("train_step", "test_step"):
+        for name in STEPS:
             setattr(model, name, _with_long_logs(getattr(model, name)))
     try:
         yield
     finally:
         for norm in norms:
             norm.synchronized = False
-        for name in ("_maybe_symbolic_build", "train_step", "test_step"):
+        for name in ("_maybe_symbolic_build", "reset_metrics", "get_metrics_result", *STEPS):
             if name in vars(model):
                 delattr(model, name)
+
+
+def _in_scope(
+    call: Callable[[], Logs | None], strategy: tf.distribute.Strategy
+) -> Callable[[], Logs | None]:
+    """`call` on the variables of all replicas; inside a replica, where it is, as it is."""
+
+    def called() -> Logs | None:
+        with contextlib.nullcontext() if tf.distribute.has_strategy() else strategy.scope():
+            return call()
+
+    return called
 
 
 def _with_long_logs(step: Step) -> Step:

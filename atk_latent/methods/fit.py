@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import keras
@@ -13,16 +15,50 @@ import tensorflow as tf
 from atk_latent.data.streams import Stream
 from atk_latent.methods import distribution
 from atk_latent.methods.callbacks import BestWeights, Checkpoint, Plateau, PlateauRule, Report
+from atk_latent.methods.example_images import ExampleImages
 from atk_latent.models.replicas import replicas
 from atk_latent.progress import Progress
 
 
+@dataclasses.dataclass(frozen=True)
+class LoopOptions:
+    """How every loop in a context runs, whatever is trained in it; see `loop_options`.
+
+    Args:
+        jit: whether train steps are compiled with XLA; None: on a single GPU.
+        tensorboard: folder of TensorBoard's logs, one folder a stage; None writes none.
+        checkpoint_minutes: float > 0, a state is also kept so often inside an epoch; None
+            only at the end of each.
+    """
+
+    jit: bool | None = None
+    tensorboard: Path | None = None
+    checkpoint_minutes: float | None = None
+
+
+_ORDINARY = LoopOptions()
+_OPTIONS = contextvars.ContextVar("loop options", default=_ORDINARY)
+
+
+@contextlib.contextmanager
+def loop_options(options: LoopOptions) -> Iterator[None]:
+    """A context whose training loops run by `options`."""
+    token = _OPTIONS.set(options)
+    try:
+        yield
+    finally:
+        _OPTIONS.reset(token)
+
+
 def jit_compile() -> bool:
-    """Whether to compile train steps with XLA: on one GPU only.
+    """Whether to compile train steps with XLA: as `loop_options` says, or on one GPU only.
 
     On a CPU XLA took 1.8 times as long for a LeNet step (TensorFlow 2.21, 2 cores). What
     several replicas say to each other it does not compile; Keras leaves it off there, too.
     """
+    asked = _OPTIONS.get().jit
+    if asked is not None:
+        return asked
     return replicas() == 1 and bool(tf.config.list_logical_devices("GPU"))
 
 
@@ -68,26 +104,54 @@ def run_fit(
     Returns:
         The logs of every epoch, those before a resumed start included, with its `seconds`.
     """
-    checkpoint = Checkpoint(loop.checkpoint, best)
-    start = checkpoint.restore(model)
+    options = _OPTIONS.get()
+    checkpoint = Checkpoint(loop.checkpoint, best, minutes=options.checkpoint_minutes)
+    begin = checkpoint.restore(model)
     plateaus = [Plateau(checkpoint, plateau)] if plateau else []
-    scores = [best] if best else []
-    reports = [Report(loop.progress, loop.stage, loop.epochs)] if loop.progress else []
-    if start < loop.epochs and not any(one.finished for one in plateaus):
-        first = stream(start * loop.steps_per_epoch)
-        with distribution.trained_together(model, first):
+    others = [
+        *([Report(loop.progress, loop.stage, loop.epochs, begin)] if loop.progress else []),
+        *_tensorboard(options.tensorboard, loop, model, stream),
+    ]
+    fitted = False
+    with contextlib.ExitStack() as together:
+        for first, last, skipped in begin.legs(loop.epochs):
+            if any(one.finished for one in plateaus):
+                break
+            batches = stream(first * loop.steps_per_epoch + skipped)
+            if not fitted:
+                together.enter_context(distribution.trained_together(model, batches))
             model.fit(
-                distribution.shared(first, model, loop.groups),
-                epochs=loop.epochs,
-                initial_epoch=start,
-                steps_per_epoch=loop.steps_per_epoch,
-                callbacks=[*scores, checkpoint, *plateaus, *reports, *callbacks],
+                distribution.shared(batches, model, loop.groups),
+                epochs=last,
+                initial_epoch=first,
+                steps_per_epoch=loop.steps_per_epoch - skipped,
+                callbacks=[*([best] if best else []), checkpoint, *plateaus, *others, *callbacks],
                 shuffle=False,
                 verbose=0,
                 **distribution.validation(validation_data, model),
             )
-    elif start:  # `fit` would do this last: put averaged weights in place where there are any
+            fitted = True
+            if model.stop_training:
+                break
+            if skipped:
+                checkpoint.take_back_averages()
+    if begin.epoch and not fitted:
+        # `fit` would do this last: put averaged weights in place where there are any
         model.optimizer.finalize_variable_values(model.trainable_weights)
     if best:
         best.put_back()
     return checkpoint.logs
+
+
+def _tensorboard(
+    folder: Path | None, loop: Loop, model: keras.Model, stream: Stream
+) -> list[keras.callbacks.Callback]:
+    """What writes TensorBoard's logs of a loop, in the process that writes."""
+    if folder is None or not distribution.is_chief(model.distribute_strategy):
+        return []
+    place = str(folder / loop.stage)
+    images = next(iter(stream(0)))
+    return [
+        keras.callbacks.TensorBoard(place, write_graph=False),
+        ExampleImages(place, images),
+    ]

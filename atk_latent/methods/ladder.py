@@ -222,7 +222,8 @@ class LADDER(Method):
     ) -> keras.Model:
         path = folder / "generator.keras" if folder else None
         if path and path.exists():
-            return self._stored_generator(path)
+            with self.distribute_strategy.scope():
+                return self._stored_generator(path)
         settings = self.settings.generator
         name = generator_for(self.image_shape) if settings.name == "auto" else settings.name
         official = settings.style == "official"

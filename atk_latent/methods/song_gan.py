@@ -178,6 +178,7 @@ class SongGANTraining(keras.Model):
         """Compiles it for `fit`."""
         self.compile(self._adam(1), jit_compile=jit_compile())
         self.optimizer.build(self.trainable_weights)
+        self.built = True  # both networks are; nothing is left to find out from a batch
 
     @property
     def trainable_weights(self) -> list[keras.Variable]:

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,30 +19,58 @@ from atk_latent.checksums import note_files
 from atk_latent.errors import InputError
 from atk_latent.files import GIB, MIB, FileKind, noted_checksum, read_json
 
-VARIABLES, LOGS = "variables.npz", "logs.json"
+VARIABLES, LOGS, METRICS = "variables.npz", "logs.json", "metrics.json"
+_NAME = re.compile(r"epoch-\d{6,}(-step-\d{9,})?")
 STATES_KEPT = 2
 _ARRAYS = FileKind("training state", 256 * GIB, remedy="")
 _LOGS = FileKind("list of epochs' logs", 256 * MIB, remedy="")
 Logs = list[dict[str, float]]
+Metrics = tuple[float, ...]
 
 
 class DamagedStateWarning(UserWarning):
     """A state of a stopped training cannot be used; the one before it is."""
 
 
+class Position(NamedTuple):
+    """How far a training has come: whole epochs, and steps of the one after them."""
+
+    epoch: int = 0
+    step: int = 0
+
+    def legs(self, epochs: int) -> list[tuple[int, int, int]]:
+        """What is left of `epochs`, as (first epoch, epoch to end before, steps to leave out)."""
+        rest = self.epoch + bool(self.step)
+        legs = [(self.epoch, rest, self.step), (rest, epochs, 0)]
+        return [leg for leg in legs if leg[0] < min(leg[1], epochs)]
+
+
+BEGINNING = Position()
+
+
 class State(NamedTuple):
-    """Where a training stands after some epochs.
+    """Where a training stands.
 
     Args:
         variables: arrays by name. logs: what was logged, one an epoch.
+        step: how many steps of the epoch after these are in it.
+        metrics: values of the metrics' variables so far, where there are such steps.
     """
 
     variables: dict[str, np.ndarray]
     logs: Logs
+    step: int = 0
+    metrics: Metrics = ()
+
+    @property
+    def position(self) -> Position:
+        """How far it is."""
+        return Position(len(self.logs), self.step)
 
 
 class States:
-    """The states of one training: a folder an epoch, ``epoch-000007/``.
+    """The states of one training: a folder each, ``epoch-000007/`` after seven epochs and
+    ``epoch-000007-step-000000120/`` inside the eighth.
 
     Each is moved into place in one step once complete, and only then is the last but one
     removed: a kill at any moment leaves a good state, and where one is damaged later there is
@@ -56,21 +84,24 @@ class States:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def save(self, variables: Mapping[str, np.ndarray], logs: Sequence[dict[str, float]]) -> None:
-        """Writes the state after as many epochs as there are logs.
+    def save(self, state: State) -> None:
+        """Writes a state.
 
         Raises:
             InputError: if there is no room or no permission.
         """
-        new, part = self.folder / f"epoch-{len(logs):06d}", self.folder / "part"
+        name = f"epoch-{len(state.logs):06d}" + (f"-step-{state.step:09d}" if state.step else "")
+        new, part = self.folder / name, self.folder / "part"
+        files = {LOGS: list(state.logs)} | ({METRICS: list(state.metrics)} if state.step else {})
         before = self._folders()[-1:]
         with writing(new):
             self.folder.mkdir(parents=True, exist_ok=True)
             shutil.rmtree(part, ignore_errors=True)
             part.mkdir()
-            np.savez(part / VARIABLES, **variables)  # type: ignore[arg-type]  # names, no options
-            (part / LOGS).write_text(json.dumps(list(logs)))
-            note_files(part, (VARIABLES, LOGS))
+            np.savez(part / VARIABLES, **state.variables)  # type: ignore[arg-type]  # no options
+            for file, content in files.items():
+                (part / file).write_text(json.dumps(content))
+            note_files(part, (VARIABLES, *files))
             if new.exists():  # damaged: it was not gone on from
                 shutil.rmtree(new)
             os.replace(part, new)
@@ -115,7 +146,7 @@ class States:
     def _folders(self) -> list[Path]:
         """All states, the newest last."""
         folders = self.folder.glob("epoch-*")
-        return sorted(path for path in folders if re.fullmatch(r"epoch-\d{6,}", path.name))
+        return sorted(path for path in folders if _NAME.fullmatch(path.name))
 
 
 def _read(folder: Path, expected: Mapping[str, ArraySpec]) -> State:
@@ -124,10 +155,19 @@ def _read(folder: Path, expected: Mapping[str, ArraySpec]) -> State:
     logs = read_json(file, _LOGS, finite=noted_checksum(file) is None)
     if not isinstance(logs, list):
         raise _LOGS.wrong(file, f"must hold a list of epochs, not {type(logs).__name__}")
-    if len(logs) != int(folder.name.removeprefix("epoch-")):
+    epoch, step = map(int, re.findall(r"\d+", f"{folder.name}-0")[:2])
+    if len(logs) != epoch:
         raise _LOGS.wrong(file, f"holds {len(logs)} epochs, its folder is called {folder.name}")
     rows = [_numbers(row, file) for row in logs]
-    return State(read_arrays(folder / VARIABLES, _ARRAYS, expected, others=False), rows)
+    variables = read_arrays(folder / VARIABLES, _ARRAYS, expected, others=False)
+    return State(variables, rows, step, _metrics(folder / METRICS) if step else ())
+
+
+def _metrics(file: Path) -> Metrics:
+    values = read_json(file, _LOGS, finite=noted_checksum(file) is None)
+    if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
+        raise _LOGS.wrong(file, "must hold a list of numbers")
+    return tuple(float(value) for value in values)
 
 
 def _numbers(row: object, file: Path) -> dict[str, float]:

@@ -35,7 +35,7 @@ from atk_latent.results.comparison import Cell, Column, Comparison, Row
 from atk_latent.results.provenance import today, versions
 from atk_latent.training.gan_training import train_gan
 from atk_latent.training.pipeline import harden
-from atk_latent.training.request import GANRequest, HardenRequest, RunOptions
+from atk_latent.training.request import Execution, GANRequest, HardenRequest, RunOptions
 from atk_latent.training.run_folder import RunFolder
 
 LOADED_AT_ONCE = 4  # classifiers in memory
@@ -82,6 +82,7 @@ class Runner:
         folder: where everything goes.
         seed: int >= 0, of training and attacks; means over seeds count on from it.
         progress: told (stage, done, in all, logs).
+        execution: on what its classifiers are trained, and how.
 
     Example:
         >>> Runner("quick", Path("reproduced/atld-mnist")).seed
@@ -89,8 +90,15 @@ class Runner:
     """
 
     def __init__(
-        self, preset: str, folder: Path, *, seed: int = 0, progress: Progress | None = None
+        self,
+        preset: str,
+        folder: Path,
+        *,
+        seed: int = 0,
+        progress: Progress | None = None,
+        execution: Execution | None = None,
     ) -> None:
+        self.execution = execution or Execution()
         self.preset, self.folder, self.seed, self.progress = preset, folder, seed, progress
         self._data = functools.lru_cache(maxsize=1)(
             lambda name, limit: load_dataset(name, limit_train=limit, seed=seed)
@@ -157,7 +165,9 @@ class Runner:
         seed = self.seed if gan.seed is None else gan.seed
         judge = None if gan.judge is None else self._classifier_file(experiment, gan.judge)
         limit = self.budget(experiment).limit
-        request = GANRequest(RunOptions(experiment.data, self.preset, settings, limit, seed), judge)
+        request = GANRequest(
+            RunOptions(experiment.data, self.preset, settings, limit, seed, self.execution), judge
+        )
         folder, data = self.folder / gan.folder, self.dataset(experiment)
         train_gan(request, data, folder, resume=True, progress=self.progress)
         return folder
@@ -199,7 +209,7 @@ class Runner:
             model = self._classifier_file(experiment, row.start, seed)
         settings = self._settings(experiment, row.method, row.settings)
         preset = row.preset or self.preset
-        options = RunOptions(experiment.data, preset, settings, budget.limit, seed)
+        options = RunOptions(experiment.data, preset, settings, budget.limit, seed, self.execution)
         return HardenRequest(row.method, options, model)
 
     def _settings(self, experiment: Experiment, method: str, own: Settings) -> Settings:

@@ -26,6 +26,8 @@ class Card(Measured):
         seconds: all training and measuring. training_seconds: the epochs alone.
         peak_memory_mb: most memory of the process, MiB.
         resumed: whether the run was stopped and resumed.
+        precision: that layers computed in, where it was not float32. replicas: how many devices
+            trained together, where there were several.
         limits: what the numbers do not say, beside what every card says.
         remeasured: what was measured again later.
     """
@@ -54,6 +56,8 @@ class Card(Measured):
     training_seconds: Length | None = None
     peak_memory_mb: Length | None = None
     resumed: bool | None = optional()
+    precision: str | None = optional()
+    replicas: Count | None = optional()
     limits: tuple[str, ...] = optional(())
     remeasured: str | None = optional()
 

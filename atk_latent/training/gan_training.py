@@ -28,6 +28,7 @@ from atk_latent.results.card import Card
 from atk_latent.training.card import base_card
 from atk_latent.training.request import GANRequest
 from atk_latent.training.run_folder import RunFolder
+from atk_latent.training.team import Job, Team, team_for
 
 MEASURED_IMAGES, SHEET_IMAGES = 1000, 10
 
@@ -58,18 +59,40 @@ def train_gan(
     Raises:
         InputError: if anything asked for is wrong; nothing is written then.
     """
-    started, options = time.monotonic(), request.options
+    options, fingerprint = request.options, dataset.fingerprint()
     settings = gan_settings(dataset.name, options.preset, dict(options.overrides))
-    run = RunFolder(folder, request, resume=resume, data_fingerprint=dataset.fingerprint())
-    if run.finished:
-        return run.finished_card()
-    step_images(settings, len(dataset.x_train))
-    judge = _judge(request.judge, dataset)
+    with team_for(options.execution) as team:
+
+        def opened(place: Path) -> RunFolder:
+            again = resume or place != folder
+            return RunFolder(place, request, resume=again, data_fingerprint=fingerprint)
+
+        def check() -> Card | None:
+            run = opened(folder)
+            if run.finished:
+                return run.finished_card()
+            team.check_batch(settings.batch_size)
+            step_images(settings, len(dataset.x_train))
+            _judge(request.judge, dataset)
+            return None
+
+        def work(place: Path, show: Progress | None) -> Card | None:
+            return _run(opened(place), settings, dataset, team, show)
+
+        return team.run(Job(request, fingerprint, folder, check, work), progress)
+
+
+def _run(
+    run: RunFolder, settings: GANSettings, dataset: Dataset, team: Team, progress: Progress | None
+) -> Card | None:
+    """Trains and measures; None in a process that does not write, which only trains."""
+    started, options = time.monotonic(), run.request.options
     keras.utils.set_random_seed(options.seed)
-    gan, scale = untrained_gan(
-        settings, dataset.name, dataset.image_shape, dataset.num_classes, options.seed
-    )
-    training = SongGANTraining(gan, settings, scale=scale, seed=options.seed)
+    with team.strategy.scope():
+        gan, scale = untrained_gan(
+            settings, dataset.name, dataset.image_shape, dataset.num_classes, options.seed
+        )
+        training = SongGANTraining(gan, settings, scale=scale, seed=options.seed)
     with run.locked():
         run.open()
         logs = fit_gan(
@@ -80,11 +103,14 @@ def train_gan(
             checkpoint=run.checkpoint / "gan",
             progress=progress,
         )
+        if not team.is_chief:
+            return None
         for name, model in gan._asdict().items():
             run.save_model(model, f"helpers/{name}.keras")
         run.save_history(_by_steps(logs, settings))
-        metrics = _measure(gan, settings, judge, dataset, run)
-        return run.finish(base_card(run, dataset, settings, metrics, started))
+        metrics = _measure(gan, settings, _judge(run.request.model, dataset), dataset, run)
+        card = base_card(run, dataset, settings, metrics, started)
+        return run.finish(card.model_copy(update=team.note()))
 
 
 def _judge(path: str | None, dataset: Dataset) -> keras.Model | None:

@@ -13,7 +13,7 @@ from atk_latent.art_bridge.estimator import estimator_for
 from atk_latent.art_bridge.factory import make_attack
 from atk_latent.data.dataset import Dataset
 from atk_latent.methods.base import Method
-from atk_latent.methods.presets import resolve
+from atk_latent.methods.presets import Resolved, resolve
 from atk_latent.methods.settings import MethodSettings
 from atk_latent.models.scoring import clean_accuracy
 from atk_latent.progress import Progress
@@ -21,9 +21,10 @@ from atk_latent.registry import METHODS
 from atk_latent.results.card import Card
 from atk_latent.training.adversarial_sets import adversarial_set
 from atk_latent.training.card import base_card
-from atk_latent.training.request import HardenRequest
+from atk_latent.training.request import HardenRequest, Request
 from atk_latent.training.run_folder import RunFolder
 from atk_latent.training.starting_model import VANILLA, StartingModel, default_model
+from atk_latent.training.team import Job, Team, team_for
 
 
 def harden(
@@ -53,22 +54,44 @@ def harden(
     Raises:
         InputError: if anything asked for is wrong; nothing is written then.
     """
-    started, options = time.monotonic(), request.options
-    start = StartingModel(request.model or default_model(dataset), dataset, options.seed)
-    settings, preset = resolve(
-        request.method, dataset.name, options.preset, start.name, options.overrides
-    )
-    settings.check_files()
-    settings.check_contents(dataset.image_shape, dataset.num_classes)
-    run = RunFolder(folder, request, resume=resume, data_fingerprint=dataset.fingerprint())
-    if run.finished:
-        return run.finished_card()
+    options, fingerprint = request.options, dataset.fingerprint()
+    with team_for(options.execution) as team:
+        name = request.model or default_model(dataset)
+        start = StartingModel(name, dataset, options.seed, team.strategy)
+        resolved = resolve(
+            request.method, dataset.name, options.preset, start.name, options.overrides
+        )
+
+        def opened(place: Path) -> RunFolder:
+            again = resume or place != folder
+            return RunFolder(place, request, resume=again, data_fingerprint=fingerprint)
+
+        def check() -> Card | None:
+            resolved.settings.check_files()
+            resolved.settings.check_contents(dataset.image_shape, dataset.num_classes)
+            team.check_batch(resolved.settings.optimizer.batch_size)
+            run = opened(folder)
+            return run.finished_card() if run.finished else None
+
+        def work(place: Path, show: Progress | None) -> Card | None:
+            return _run(opened(place), start, resolved, team, show)
+
+        return team.run(Job(request, fingerprint, folder, check, work), progress)
+
+
+def _run(
+    run: RunFolder, start: StartingModel, resolved: Resolved, team: Team, progress: Progress | None
+) -> Card | None:
+    """Trains and measures; None in a process that does not write, which only trains."""
+    started, dataset, (settings, preset) = time.monotonic(), start.dataset, resolved
     with run.locked():
-        keras.utils.set_random_seed(options.seed)
-        method, vanilla = _ready_method(request, start, settings, run, progress)
+        keras.utils.set_random_seed(start.seed)
+        method, vanilla = _ready_method(run.request, start, settings, run, progress)
         x, y = dataset.x_test, dataset.y_test
         before = None if vanilla is None else clean_accuracy(vanilla, x, y).value
         seconds = _train(method, dataset, run, progress)
+        if not team.is_chief:
+            return None
         if progress:
             progress("measuring", 0, 1, {})
         metrics = _measure(method, dataset, run)
@@ -79,6 +102,7 @@ def harden(
             "clean_accuracy": after,
             "vanilla_clean_accuracy": after if method.is_vanilla else before,
             "training_seconds": seconds,
+            **team.note(),
         }
         base = base_card(run, dataset, settings, metrics, started)
         card = run.finish(base.model_copy(update=fields))
@@ -88,7 +112,7 @@ def harden(
 
 
 def _ready_method(
-    request: HardenRequest,
+    request: Request,
     start: StartingModel,
     settings: MethodSettings,
     run: RunFolder,
@@ -102,17 +126,19 @@ def _ready_method(
         The method, and the trained classifier before it, None where there is none.
     """
     kind, seed = METHODS[request.method], start.seed
-    method = kind(start.load(), settings, seed=seed)
+    classifier = start.load()
+    with start.strategy.scope():
+        method = kind(classifier, settings, seed=seed)
     _check_attack(method, start.dataset)
     run.open()
     if not start.is_trained and not method.needs_vanilla:
         return method, None
     vanilla = start.vanilla(run, progress)
-    if start.is_trained or kind.starts_from == "vanilla":
-        method = kind(vanilla, settings, seed=seed)
-    else:  # the vanilla classifier only labels images
+    hardens_it = start.is_trained or kind.starts_from == "vanilla"
+    if not hardens_it:  # the vanilla classifier only labels images
         settings = config.updated(settings, {"teacher": str(run.helpers / VANILLA)})
-        method = kind(method.classifier, settings, seed=seed)
+    with start.strategy.scope():
+        method = kind(vanilla if hardens_it else method.classifier, settings, seed=seed)
     _hand_over_fixed_set(method, vanilla, start.dataset, run, progress)
     return method, vanilla
 

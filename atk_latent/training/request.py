@@ -5,9 +5,53 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from typing import ClassVar
+from pathlib import Path
+from typing import ClassVar, Literal, get_args
 
+from atk_latent.config import check_range
+from atk_latent.errors import InputError
 from atk_latent.results.record import Count, Json, Record, optional
+
+FLOAT32 = "float32"
+Strategy = Literal["auto", "none", "mirrored", "multiworker"]
+Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
+Jit = Literal["auto", "on", "off"]
+WORDS = {"strategy": get_args(Strategy), "precision": get_args(Precision), "jit": get_args(Jit)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Execution:
+    """On what, and how, a training runs; but for `precision` it changes no number.
+
+    Args:
+        strategy: "none" is one device; "mirrored" all visible ones of this process; "auto"
+            that where there are several GPUs; "multiworker" the processes that TF_CONFIG or
+            Slurm's variables name, all started with the same command.
+        precision: that layers compute in, Keras' global policy; weights stay float32.
+        jit: whether train steps are compiled with XLA; "auto": on a single GPU.
+        tensorboard: folder of TensorBoard's logs; None writes none.
+        checkpoint_minutes: float > 0, also keep a state so often inside an epoch; None only
+            at the end of each.
+
+    Raises:
+        InputError: for values out of range, or that do not go together.
+    """
+
+    strategy: Strategy = "auto"
+    precision: Precision = "float32"
+    jit: Jit = "auto"
+    tensorboard: Path | None = None
+    checkpoint_minutes: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuses values out of range."""
+        for name, words in WORDS.items():
+            if getattr(self, name) not in words:
+                raise InputError(
+                    f"{name} must be one of {', '.join(words)}. Received: {getattr(self, name)!r}"
+                )
+        if self.checkpoint_minutes is not None:
+            check_range("checkpoint_minutes", self.checkpoint_minutes, 1e-6)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +62,7 @@ class RunOptions:
         data: registered name of the data set, or its path. preset: name of the recipe.
         overrides: settings on top of the preset, as text or typed.
         limit: int >= 1, training images at most; None for all.
-        seed: int >= 0, of everything drawn.
+        seed: int >= 0, of everything drawn. execution: see `Execution`.
     """
 
     data: str
@@ -26,6 +70,7 @@ class RunOptions:
     overrides: Mapping[str, object] = dataclasses.field(default_factory=dict)
     limit: int | None = None
     seed: int = 0
+    execution: Execution = Execution()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +117,7 @@ class StoredRequest(Record):
     Args:
         method, data, preset, model, overrides, limit, seed: as in `RunOptions` and the requests.
         data_fingerprint: of the images and labels; None where nobody noted it.
+        precision: as in `Execution`; earlier versions knew float32 alone.
     """
 
     method: str | None = None
@@ -82,6 +128,7 @@ class StoredRequest(Record):
     limit: Count | None = None
     seed: Count | None = None
     data_fingerprint: str | None = optional()
+    precision: str = optional("float32")
 
 
 def request_json(request: Request) -> dict[str, object]:
@@ -96,5 +143,7 @@ def request_json(request: Request) -> dict[str, object]:
         "limit": options.limit,
         "seed": options.seed,
     }
+    if options.execution.precision != FLOAT32:  # as earlier versions wrote it
+        content["precision"] = options.execution.precision
     reread: dict[str, object] = json.loads(json.dumps(content, default=str))
     return reread

@@ -31,9 +31,16 @@ from atk_latent.reporting.figures import draw
 from atk_latent.reporting.model_card import model_card
 from atk_latent.results.card import Card
 from atk_latent.results.files import read_card
-from atk_latent.training.request import HardenRequest, Request, StoredRequest, request_json
+from atk_latent.training.request import (
+    FLOAT32,
+    HardenRequest,
+    Request,
+    StoredRequest,
+    request_json,
+)
 
 REQUEST, CARD, FINGERPRINT = "request.json", "card.json", "data_fingerprint"
+PRECISION = "precision"
 _AGAIN = "the same command with --resume then trains it again"
 REQUEST_FILE = FileKind("request of a run", 16 * MIB, "Remove the folder or choose another --out")
 CARD_FILE = FileKind("run card", 256 * MIB, f"Copy it back, or remove it: {_AGAIN}")
@@ -104,6 +111,7 @@ class RunFolder:
             )
         before, now = read_json_object(stored, REQUEST_FILE), request_json(self.request)
         StoredRequest.from_json(before, str(stored))
+        before, now = ({PRECISION: FLOAT32, **content} for content in (before, now))
         differing = sorted(key for key in now if now[key] != before.get(key))
         if differing:
             key = differing[0]

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import keras
+import tensorflow as tf
 
 from atk_latent.data.aliases import known
 from atk_latent.data.dataset import Dataset
@@ -38,6 +39,7 @@ class StartingModel:
     Args:
         name: registered name, or path to a trained model.
         dataset: what it classifies. seed: int >= 0, of new weights and their training.
+        strategy: under which it is made and trained; None is a single device.
 
     Raises:
         InputError: if the name is not registered, or there is nothing at the path.
@@ -46,6 +48,7 @@ class StartingModel:
     name: str
     dataset: Dataset
     seed: int
+    strategy: tf.distribute.Strategy = dataclasses.field(default_factory=tf.distribute.get_strategy)
 
     def __post_init__(self) -> None:
         """Refuses a model that is not there."""
@@ -67,10 +70,12 @@ class StartingModel:
             InputError: if the model does not fit the data or ends in softmax.
         """
         shape, classes = self.dataset.image_shape, self.dataset.num_classes
-        if not self.is_trained:
-            return MODELS[self.name](shape, classes, seed=self.seed)
-        model = load_classifier(self.name, shape, classes)
+        with self.strategy.scope():
+            if not self.is_trained:
+                return MODELS[self.name](shape, classes, seed=self.seed)
+            model = load_classifier(self.name, shape, classes)
         require_logits(model, self.dataset.x_test[:64])
+        _check_precision(model, self.name)
         return model
 
     def vanilla(self, run: RunFolder, progress: Progress | None) -> keras.Model:
@@ -85,13 +90,32 @@ class StartingModel:
             if not self.is_trained:
                 self._train(model, run, progress)
             run.save_model(model, f"helpers/{VANILLA}")
-        return load_classifier(stored, self.dataset.image_shape, self.dataset.num_classes)
+        with self.strategy.scope():
+            return load_classifier(stored, self.dataset.image_shape, self.dataset.num_classes)
 
     def _train(self, model: keras.Model, run: RunFolder, progress: Progress | None) -> None:
         settings = natural_settings(self.name, self.dataset.name, run.request.options.preset)
-        Natural(model, settings, seed=self.seed).harden(
+        with self.strategy.scope():
+            training = Natural(model, settings, seed=self.seed)
+        training.harden(
             self.dataset.x_train,
             self.dataset.y_train,
             folder=run.checkpoint / "vanilla",
             progress=renamed(progress, "vanilla"),
+        )
+
+
+def _check_precision(model: keras.Model, name: str) -> None:
+    """Refuses a trained model where another precision is wanted than it was saved with.
+
+    Raises:
+        InputError: naming both.
+    """
+    wanted = keras.config.dtype_policy().name
+    own = {layer.dtype_policy.name for layer in model.layers} - {"float32"}
+    if own != {wanted} - {"float32"}:
+        has = ", ".join(sorted(own)) or "float32"
+        raise InputError(
+            f"--precision {wanted} is for networks made here; the layers of --model {name} "
+            f"compute in {has}. Leave --precision out or name {has}"
         )
