@@ -165,9 +165,10 @@ def _read(folder: Path, expected: Mapping[str, ArraySpec]) -> State:
 
 def _metrics(file: Path) -> Metrics:
     values = read_json(file, _LOGS, finite=noted_checksum(file) is None)
-    if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
+    numbers = [v for v in values if type(v) in (int, float)] if isinstance(values, list) else None
+    if numbers is None or numbers != values:
         raise _LOGS.wrong(file, "must hold a list of numbers")
-    return tuple(float(value) for value in values)
+    return tuple(map(float, numbers))  # type: ignore[arg-type]  # told apart just above
 
 
 def _numbers(row: object, file: Path) -> dict[str, float]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
 
 import tensorflow as tf
+
+Values = TypeVar("Values", bound="tf.Tensor | None")
 
 
 class Rows(NamedTuple):
@@ -79,12 +81,12 @@ def _densely(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]
     return x, tf.convert_to_tensor
 
 
-def total(values: list[tf.Tensor | None]) -> list[tf.Tensor | None]:
+def total(values: Sequence[Values]) -> list[Values]:
     """Sums over the replicas of tensors, or of None where there is none."""
     context = _context()
     present = [value for value in values if value is not None]
     if context is None or not present:
-        return values
+        return list(values)
     sums = iter(context.all_reduce(tf.distribute.ReduceOp.SUM, present))
     return [None if value is None else next(sums) for value in values]
 

@@ -111,7 +111,8 @@ class RunFolder:
             )
         before, now = read_json_object(stored, REQUEST_FILE), request_json(self.request)
         StoredRequest.from_json(before, str(stored))
-        before, now = ({PRECISION: FLOAT32, **content} for content in (before, now))
+        unsaid = {PRECISION: FLOAT32}
+        before, now = {**unsaid, **before}, {**unsaid, **now}
         differing = sorted(key for key in now if now[key] != before.get(key))
         if differing:
             key = differing[0]
