@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import time
 import pytest
 
 WAITS = """
-import time
+import os, time
 import click
 from atk_latent.cli import _common, main
 
@@ -19,7 +20,7 @@ from atk_latent.cli import _common, main
 def wait():
     with _common.progress_bars() as show:
         show("waiting", 1, 2)
-        print("ready", flush=True)
+        os.write(1, b"ready\\n")
         time.sleep(60)
 
 main.LazyGroup.get_command = lambda *_: wait
@@ -47,17 +48,17 @@ def test_a_signal_gives_the_cursor_back():
     os.close(terminal)
     assert child.stdout.readline() == "ready\n"
     child.terminate()
-    child.communicate(timeout=20)
-    shown = b""
-    while True:
-        try:
-            block = os.read(master, 4096)
-        except OSError:  # the other end is closed
-            break
-        if not block:
-            break
-        shown += block
-    os.close(master)
+    shown, end = b"", time.monotonic() + 20
+    try:
+        while time.monotonic() < end and select.select([master], [], [], 1.0)[0]:
+            shown += os.read(master, 4096)
+    except OSError:  # the other end is closed
+        pass
+    finally:
+        child.kill() if child.poll() is None and time.monotonic() >= end else None
+        child.wait(20)
+        child.stdout.close()
+        os.close(master)
     assert child.returncode == 130
     assert b"\x1b[?25l" in shown and shown.rindex(b"\x1b[?25h") > shown.rindex(b"\x1b[?25l")
 
