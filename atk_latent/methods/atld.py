@@ -32,7 +32,7 @@ from atk_latent.methods.objectives import CrossEntropy
 from atk_latent.methods.optimizers import second_optimizer
 from atk_latent.models.latent import latent_width
 from atk_latent.models.manifold_discriminator import manifold_discriminator
-from atk_latent.models.replicas import balanced, replicas, rows_of, total, whole
+from atk_latent.models.replicas import balanced, replicas, rows_of, total, unbalanced, whole
 from atk_latent.results.record import Record
 
 DISCRIMINATOR, MANIFOLD = "discriminator.keras", "manifold.json"
@@ -209,14 +209,14 @@ class ATLD(Method):
             if track:
                 with tape.stop_recording():
                     self._discriminator_steps(z, z_adv, y)
-            term = self._term(z, z_adv) / replicas()
+            term = balanced(self._term(z, z_adv) / replicas(), x_adv)
             with tape.stop_recording():
                 scale = self._scale(tape, loss, term, x_adv)
             # One target: the order in which two are gone back from differs between replicas.
-            scaled = self.optimizer.scale_loss(balanced(loss + scale * term, x_adv))
+            scaled = self.optimizer.scale_loss(loss + scale * term)
         gradients = tape.gradient(scaled, [*self.classifier.trainable_weights, *inputs])
         if track:
-            self._note(loss, term, scale, tf.shape(x_adv)[0])
+            self._note(loss, term, scale, x_adv)
         return (self.manifold.logits(z), logits), gradients
 
     def _encoded(self, x: tf.Tensor, x_adv: tf.Tensor, z: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -284,15 +284,14 @@ class ATLD(Method):
         coefficient = tf.constant(self.settings.divergence.coefficient, tf.float32)
         if self.settings.divergence.term != "mse_ratio":
             return coefficient
-        slopes = (tape.gradient(part, x_adv) for part in (loss, term))
-        return coefficient * gradient_ratio(*(balanced(slope, x_adv) for slope in slopes))
+        return coefficient * gradient_ratio(*(tape.gradient(part, x_adv) for part in (loss, term)))
 
-    def _note(self, loss: tf.Tensor, term: tf.Tensor, scale: tf.Tensor, rows: tf.Tensor) -> None:
-        total = (loss + scale * term) * replicas()
+    def _note(self, loss: tf.Tensor, term: tf.Tensor, scale: tf.Tensor, x_adv: tf.Tensor) -> None:
+        rows = tf.shape(x_adv)[0]
         for metric in self.metrics:
             if metric.name == "loss":
-                metric.update_state(total, rows)
-        self.watched["divergence"].update_state(term * replicas(), rows)
+                metric.update_state(unbalanced(loss + scale * term, x_adv), rows)
+        self.watched["divergence"].update_state(unbalanced(term, x_adv), rows)
         self.watched["scale"].update_state(scale, rows)
 
     def compute_metrics(

@@ -20,7 +20,7 @@ from atk_latent.methods.figures import Figure
 from atk_latent.methods.fit import Loop, jit_compile, run_fit
 from atk_latent.methods.fixed_set import FixedSetRequest
 from atk_latent.methods.settings import MethodSettings
-from atk_latent.models.replicas import balanced, replicas
+from atk_latent.models.replicas import balanced, replicas, unbalanced
 from atk_latent.progress import Progress
 from atk_latent.registry import METHODS
 
@@ -190,10 +190,11 @@ class Method(keras.Model):
             tape.watch(inputs)
             y_pred = self(x, training=True)
             loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=weight, training=True)
-            scaled = self.optimizer.scale_loss(balanced(loss, tf.nest.flatten(x)[0]))
+            scaled = self.optimizer.scale_loss(loss)
         for metric in self.metrics if track else ():
             if metric.name == "loss":
-                metric.update_state(loss * replicas(), tf.shape(tf.nest.flatten(x)[0])[0])
+                rows = tf.nest.flatten(x)[0]
+                metric.update_state(unbalanced(loss, rows), tf.shape(rows)[0])
         return y_pred, tape.gradient(scaled, [*self.classifier.trainable_weights, *inputs])
 
     def compute_loss(
@@ -234,18 +235,22 @@ class Method(keras.Model):
     def compiled_loss(
         self, y: tf.Tensor, logits: tf.Tensor, weight: Weights = None, training: bool = True
     ) -> tf.Tensor:
-        """The loss that `compile` was given, and the regularisers of the layers."""
-        return super().compute_loss(y=y, y_pred=logits, sample_weight=weight, training=training)
+        """The loss that `compile` was given, and the regularisers of the layers.
+
+        In training that of several replicas adds up to the mean over the global batch.
+        """
+        loss = super().compute_loss(y=y, y_pred=logits, sample_weight=weight, training=training)
+        return balanced(loss, logits) if training else loss
 
     def penalties(self) -> tf.Tensor:
         """The regularisers of the layers, which `compiled_loss` counts once each time."""
         return tf.add_n([tf.zeros(()), *map(tf.reduce_sum, self.losses)]) / replicas()
 
     def mean(self, values: tf.Tensor, weight: Weights = None) -> tf.Tensor:
-        """The (weighted) mean of one number a sample, as a Keras loss would reduce it."""
+        """The (weighted) mean of one number a sample, as `compiled_loss` reduces it."""
         if weight is not None:
             values = values * tf.reshape(tf.cast(weight, values.dtype), (-1,))
-        return tf.reduce_mean(values) / replicas()
+        return balanced(tf.reduce_mean(values) / replicas(), values)
 
     def compute_metrics(
         self, x: Batch, y: Batch, y_pred: Batch, sample_weight: Weights = None

@@ -18,7 +18,7 @@ from atk_latent.checksums import noted_file
 from atk_latent.config import check_range, known_as
 from atk_latent.errors import InputError
 from atk_latent.files import GIB, FileKind
-from atk_latent.methods.states import State, States
+from atk_latent.methods.states import States
 from atk_latent.models.attention_svm import AttentionSVM, attend, class_pairs, initial_arrays
 
 MEMORY_PER_GROUP = 256 * 2**20
@@ -176,7 +176,7 @@ class _Group:
             on_epoch(epoch + 1)
             if states and time.monotonic() - saved >= SECONDS_BETWEEN_STATES:
                 arrays = {name: variable.numpy() for name, variable in self.variables.items()}
-                states.save(State(arrays, [{}] * (epoch + 1)))
+                states.save(arrays, [{}] * (epoch + 1))
                 saved = time.monotonic()
 
     def _restore(self, states: States) -> int:

@@ -19,7 +19,7 @@ import tensorflow as tf
 from atk_latent.arrays import ArraySpec
 from atk_latent.errors import InputError
 from atk_latent.methods import distribution
-from atk_latent.methods.states import BEGINNING, Metrics, Position, State, States
+from atk_latent.methods.states import BEGINNING, Metrics, Position, States
 from atk_latent.progress import Progress
 
 
@@ -201,7 +201,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.saved = time.monotonic()
         if self.states is not None and distribution.is_chief(self.model.distribute_strategy):
             variables = {name: np.asarray(v) for name, v in self.variables().items()}
-            self.states.save(State(variables, self.logs, step, metrics))
+            self.states.save(variables, self.logs, step, metrics)
 
     def take_back_averages(self) -> None:
         """Undoes what a `fit` does last, where another one goes on: averaged weights in place."""

@@ -82,7 +82,7 @@ def shared(stream: tf.data.Dataset, model: keras.Model, groups: int = 1) -> Feed
     these are fewer than the replicas, each of them counts several times.
 
     Args:
-        stream: batches, nested tuples of tensors with one common first axis.
+        stream: batches, nested tuples of tensors; each is shared along its first axis.
         groups: int >= 1, equal groups of rows in a batch, each of which is shared.
     """
     strategy = model.distribute_strategy
@@ -106,12 +106,17 @@ def _part(
     batch: tuple[tf.Tensor, ...], index: tf.Tensor, size: int, groups: int
 ) -> tuple[tf.Tensor, ...]:
     """The rows of `batch` that belong to replica `index` of `size`."""
-    rows = tf.reshape(tf.range(tf.shape(tf.nest.flatten(batch)[0])[0]), (groups, -1))
-    count = tf.shape(rows)[1]
-    rows = tf.tile(rows, [1, tf.where(count < size, -(-size // count), 1)])
-    index, count = tf.cast(index, tf.int32), tf.shape(rows)[1]
-    taken = tf.reshape(rows[:, index * count // size : (index + 1) * count // size], (-1,))
-    part: tuple[tf.Tensor, ...] = tf.nest.map_structure(lambda x: tf.gather(x, taken), batch)
+    index = tf.cast(index, tf.int32)
+
+    def mine(x: tf.Tensor) -> tf.Tensor:
+        rows = tf.reshape(tf.range(tf.shape(x)[0]), (groups, -1))
+        count = tf.shape(rows)[1]
+        rows = tf.tile(rows, [1, tf.where(count < size, -(-size // count), 1)])
+        count = tf.shape(rows)[1]
+        first, end = index * count // size, (index + 1) * count // size
+        return tf.gather(x, tf.reshape(rows[:, first:end], (-1,)))
+
+    part: tuple[tf.Tensor, ...] = tf.nest.map_structure(mine, batch)
     return part
 
 

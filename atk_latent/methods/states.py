@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -84,23 +84,31 @@ class States:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def save(self, state: State) -> None:
-        """Writes a state.
+    def save(
+        self,
+        variables: Mapping[str, np.ndarray],
+        logs: Sequence[dict[str, float]],
+        step: int = 0,
+        metrics: Metrics = (),
+    ) -> None:
+        """Writes a state; see `State`.
 
         Raises:
             InputError: if there is no room or no permission.
         """
-        name = f"epoch-{len(state.logs):06d}" + (f"-step-{state.step:09d}" if state.step else "")
+        name = f"epoch-{len(logs):06d}" + (f"-step-{step:09d}" if step else "")
         new, part = self.folder / name, self.folder / "part"
-        files = {LOGS: list(state.logs)} | ({METRICS: list(state.metrics)} if state.step else {})
+        files = {LOGS: json.dumps(list(logs))}
+        if step:
+            files[METRICS] = json.dumps(metrics)
         before = self._folders()[-1:]
         with writing(new):
             self.folder.mkdir(parents=True, exist_ok=True)
             shutil.rmtree(part, ignore_errors=True)
             part.mkdir()
-            np.savez(part / VARIABLES, **state.variables)  # type: ignore[arg-type]  # no options
+            np.savez(part / VARIABLES, **variables)  # type: ignore[arg-type]  # no options
             for file, content in files.items():
-                (part / file).write_text(json.dumps(content))
+                (part / file).write_text(content)
             note_files(part, (VARIABLES, *files))
             if new.exists():  # damaged: it was not gone on from
                 shutil.rmtree(new)

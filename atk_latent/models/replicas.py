@@ -101,6 +101,14 @@ def balanced(loss: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
     return loss * tf.cast(rows.count * replicas() / rows.total, loss.dtype)
 
 
+def unbalanced(loss: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+    """What `balanced` was made of, times `replicas()`: the mean over the rows of `x`."""
+    if _context() is None:
+        return loss
+    rows = rows_of(x)
+    return loss * tf.cast(rows.total / rows.count, loss.dtype)
+
+
 def moments(x: tf.Tensor, axes: tuple[int, ...]) -> tuple[tf.Tensor, tf.Tensor]:
     """Mean and variance over `axes`, 0 among them, of the global batch; axes are kept as 1."""
     mean, variance = tf.nn.moments(x, axes, keepdims=True)
