@@ -19,6 +19,7 @@ from atk_latent.models.replicas import whole
 Logs: TypeAlias = dict[str, tf.Tensor]
 Step: TypeAlias = Callable[[tuple[tf.Tensor, ...]], Logs]
 STEPS = ("train_step", "test_step")
+PATCHED = ("_maybe_symbolic_build", "reset_metrics", "_get_metrics_result_or_logs")
 Feed: TypeAlias = tf.data.Dataset | tf.distribute.DistributedDataset
 
 
@@ -161,8 +162,8 @@ def trained_together(model: keras.Model, stream: tf.data.Dataset) -> Iterator[No
     for norm in norms:
         norm.synchronized = True
     model._maybe_symbolic_build = lambda **batch: None
-    for name in ("reset_metrics", "get_metrics_result"):
-        setattr(model, name, _in_scope(getattr(model, name), strategy))
+    model.reset_metrics = _in_scope(model.reset_metrics, strategy)
+    model._get_metrics_result_or_logs = lambda logs: _results(model, logs)
     if is_multi_worker(strategy):
         for name in STEPS:
             setattr(model, name, _with_long_logs(getattr(model, name)))
@@ -171,21 +172,26 @@ def trained_together(model: keras.Model, stream: tf.data.Dataset) -> Iterator[No
     finally:
         for norm in norms:
             norm.synchronized = False
-        for name in ("_maybe_symbolic_build", "reset_metrics", "get_metrics_result", *STEPS):
+        for name in (*PATCHED, *STEPS):
             if name in vars(model):
                 delattr(model, name)
 
 
-def _in_scope(
-    call: Callable[[], Logs | None], strategy: tf.distribute.Strategy
-) -> Callable[[], Logs | None]:
-    """`call` on the variables of all replicas; inside a replica, where it is, as it is."""
+def _in_scope(call: Callable[[], None], strategy: tf.distribute.Strategy) -> Callable[[], None]:
+    """`call` on the variables of all replicas."""
 
-    def called() -> Logs | None:
-        with contextlib.nullcontext() if tf.distribute.has_strategy() else strategy.scope():
-            return call()
+    def called() -> None:
+        with strategy.scope():
+            call()
 
     return called
+
+
+def _results(model: keras.Model, logs: Logs) -> Logs:
+    """What the metrics of all replicas say in place of `logs`, means of what each one says."""
+    with model.distribute_strategy.scope():
+        results = model.get_metrics_result()
+    return {name: results.get(name, value) for name, value in logs.items()}
 
 
 def _with_long_logs(step: Step) -> Step:
