@@ -1,9 +1,11 @@
-"""Quiet, deterministic, CPU-only tests; slow ones on request."""
+"""Quiet, deterministic, CPU-only tests; slow ones and those of a GPU on request."""
 
 import os
+import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+if "--run-gpu" not in sys.argv:
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 # The processes of pytest-xdist share the cores.
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
@@ -15,15 +17,24 @@ import pytest  # noqa: E402
 
 def pytest_addoption(parser):
     parser.addoption("--run-slow", action="store_true", help="also run tests marked slow")
+    parser.addoption("--run-gpu", action="store_true", help="also run tests marked gpu")
 
 
 def pytest_collection_modifyitems(config, items):
-    if config.getoption("--run-slow"):
-        return
-    skip = pytest.mark.skip(reason="slow: run with --run-slow")
-    for item in items:
-        if "slow" in item.keywords:
-            item.add_marker(skip)
+    for mark in ("slow", "gpu"):
+        if not config.getoption(f"--run-{mark}"):
+            skip = pytest.mark.skip(reason=f"{mark}: run with --run-{mark}")
+            for item in items:
+                if mark in item.keywords:
+                    item.add_marker(skip)
+
+
+def pytest_runtest_setup(item):
+    if "gpu" in item.keywords:
+        import tensorflow as tf
+
+        if not tf.config.list_physical_devices("GPU"):
+            pytest.skip("gpu: there is none")
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import keras
 import numpy as np
@@ -148,32 +149,38 @@ def weights(folder):
     return keras.models.load_model(folder / "model.keras", compile=False).get_weights()
 
 
-@pytest.mark.slow
-def test_two_processes_train_as_one_and_one_that_is_killed_is_gone_on_from(tmp_path):
-    import time
+JOB = ("--method", "atld", "--data", "digits", "--limit", "100", "--batch-size", "20")
+JOB += ("--set", "discriminator=small", "--json", "--epochs")
 
-    job = ("--method", "atld", "--data", "digits", "--limit", "100", "--batch-size", "20")
-    job += ("--epochs", "30", "--set", "discriminator=small", "--json")
-    alone = [sys.executable, "-m", "atk_latent.cli", "harden", *job, "--out", str(tmp_path / "one")]
-    subprocess.run(alone, check=True, capture_output=True)
-    pair = tmp_path / "two"
-    workers = start_workers(pair, *job)
-    assert [worker.wait(timeout=400) for worker in workers] == [0, 0], logs_of(pair)
-    for a, b in zip(weights(tmp_path / "one"), weights(pair), strict=True):
+
+def finished(folder, *arguments):
+    workers = start_workers(folder, *arguments)
+    assert [worker.wait(timeout=400) for worker in workers] == [0, 0], logs_of(folder)
+    return weights(folder)
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one_device(tmp_path):
+    alone = [sys.executable, "-m", "atk_latent.cli", "harden", *JOB, "1"]
+    subprocess.run([*alone, "--out", str(tmp_path / "one")], check=True, capture_output=True)
+    for a, b in zip(weights(tmp_path / "one"), finished(tmp_path / "two", *JOB, "1"), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_killed_worker_ends_the_others_and_resuming_ends_as_undisturbed(tmp_path):
     killed = tmp_path / "killed"
-    workers = start_workers(killed, *job)
+    workers = start_workers(killed, *JOB, "20")
     while not list(killed.glob("checkpoint/classifier/epoch-*")):
         assert all(worker.poll() is None for worker in workers), logs_of(killed)
-        time.sleep(0.2)
+        time.sleep(0.05)
     workers[1].kill()
     begun = time.monotonic()
     assert workers[0].wait(timeout=90) == 2, logs_of(killed)
     assert time.monotonic() - begun < 60
     assert logs_of(killed)[0].strip().splitlines()[-1].startswith("Error: another worker")
-    workers = start_workers(killed, *job, "--resume")
-    assert [worker.wait(timeout=400) for worker in workers] == [0, 0], logs_of(killed)
-    for a, b in zip(weights(pair), weights(killed), strict=True):
+    whole = finished(tmp_path / "whole", *JOB, "20")
+    for a, b in zip(whole, finished(killed, *JOB, "20", "--resume"), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
