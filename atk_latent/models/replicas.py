@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar, cast
 
 import tensorflow as tf
 
@@ -88,7 +88,7 @@ def total(values: Sequence[Values]) -> list[Values]:
     if context is None or not present:
         return list(values)
     sums = iter(context.all_reduce(tf.distribute.ReduceOp.SUM, present))
-    return [None if value is None else next(sums) for value in values]
+    return [value if value is None else cast(Values, next(sums)) for value in values]
 
 
 def balanced(loss: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
