@@ -2,24 +2,46 @@
 
 Everything is written beside its place under a temporary name and moved there with
 ``os.replace`` once it is complete. The temporary name keeps the suffix, because
-``np.savez`` and Keras choose the format by it.
+``np.savez`` and Keras choose the format by it; it also says which process writes there, so
+that the next run into the same place removes what a killed one left.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import hashlib
 import json
 import math
 import os
 import re
 import secrets
 import shutil
+import socket
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from atk_latent.errors import InputError
 
+_STEM, _DAY = 100, 86400.0  # letters of a temporary name, seconds
+_LEFTOVER = re.compile(
+    r"\..*\.(?P<host>[0-9a-f]{6})-(?P<pid>\d+)-(?P<token>[0-9a-f]{8})\.tmp(?:\..*)?", re.DOTALL
+)
+_SWEPT = set[Path]()  # folders that this process has looked through
+_OWN = set[str]()  # tokens of this process
+_ROOM = "Make room there, or choose another place"
+_RIGHTS = "Change its permissions (chmod) or owner, or choose another place"
+_REMEDIES = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EFBIG: "Raise the limit on the size of files (ulimit -f), or choose another place",
+    errno.EACCES: _RIGHTS,
+    errno.EPERM: _RIGHTS,
+    errno.EROFS: "Choose a place that is not mounted read-only",
+    errno.ENAMETOOLONG: "Choose a shorter name",
+}
 _NUMBERS = re.compile(r"\[\n([-+.\deE,\s]+)\]")  # in JSON text: no string holds a line end
 
 
@@ -83,7 +105,89 @@ def check_new_folder(path: str | Path, *, name: str = "--out") -> Path:
 
 
 def _sibling(path: Path) -> Path:
-    return path.absolute().parent / f".{path.stem}.{secrets.token_hex(4)}.tmp{path.suffix}"
+    """A temporary name beside `path`, once those that dead processes left there are gone."""
+    path = path.absolute()
+    if path.parent not in _SWEPT:
+        _SWEPT.add(path.parent)
+        remove_leftovers(path.parent)
+    token = secrets.token_hex(4)
+    _OWN.add(token)
+    name = f".{path.stem[:_STEM]}.{_host()}-{os.getpid()}-{token}.tmp{path.suffix}"
+    return path.parent / name
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes temporary files and folders that killed processes left in a folder.
+
+    Those of living processes stay, and for a day those of other machines.
+    """
+    for path in folder.glob(".*.tmp*"):
+        parts = _LEFTOVER.fullmatch(path.name)
+        with contextlib.suppress(OSError):
+            if parts is None or not _is_left_over(path, parts):
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+
+def _is_left_over(path: Path, parts: re.Match[str]) -> bool:
+    if parts["host"] != _host():
+        return time.time() - path.lstat().st_mtime > _DAY
+    process = int(parts["pid"])
+    if process == os.getpid():  # in containers each process may have the same number
+        return parts["token"] not in _OWN
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:  # it lives, under another user
+        return False
+    return False
+
+
+def _host() -> str:
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
+
+
+def write_problem(path: Path, error: BaseException, verb: str = "write") -> InputError | None:
+    """The one line for a write that the system refused; None where `error` is something else.
+
+    Libraries lose the number of an error on their way: HDF5 has it in its text, TensorFlow only
+    the words.
+
+    Args:
+        path: what was to be written. error: what was raised. verb: "read or write" where it is
+            not known which.
+    """
+    number = getattr(error, "errno", None)
+    if number is None:
+        text = str(error)
+        in_text = re.search(r"errno = (\d+)", text)
+        words = [code for code in _REMEDIES if os.strerror(code) in text]
+        number = int(in_text[1]) if in_text else next(iter(words), None)
+    if number not in _REMEDIES:
+        return None
+    return InputError(f"cannot {verb} {path}: {os.strerror(number)}. {_REMEDIES[number]}")
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turns the system's refusal to write into one line that names `path`.
+
+    Raises:
+        InputError: if there is no room, no permission or the file would be too large.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        problem = write_problem(path, error)
+        if problem is None:
+            raise
+        raise problem from error
 
 
 def _flush(path: Path) -> None:
@@ -102,14 +206,16 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
         path: the file to be; its parent must exist.
 
     Raises:
-        InputError: if `path` is a folder or its parent is missing.
+        InputError: if `path` is a folder, its parent is missing, or there is no room or no
+            permission to write.
     """
     target = check_new_file(path, replace=True, name="the file")
     temporary = _sibling(target)
     try:
-        yield temporary
-        _flush(temporary)
-        temporary.replace(target)
+        with writing(target):
+            yield temporary
+            _flush(temporary)
+            temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -129,13 +235,30 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     """
     target = check_new_folder(path, name="the folder")
     temporary = _sibling(target)
-    temporary.mkdir()
     try:
-        yield temporary
-        check_new_folder(target, name="the folder")
-        if target.is_dir():
-            target.rmdir()
-        temporary.replace(target)
+        with writing(target):
+            temporary.mkdir()
+            yield temporary
+            check_new_folder(target, name="the folder")
+            if target.is_dir():
+                target.rmdir()
+            temporary.replace(target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def scratch_folder(path: str | Path) -> Iterator[Path]:
+    """Yields a temporary folder beside `path`, removed at the end.
+
+    What a killed process leaves is removed by the next run that writes to `path`, as nothing
+    would remove it from the system's folder of temporary files.
+    """
+    temporary = _sibling(Path(path))
+    try:
+        with writing(temporary):
+            temporary.mkdir()
+            yield temporary
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from atk_latent.atomic import atomic_folder, check_new_folder
+from atk_latent.atomic import atomic_folder, check_new_folder, scratch_folder
 from atk_latent.errors import InputError
 
 CARD, SERVED = "card.json", "serving_default"
@@ -94,12 +93,14 @@ def export_saved_model(
     images = _images(x_check)
     models = {SERVED: model, **(endpoints or {})}
     has_card = card is not None and Path(card).is_file()
-    with atomic_folder(out) as folder:
+    with atomic_folder(out) as folder, scratch_folder(out) as scratch:
         _write(models, folder, images.shape[1:])
         differences = {}
         for name, endpoint in models.items():
             logits = _logits(endpoint, images)
-            differences[name] = _largest_difference(logits, _fresh_logits(folder, images, name))
+            differences[name] = _largest_difference(
+                logits, _fresh_logits(folder, images, name, scratch)
+            )
             _check(differences[name], tolerance, out)
         if has_card:
             shutil.copyfile(str(card), folder / CARD)
@@ -150,24 +151,23 @@ def _write(models: Mapping[str, keras.Model], folder: Path, image_shape: tuple[i
     archive.write_out(str(folder), verbose=False)
 
 
-def _fresh_logits(folder: Path, images: np.ndarray, signature: str = SERVED) -> np.ndarray:
+def _fresh_logits(folder: Path, images: np.ndarray, signature: str, scratch: Path) -> np.ndarray:
     """What a new process with TensorFlow only makes of the SavedModel in `folder`."""
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-    with tempfile.TemporaryDirectory(prefix="atkl-export-") as scratch:
-        images_file, logits_file = Path(scratch, "images.npy"), Path(scratch, "logits.npy")
-        np.save(images_file, images)
-        arguments = [str(folder), str(images_file), str(logits_file), signature]
-        run = subprocess.run(
-            [sys.executable, "-c", _RELOAD, *arguments],
-            env={**os.environ, **quiet},
-            cwd=scratch,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if run.returncode != 0:
-            raise RuntimeError(f"the exported model could not be run: {run.stderr.strip()[-2000:]}")
-        return np.asarray(np.load(logits_file))
+    images_file, logits_file = scratch.absolute() / "images.npy", scratch.absolute() / "logits.npy"
+    np.save(images_file, images)
+    arguments = [str(folder), str(images_file), str(logits_file), signature]
+    run = subprocess.run(
+        [sys.executable, "-c", _RELOAD, *arguments],
+        env={**os.environ, **quiet},
+        cwd=scratch,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if run.returncode != 0:
+        raise RuntimeError(f"the exported model could not be run: {run.stderr.strip()[-2000:]}")
+    return np.asarray(np.load(logits_file))
 
 
 def _check(difference: float, tolerance: float, out: Path) -> None:

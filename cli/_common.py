@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import functools
 import logging
 import os
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from atk_latent.atomic import json_text
+from atk_latent.atomic import json_text, write_problem
 from atk_latent.config import spec
 from atk_latent.errors import InputError
 from atk_latent.registry import ATTACKS, DATA
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
 
 
 F = TypeVar("F", bound=Callable[..., Any])
-# What is wrong with a place on disk, not with the program.
-_PLACES = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 INPUT_WRONG, GATE_NOT_MET, INTERRUPTED = 2, 3, 130
 
 target_argument = click.argument("target")
@@ -89,10 +86,11 @@ def run_command(function: F) -> F:
             click.echo(f"Error: {' '.join(str(error).split())}", err=True)
             sys.exit(INPUT_WRONG)
         except OSError as error:
-            if error.errno not in _PLACES or error.filename is None:
+            place = Path(os.fsdecode(error.filename or ""))
+            problem = write_problem(place, error, "read or write")
+            if problem is None or error.filename is None:
                 raise
-            place = f"cannot read or write {error.filename}: {error.strerror}"
-            click.echo(f"Error: {place}. Make room or give another place", err=True)
+            click.echo(f"Error: {' '.join(str(problem).split())}", err=True)
             sys.exit(INPUT_WRONG)
         except KeyboardInterrupt:
             click.echo("Interrupted; nothing half-written is left.", err=True)
@@ -144,6 +142,7 @@ def setup_tensorflow(device: str = "auto") -> None:
     """
     kind, number = choose_device(device)
     warnings.filterwarnings("ignore", message="PyTorch not found")
+    warnings.formatwarning = _one_line  # type: ignore[assignment]  # fewer parameters
     with _start_messages_held_back():
         import keras  # noqa: F401
         import tensorflow as tf
@@ -159,6 +158,10 @@ def setup_tensorflow(device: str = "auto") -> None:
             tf.config.set_visible_devices(seen, "GPU")
         for gpu in seen:
             tf.config.experimental.set_memory_growth(gpu, True)
+
+
+def _one_line(message: Warning | str, *_: object, **__: object) -> str:
+    return f"Warning: {' '.join(str(message).split())}\n"
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ import click
 
 from atk_latent.config import places
 from atk_latent.errors import InputError
+from atk_latent.files import MIB, FileKind, read_json_object
 from atk_latent.registry import DATA, METHODS, MODELS
 from atk_latent.training.request import HardenRequest
 
@@ -21,6 +21,7 @@ from ._names import Names
 if TYPE_CHECKING:
     from atk_latent.results.card import Card
 
+_CONFIG = FileKind("--config file", MIB, 'It must be a JSON file of settings: {"epochs": 5}')
 PRESETS = ("paper", "official", "quick", "stable")
 
 
@@ -144,10 +145,4 @@ def _check_shorthands(method: str, shorthands: Mapping[str, str | None]) -> None
 def _from_file(path: Path | None) -> dict[str, object]:
     if path is None:
         return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as problem:
-        raise InputError(f"--config {path} must be a JSON file of settings: {problem}") from None
-    if not isinstance(content, dict):
-        raise InputError(f"--config {path} must hold one JSON object, like {{'epochs': 5}}")
-    return content
+    return dict(read_json_object(path, _CONFIG))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import signal
 import sys
 from typing import Any, NoReturn
 
@@ -32,6 +34,8 @@ class LazyGroup(click.Group):
     def main(self, *args: Any, **options: Any) -> NoReturn:  # type: ignore[override]
         """Runs a command; wrong usage is one line on stderr and exit code 2."""
         options["standalone_mode"] = False
+        with contextlib.suppress(ValueError):  # not in the main thread: whose job it is not
+            signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
         try:
             code = super().main(*args, **options)
         except click.ClickException as problem:
@@ -69,5 +73,6 @@ def main() -> None:
     atkl evaluate runs/ladder --data mnist --attack pgd:eps=0.3,steps=40 --limit 1000
     atkl export runs/ladder --data mnist --out exported/ladder
 
-    Exit codes: 0 done, 1 a bug, 2 wrong input, 3 a gate (--fail-under) was not met.
+    Exit codes: 0 done, 1 a bug, 2 wrong input, 3 a gate (--fail-under) was not met,
+    130 interrupted (Ctrl-C, SIGTERM).
     """  # noqa: D301

@@ -1,4 +1,8 @@
+import errno
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -107,3 +111,93 @@ def test_new_file_has_ordinary_permissions(tmp_path):
         (temporary / "a").write_text("1")
     (tmp_path / "plain").mkdir()
     assert (tmp_path / "run").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.ENOSPC, "Make room"),
+        (errno.EDQUOT, "Make room"),
+        (errno.EACCES, "permissions"),
+        (errno.EROFS, "read-only"),
+    ],
+)
+def test_a_refused_write_is_one_line_with_the_name_and_the_right_advice(tmp_path, number, advice):
+    for error in (
+        OSError(number, os.strerror(number)),
+        OSError(f"Can't write data (file write failed: errno = {number}, error message = ...)"),
+    ):
+        with pytest.raises(InputError) as caught, atomic.atomic_file(tmp_path / "a.json"):
+            raise error
+        assert str(caught.value).startswith(f"cannot write {tmp_path / 'a.json'}: ")
+        assert advice in str(caught.value)
+    assert ("room" in str(caught.value)) == (advice == "Make room")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_that_is_not_about_the_place_stays_what_it_is(tmp_path):
+    with pytest.raises(OSError, match="odd") as caught, atomic.atomic_file(tmp_path / "a"):
+        raise OSError("odd")
+    assert not isinstance(caught.value, InputError)
+
+
+FULL = """
+import resource, signal, sys
+import numpy as np
+from atk_latent.atomic import atomic_file
+from atk_latent.errors import InputError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    with atomic_file(sys.argv[1]) as part:
+        np.savez(part, x=np.zeros(10**6))
+except InputError as error:
+    print(error)
+"""
+
+
+def test_a_write_that_really_fails_half_way_leaves_nothing(tmp_path):
+    child = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path / "a.npz")], capture_output=True, text=True
+    )
+    assert child.stdout.startswith(f"cannot write {tmp_path / 'a.npz'}: File too large.")
+    assert list(tmp_path.iterdir()) == []
+
+
+KILLED = """
+import os, signal, sys
+from atk_latent.atomic import atomic_file, atomic_folder, scratch_folder
+run = sys.argv[1] + "/run"
+with atomic_folder(run) as folder, scratch_folder(run) as scratch:
+    (folder / "a").write_text("half")
+    with atomic_file(sys.argv[1] + "/b.json") as part:
+        part.write_text("half")
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_run(tmp_path):
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
+    left = list(tmp_path.iterdir())
+    assert len(left) == 3
+    (tmp_path / ".mine.0badcafe.tmp").write_text("of another program")
+    with atomic.atomic_file(tmp_path / "c.json") as part:
+        (part).write_text("new")
+        assert part.exists()
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".mine.0badcafe.tmp", "c.json"]
+
+
+def test_what_a_living_process_is_writing_stays(tmp_path):
+    with atomic.atomic_file(tmp_path / "a.json") as part:
+        part.write_text("mine")
+        atomic.remove_leftovers(tmp_path)
+        assert part.exists()
+        other = part.with_name(part.name.replace(f"-{os.getpid()}-", f"-{os.getppid()}-"))
+        other.write_text("of my parent, who lives")
+        far = part.with_name(part.name.replace(atomic._host(), "abcdef"))
+        far.write_text("of another machine")
+        atomic.remove_leftovers(tmp_path)
+        assert other.exists() and far.exists()
+        os.utime(far, (0, 0))
+        atomic.remove_leftovers(tmp_path)
+        assert other.exists() and not far.exists()

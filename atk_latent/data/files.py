@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from atk_latent.arrays import open_arrays
 from atk_latent.data.dataset import Dataset, stratified
 from atk_latent.data.source import ARRAYS, check_memory, one_line
 from atk_latent.errors import InputError
+from atk_latent.files import GIB, FileKind, check_file
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+_IMAGE = FileKind("image", GIB, "Replace or remove it")
+_NPZ = FileKind("NumPy archive", 256 * GIB, "Write it with numpy.savez")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 TEST_SHARE = 0.2
 SPLIT_SEED = 20  # Part of the data: no run trains on what another one tests on.
@@ -52,49 +54,18 @@ def load_npz(path: str | Path, name: str, class_names: tuple[str, ...] | None = 
 
 
 def _npz_arrays(path: Path) -> dict[str, np.ndarray]:
-    try:
-        file = np.load(path, allow_pickle=False)
-        if not isinstance(file, np.lib.npyio.NpzFile):
-            raise ValueError("one array, not an archive of arrays")
-        with file:
-            missing = [key for key in ARRAYS if key not in file.files]
-            if missing:
-                raise InputError(
-                    f"{path} must hold {', '.join(ARRAYS)}. Received: "
-                    f"{', '.join(file.files) or 'nothing'}. Add {', '.join(missing)}"
-                )
-            wanted = [key for key in (*ARRAYS, "class_names") if key in file.files]
-            return {key: _member(file, key, path) for key in wanted}
-    except InputError:
-        raise
-    except (
-        OSError,
-        ValueError,
-        EOFError,
-        KeyError,
-        MemoryError,
-        zipfile.BadZipFile,
-        zlib.error,
-        NotImplementedError,
-        RuntimeError,
-    ) as error:
-        # NumPy names pickles whenever the first bytes are unknown to it.
-        reason = "no NumPy archive" if "pickle" in str(error) else one_line(error)
-        raise InputError(
-            f"{path} cannot be read as .npz ({reason}). Write it with numpy.savez"
-        ) from error
-
-
-def _member(file: np.lib.npyio.NpzFile, key: str, path: Path) -> np.ndarray:
-    try:
-        return file[key]
-    except ValueError as error:
-        if "Object arrays" not in str(error):
-            raise
-        raise InputError(
-            f"{path}: {key} holds Python objects, which are never unpickled. "
-            "Save it as an array of numbers"
-        ) from error
+    with open_arrays(path, _NPZ) as file:
+        missing = [key for key in ARRAYS if key not in file.names]
+        if missing:
+            raise InputError(
+                f"{path} must hold {', '.join(ARRAYS)}. Received: "
+                f"{', '.join(file.names) or 'nothing'}. Add {', '.join(missing)}"
+            )
+        for key in ("x_train", "x_test"):
+            length, *shape = file.header(key).shape or (0,)
+            check_memory(length, tuple(shape), f"{path}: {key}", "Use fewer or smaller images")
+        wanted = [key for key in (*ARRAYS, "class_names") if key in file.names]
+        return {key: file.read(key) for key in wanted}
 
 
 def load_folder(path: str | Path, name: str) -> Dataset:
@@ -231,6 +202,7 @@ def _opened(file: Path) -> Image:
     """The image with its header read, its mode one that converts without loss."""
     from PIL import Image
 
+    check_file(file, _IMAGE)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)

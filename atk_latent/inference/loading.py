@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import keras
 
@@ -12,6 +12,7 @@ from atk_latent.config import build, spec
 from atk_latent.errors import InputError
 from atk_latent.inference.imt import IMT, VARIANTS, IMTClassifier, IMTSettings, Variant
 from atk_latent.methods.atld import DISCRIMINATOR, load_settings
+from atk_latent.models.loading import MODEL_FILE, load_network
 
 NO_IMT = "none"
 
@@ -23,7 +24,7 @@ def has_manifold(run: Path | None) -> bool:
 
 def load_manifold(
     run: Path | None, classifier: keras.Model
-) -> tuple[LatentDiscriminator, dict[str, Any]]:
+) -> tuple[LatentDiscriminator, dict[str, float | bool]]:
     """The manifold of a finished ATLD run around its classifier.
 
     Args:
@@ -40,12 +41,14 @@ def load_manifold(
             f"{run or 'the target'} holds no discriminator, which IMT needs; name a run folder "
             "that `atkl harden --method atld` has finished"
         )
-    discriminator = keras.models.load_model(run / "helpers" / DISCRIMINATOR, compile=False)
+    discriminator = load_network(run / "helpers" / DISCRIMINATOR)
+    if len(discriminator.inputs) != 1 or len(discriminator.outputs) != 2:
+        raise MODEL_FILE.wrong(run / "helpers" / DISCRIMINATOR, "is no discriminator of latents")
     stored = load_settings(run / "helpers")
     manifold = LatentDiscriminator(
-        classifier, discriminator, latent=stored["latent"], layer=stored["latent_layer"]
+        classifier, discriminator, latent=stored.latent, layer=stored.latent_layer
     )
-    return manifold, stored["imt"]
+    return manifold, stored.imt
 
 
 def imt_for(text: str, run: Path | None, classifier: keras.Model) -> IMTClassifier | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import warnings
 from collections.abc import Callable, Sequence
@@ -14,19 +13,28 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from atk_latent.adversaries.latent_discriminator import LatentDiscriminator, encoder, flat
+from atk_latent.adversaries.latent_discriminator import (
+    Latent,
+    LatentDiscriminator,
+    encoder,
+    flat,
+)
 from atk_latent.adversaries.latent_manifold import LatentManifold
 from atk_latent.adversaries.noise import RowNoise
-from atk_latent.atomic import atomic_file, write_json
+from atk_latent.atomic import json_text
+from atk_latent.checksums import noted_helper
 from atk_latent.errors import InputError
+from atk_latent.files import MIB, FileKind, read_json
 from atk_latent.methods.atld_settings import ATLDSettings
 from atk_latent.methods.base import Batch, Method, Weights
 from atk_latent.methods.fit import jit_compile
 from atk_latent.methods.objectives import CrossEntropy, replicas
 from atk_latent.models.latent import latent_width
 from atk_latent.models.manifold_discriminator import manifold_discriminator
+from atk_latent.results.record import Record
 
 DISCRIMINATOR, MANIFOLD = "discriminator.keras", "manifold.json"
+_MANIFOLD_FILE = FileKind("file of an ATLD run's settings", MIB, "Train the run again")
 DEAD_SCALE = 1e-4  # a gradient ratio below it leaves nothing of the mse term
 BLIND, SURE = 0.55, 0.995  # discriminator accuracies that leave no game to play
 _Judged = tuple[tf.Tensor, tf.Tensor]  # score (B,) and class logits (B, K)
@@ -303,16 +311,15 @@ class ATLD(Method):
     def save_helpers(self, folder: Path) -> None:
         """Writes the discriminator and what it takes to use it again (`inference.loading`)."""
         folder.mkdir(parents=True, exist_ok=True)
-        with atomic_file(folder / DISCRIMINATOR) as part:
+        with noted_helper(folder / DISCRIMINATOR) as part:
             self.discriminator.save(part)
-        write_json(
-            folder / MANIFOLD,
-            {
-                "latent": self.settings.latent,
-                "latent_layer": self.settings.latent_layer,
-                "imt": self.imt_settings(),
-            },
-        )
+        content = {
+            "latent": self.settings.latent,
+            "latent_layer": self.settings.latent_layer,
+            "imt": self.imt_settings(),
+        }
+        with noted_helper(folder / MANIFOLD) as part:
+            part.write_text(json_text(content) + "\n", encoding="utf-8")
 
     def imt_settings(self) -> dict[str, float | bool]:
         """How IMT is to be done after this game; fields of `inference.imt.IMTSettings`."""
@@ -417,10 +424,27 @@ class Watch(keras.callbacks.Callback):
         return None
 
 
-def load_settings(folder: Path) -> dict[str, Any]:
-    """What `ATLD.save_helpers` wrote beside the discriminator."""
-    content: dict[str, Any] = json.loads((folder / MANIFOLD).read_text(encoding="utf-8"))
-    return content
+class Manifold(Record):
+    """What lies beside a discriminator in `manifold.json`.
+
+    Args:
+        latent, latent_layer: which latents it judges, as in `ATLDSettings`.
+        imt: how IMT is to be done; fields of `inference.imt.IMTSettings`.
+    """
+
+    latent: Latent
+    latent_layer: str | None = None
+    imt: dict[str, float | bool]
+
+
+def load_settings(folder: Path) -> Manifold:
+    """What `ATLD.save_helpers` wrote beside the discriminator.
+
+    Raises:
+        InputError: if the file is missing, damaged or has a wrong field.
+    """
+    file = folder / MANIFOLD
+    return Manifold.from_json(read_json(file, _MANIFOLD_FILE), str(file))
 
 
 def _check_smoothing(settings: ATLDSettings, classes: int) -> None:

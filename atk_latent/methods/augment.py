@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import keras
@@ -14,6 +15,7 @@ from atk_latent.errors import InputError
 from atk_latent.methods.base import Method
 from atk_latent.methods.extra_data import check_file
 from atk_latent.methods.fixed_set import FixedSet, FixedSetRequest
+from atk_latent.methods.image_arrays import read_image_arrays, whole_labels
 from atk_latent.methods.optimizers import Optimizer
 from atk_latent.methods.settings import MethodSettings
 from atk_latent.progress import Progress
@@ -61,22 +63,38 @@ class AugmentSettings(MethodSettings):
         super().check_files()
         check_file("examples_from", self.examples_from)
 
+    def check_contents(self, image_shape: Sequence[int], num_classes: int) -> None:
+        """Reads the files that are named; see `MethodSettings`."""
+        super().check_contents(image_shape, num_classes)
+        if self.examples_from is not None:
+            read_examples(self.examples_from, image_shape, num_classes)
 
-def read_examples(path: str) -> Examples:
+
+def read_examples(
+    path: str, image_shape: Sequence[int] | None = None, num_classes: int | None = None
+) -> Examples:
     """Originals (None where the file has none), adversarial images and labels.
 
+    Args:
+        path: of the file. image_shape: (H, W, C) that images must have; None for any.
+        num_classes: K that labels must lie below; None for any.
+
     Raises:
-        InputError: if `path` is no .npz file with these arrays.
+        InputError: if `path` is no .npz file with these arrays, as
+            `atkl attack --split train --out` writes it.
     """
-    try:
-        with np.load(path) as stored:
-            original = np.asarray(stored["x"], np.float32) if "x" in stored else None
-            return original, np.asarray(stored["x_adv"], np.float32), np.asarray(stored["y"])
-    except (OSError, ValueError, KeyError) as problem:
+    arrays = read_image_arrays(
+        path, "examples_from", ["x", "x_adv", "y"], image_shape, optional=["x"]
+    )
+    original, x_adv, y = arrays.get("x"), arrays["x_adv"], arrays["y"]
+    if original is not None and original.shape != x_adv.shape:
         raise InputError(
-            f"examples_from {path} must be an .npz file with arrays 'x_adv' and 'y', as "
-            f"`atkl attack --split train --out` writes it: {problem}"
-        ) from None
+            f"examples_from {path}: 'x' and 'x_adv' must have one shape. Received: "
+            f"{original.shape} and {x_adv.shape}"
+        )
+    if num_classes is not None:
+        y = whole_labels(y, num_classes, f"examples_from {path}")
+    return original, x_adv, y
 
 
 class AugmentedTraining(Method):
@@ -133,14 +151,15 @@ class AugmentedTraining(Method):
                 f"adversarial examples must be (n, {', '.join(map(str, shape))}) with n labels. "
                 f"Received: {x_adv.shape} and {y.shape}"
             )
-        if x_adv.min() < 0 or x_adv.max() > 1:
+        if not (x_adv.min() >= 0 and x_adv.max() <= 1):  # NaN is neither
             raise InputError(
                 "adversarial examples must have pixels in [0, 1]. "
                 f"Received: {x_adv.min():g}..{x_adv.max():g}"
             )
         if x is None and self.settings.fixed_set.originals == "paired":
             raise InputError("originals=paired needs the images that the examples were made from")
-        self._fixed["examples"] = (x, x_adv, y.astype(np.int64))
+        labels = whole_labels(y, int(self.classifier.output_shape[-1]), "adversarial examples")
+        self._fixed["examples"] = (x, x_adv, labels)
 
     def training_batches(
         self, x: np.ndarray, y: np.ndarray, *, progress: Progress | None = None

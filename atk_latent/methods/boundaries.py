@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
+import shutil
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from atk_latent.arrays import ArraySpec, read_arrays
+from atk_latent.checksums import noted_file
 from atk_latent.config import check_range, known_as
 from atk_latent.errors import InputError
+from atk_latent.files import GIB, FileKind
+from atk_latent.methods.states import States
 from atk_latent.models.attention_svm import AttentionSVM, attend, class_pairs, initial_arrays
 
 MEMORY_PER_GROUP = 256 * 2**20
+SECONDS_BETWEEN_STATES = 10.0
+_PART = FileKind("file of trained boundaries", 64 * GIB, "Remove it to train these again")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,21 +146,96 @@ class _Group:
         self.optimizer.apply(tape.gradient(loss, variables), variables)
         return loss
 
-    def fit(self, z: np.ndarray, y: np.ndarray, on_epoch: Callable[[], None]) -> None:
-        """Trains on latents (P, n, N) with labels (P, n)."""
-        count = z.shape[1]
+    @property
+    def variables(self) -> dict[str, tf.Variable | keras.Variable]:
+        """Everything that a resumed training needs."""
+        slots = {f"optimizer-{i}": slot for i, slot in enumerate(self.optimizer.variables)}
+        return {**self.weights, **slots}
+
+    def fit(
+        self,
+        z: np.ndarray,
+        y: np.ndarray,
+        on_epoch: Callable[[int], None],
+        states: States | None = None,
+    ) -> None:
+        """Trains on latents (P, n, N) with labels (P, n); goes on from the states of a killed run.
+
+        `on_epoch` is told the epochs that are done.
+        """
+        count, saved = z.shape[1], time.monotonic()
         size = self.settings.batch_size or count
-        for _ in range(self.settings.epochs):
+        start = self._restore(states) if states else 0
+        for epoch in range(self.settings.epochs):
             order = self.rng.permutation(count) if size < count else np.arange(count)
-            for start in range(0, count, size):
-                rows = order[start : start + size]
+            if epoch < start:  # its order is drawn all the same: the next ones follow it
+                continue
+            for first in range(0, count, size):
+                rows = order[first : first + size]
                 self._step(tf.constant(z[:, rows]), tf.constant(y[:, rows]))
-            on_epoch()
+            on_epoch(epoch + 1)
+            if states and time.monotonic() - saved >= SECONDS_BETWEEN_STATES:
+                arrays = {name: variable.numpy() for name, variable in self.variables.items()}
+                states.save(arrays, [{}] * (epoch + 1))
+                saved = time.monotonic()
+
+    def _restore(self, states: States) -> int:
+        """Takes the newest state; the epochs that are behind it."""
+        specs = {
+            name: ArraySpec("fiu", tuple(value.shape), value.dtype)
+            for name, variable in self.variables.items()
+            for value in [variable.numpy()]
+        }
+        state = states.restore(specs)
+        if state is None:
+            return 0
+        for name, variable in self.variables.items():
+            variable.assign(state.variables[name])
+        return len(state.logs)
 
     def accuracy(self, z: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Share of latents on their own side of the boundary, float32 (P,)."""
         right = y * svm_scores(tf.constant(z), self.weights, self.settings) > 0
         return np.asarray(np.mean(right, axis=1), np.float32)
+
+
+class _Groups:
+    """The pairs of classes, group by group; what is done lies in a folder until all are."""
+
+    def __init__(self, settings: BoundarySettings, seed: int, folder: Path | None) -> None:
+        self.settings, self.seed, self.folder = settings, seed, folder
+
+    def trained(
+        self,
+        start: int,
+        fit: tuple[np.ndarray, np.ndarray],
+        test: tuple[np.ndarray, np.ndarray],
+        on_epoch: Callable[[int], None],
+    ) -> dict[str, np.ndarray]:
+        """The arrays of the group that begins with pair `start`, and their accuracies.
+
+        Args:
+            start: number of its first pair. fit, test: latents (P, n, N) and labels (P, n).
+            on_epoch: told the epochs that are done.
+        """
+        arrays = initial_arrays(len(fit[0]), fit[0].shape[-1], self.seed + start)
+        name = f"pairs-{start:06d}.npz"
+        if self.folder and (self.folder / name).exists():
+            specs = {key: ArraySpec("f", value.shape) for key, value in arrays.items()}
+            specs["accuracy"] = ArraySpec("f", (len(fit[0]),))
+            on_epoch(self.settings.epochs)
+            return read_arrays(self.folder / name, _PART, specs)
+        states = States(self.folder / f"pairs-{start:06d}") if self.folder else None
+        group = _Group(arrays, self.settings, self.seed)
+        group.fit(*fit, on_epoch, states)
+        values = {name: variable.numpy() for name, variable in group.weights.items()}
+        values["accuracy"] = group.accuracy(*test)
+        if self.folder and states:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with noted_file(self.folder, name) as part:
+                np.savez(part, **values)
+            shutil.rmtree(states.folder, ignore_errors=True)
+        return values
 
 
 def fit_boundaries(
@@ -162,6 +245,7 @@ def fit_boundaries(
     settings: BoundarySettings,
     *,
     seed: int = 0,
+    checkpoint: Path | None = None,
     on_epoch: Callable[[int, int], None] | None = None,
 ) -> AttentionSVM:
     """Trains one attention SVM for every pair of classes.
@@ -173,6 +257,7 @@ def fit_boundaries(
         num_classes: K >= 2.
         settings: see `BoundarySettings`.
         seed: initial weights and order.
+        checkpoint: folder of the resumable state; None keeps none.
         on_epoch: called with (epochs done, epochs in all).
 
     Returns:
@@ -187,11 +272,7 @@ def fit_boundaries(
     pairs, width = class_pairs(num_classes), latents.shape[1]
     group = max(1, MEMORY_PER_GROUP // (4 * width * width))
     starts = range(0, len(pairs), group)
-    ticks = itertools.count(1)
-
-    def tick() -> None:
-        if on_epoch:
-            on_epoch(next(ticks), settings.epochs * len(starts))
+    groups = _Groups(settings, seed, checkpoint)
 
     def stack(rows: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         low, high = rows[chosen[:, 0]], rows[chosen[:, 1]]
@@ -200,11 +281,13 @@ def fit_boundaries(
 
     parts = []
     for start in starts:
-        chosen = pairs[start : start + group]
-        trained = _Group(initial_arrays(len(chosen), width, seed + start), settings, seed)
-        trained.fit(*stack(fit_rows, chosen), tick)
-        values = {name: variable.numpy() for name, variable in trained.weights.items()}
-        parts.append({**values, "accuracy": trained.accuracy(*stack(test_rows, chosen))})
+        chosen, before = pairs[start : start + group], settings.epochs * len(parts)
+
+        def tick(done: int, before: int = before) -> None:
+            if on_epoch:
+                on_epoch(before + done, settings.epochs * len(starts))
+
+        parts.append(groups.trained(start, stack(fit_rows, chosen), stack(test_rows, chosen), tick))
     return AttentionSVM(
         {name: np.concatenate([part[name] for part in parts]) for name in parts[0]},
         num_classes=num_classes,

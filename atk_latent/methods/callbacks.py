@@ -7,17 +7,17 @@ a kill between them loses the state, and it does not bring back the order of the
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
-import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 
+from atk_latent.arrays import ArraySpec
 from atk_latent.errors import InputError
+from atk_latent.methods.states import States
 from atk_latent.progress import Progress
 
 
@@ -80,10 +80,9 @@ def _assign(variables: Iterable[keras.Variable], values: Iterable[object]) -> No
 class Checkpoint(keras.callbacks.Callback):
     """Keeps the state of a `fit` on disk after every epoch, and restores it.
 
-    One folder an epoch, ``epoch-0007/``, moved into place in one step once complete, and
-    only then is the older one removed: a kill at any moment leaves a good state. It holds
-    every variable of the model (weights, batch statistics, random state) and of its
-    optimizers, bit for bit, and the logs so far, to which it adds the `seconds` of each epoch.
+    A state (`States`) holds every variable of the model (weights, batch statistics, random
+    state) and of its optimizers, bit for bit, and the logs so far, to which it adds the
+    `seconds` of each epoch.
 
     Args:
         folder: where the states live; created when needed. None writes nothing to disk.
@@ -92,7 +91,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def __init__(self, folder: Path | None, best: BestWeights | None = None) -> None:
         super().__init__()
-        self.folder, self.best = folder, best
+        self.states, self.best = None if folder is None else States(folder), best
         self.logs: list[dict[str, float]] = []
         self.begun = 0.0
 
@@ -108,23 +107,40 @@ class Checkpoint(keras.callbacks.Callback):
         }
 
     def restore(self, model: keras.Model) -> int:
-        """Loads the newest state into `model`.
+        """Loads the newest state that is whole into `model`.
 
         Returns:
             The number of epochs it has behind it; 0 where there is no state.
+
+        Raises:
+            InputError: if no state is whole, or they are those of another model; the model is
+                as it was then.
         """
         self.set_model(model)
-        states = sorted(self.folder.glob("epoch-*")) if self.folder else []
-        if not states:
+        if self.states is None:
             return 0
-        for optimizer in _optimizers(model).values():
-            if not optimizer.built:
-                optimizer.build(model.trainable_weights)
-        with np.load(states[-1] / "variables.npz") as stored:
-            for name, variable in self.variables().items():
-                variable.assign(stored[name])
-        self.logs = json.loads((states[-1] / "logs.json").read_text())
+        if self.states.exist():
+            for optimizer in _optimizers(model).values():
+                if not optimizer.built:
+                    optimizer.build(model.trainable_weights)
+        state = self.states.restore(self._specs())
+        if state is None:
+            return 0
+        for name, variable in self.variables().items():
+            variable.assign(state.variables[name])
+        self.logs = state.logs
         return len(self.logs)
+
+    def _specs(self) -> dict[str, ArraySpec]:
+        """What each variable on disk must be; only metrics may be other than finite."""
+        metrics = {id(v) for metric in self.model.metrics for v in metric.variables}
+        return {
+            name: ArraySpec(
+                dtype.kind, tuple(variable.shape), dtype, finite=id(variable) not in metrics
+            )
+            for name, variable in self.variables().items()
+            for dtype in [np.dtype(tf.as_dtype(variable.dtype).as_numpy_dtype)]
+        }
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Looks at the clock."""
@@ -140,19 +156,9 @@ class Checkpoint(keras.callbacks.Callback):
         seconds = round(time.monotonic() - self.begun, 3)
         values = {name: float(value) for name, value in (logs or {}).items()}
         self.logs.append({**values, "seconds": seconds})
-        if self.folder is None:
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        new, part = self.folder / f"epoch-{epoch + 1:06d}", self.folder / "part"
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir()
-        state = {name: np.asarray(v) for name, v in self.variables().items()}
-        np.savez(part / "variables.npz", **state)  # type: ignore[arg-type]  # names are no options
-        (part / "logs.json").write_text(json.dumps(self.logs))
-        os.replace(part, new)
-        for old in self.folder.glob("epoch-*"):
-            if old != new:
-                shutil.rmtree(old)
+        if self.states is not None:
+            state = {name: np.asarray(v) for name, v in self.variables().items()}
+            self.states.save(state, self.logs)
 
 
 def _optimizers(model: keras.Model) -> dict[str, keras.optimizers.Optimizer]:

@@ -13,6 +13,7 @@ import tensorflow as tf
 from atk_latent.config import check_range, known_as
 from atk_latent.data.streams import Stream, batches
 from atk_latent.errors import InputError
+from atk_latent.methods.image_arrays import read_image_arrays
 from atk_latent.models.loading import load_classifier
 
 Arrays = tuple[np.ndarray, np.ndarray]
@@ -24,27 +25,7 @@ def read_images(path: str, image_shape: Sequence[int]) -> np.ndarray:
     Raises:
         InputError: if there is no such file, or its `x` is no such array.
     """
-    file = Path(path).expanduser()
-    try:
-        with np.load(file) as stored:
-            x = np.asarray(stored["x"])
-    except (OSError, ValueError, KeyError) as problem:
-        raise InputError(
-            f"extra_data {path} must be an .npz file with an array 'x' of images: {problem}"
-        ) from None
-    wanted = tuple(image_shape)
-    if x.dtype == np.uint8:
-        x = x / np.float32(255)
-    if x.ndim != 4 or x.shape[1:] != wanted or not len(x):
-        raise InputError(
-            f"extra_data {path} must hold images of shape (n, {', '.join(map(str, wanted))}). "
-            f"Received: {x.shape}"
-        )
-    if x.min() < 0 or x.max() > 1:
-        raise InputError(
-            f"extra_data {path} must hold pixels in [0, 1]. Received: {x.min():g}..{x.max():g}"
-        )
-    return x.astype(np.float32)
+    return read_image_arrays(path, "extra_data", ["x"], image_shape)["x"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +66,20 @@ class ExtraData:
         """
         check_file("extra_data", self.path)
         check_file("teacher", self.teacher)
+
+    def check_contents(self, image_shape: Sequence[int], num_classes: int) -> None:
+        """Reads the files that are named, as the training will.
+
+        Args:
+            image_shape: (H, W, C) of the data. num_classes: K.
+
+        Raises:
+            InputError: for one that will not do.
+        """
+        if self.path is not None:
+            read_images(self.path, image_shape)
+            if self.teacher is not None:
+                load_classifier(self.teacher, image_shape, num_classes)
 
     def refuse(self) -> None:
         """For a method whose adversarial images are crafted before training.

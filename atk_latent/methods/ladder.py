@@ -6,6 +6,7 @@ Zhou, Tsang and Yin, "Latent boundary-guided adversarial training", Machine Lear
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Literal, cast
@@ -15,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from atk_latent.adversaries.latent_boundary import LatentBoundary, PerturbationSettings
-from atk_latent.atomic import atomic_file
+from atk_latent.checksums import noted_helper
 from atk_latent.config import check_range, updated
 from atk_latent.data.streams import Stream, fixed_set_batches
 from atk_latent.errors import InputError
@@ -26,15 +27,17 @@ from atk_latent.methods.fixed_set import FixedSet
 from atk_latent.methods.generator_training import GeneratorSettings, fit_generator
 from atk_latent.methods.optimizers import Optimizer
 from atk_latent.methods.settings import MethodSettings
-from atk_latent.models.attention_svm import AttentionSVM, flat_latent_width
+from atk_latent.models.attention_svm import BOUNDARIES, AttentionSVM, flat_latent_width
 from atk_latent.models.generators import generator_for
 from atk_latent.models.latent import frozen_copy, split
+from atk_latent.models.loading import MODEL_FILE, load_network
 from atk_latent.models.scoring import clean_accuracy
 from atk_latent.progress import Progress
 from atk_latent.registry import GENERATORS
 
 HELPERS = ("boundaries.npz", "generator.keras")  # belong to the vanilla classifier
 GENERATOR_STATES = "checkpoint-generator"  # in the helpers, while the generator is trained
+BOUNDARY_STATES = "checkpoint-boundaries"  # the same of the boundaries
 EPS_TABLE = (0.5, 2.0, 5.0, 7.0, 10.0, 12.0, 15.0, 18.0, 20.0)
 EPS_STRIP = (0.5, 1.0, 2.0, 4.0, 6.0, 8.0, 9.0, 10.0, 12.0, 14.0, 16.0, 18.0, 20.0, 25.0, 30.0)
 
@@ -193,18 +196,25 @@ class LADDER(Method):
     ) -> AttentionSVM:
         path = folder / "boundaries.npz" if folder else None
         if path and path.exists():
-            return AttentionSVM.load(path)
+            return self._stored_boundaries(path)
 
         def tick(done: int, total: int) -> None:
             if progress:
                 progress("boundaries", done, total, {})
 
         trained = fit_boundaries(
-            latents, y, self.num_classes, self.settings.boundaries, seed=self.seed, on_epoch=tick
+            latents,
+            y,
+            self.num_classes,
+            self.settings.boundaries,
+            seed=self.seed,
+            checkpoint=folder / BOUNDARY_STATES if folder else None,
+            on_epoch=tick,
         )
         if path:
-            with atomic_file(path) as part:
+            with noted_helper(path) as part:
                 trained.save(part)
+            shutil.rmtree(path.parent / BOUNDARY_STATES, ignore_errors=True)
         return trained
 
     def _generator(
@@ -212,7 +222,7 @@ class LADDER(Method):
     ) -> keras.Model:
         path = folder / "generator.keras" if folder else None
         if path and path.exists():
-            return keras.models.load_model(path, compile=False)
+            return self._stored_generator(path)
         settings = self.settings.generator
         name = generator_for(self.image_shape) if settings.name == "auto" else settings.name
         official = settings.style == "official"
@@ -228,9 +238,26 @@ class LADDER(Method):
             progress=progress,
         )
         if path:
-            with atomic_file(path) as part:
+            with noted_helper(path) as part:
                 generator.save(part)
         return generator
+
+    def _stored_boundaries(self, path: Path) -> AttentionSVM:
+        stored = AttentionSVM.load(path)
+        ours, theirs = (self.latent_width, self.num_classes), (stored.width, stored.num_classes)
+        if ours != theirs:
+            problem = "is of another classifier: its (latent width, classes) are"
+            raise BOUNDARIES.wrong(path, f"{problem} {theirs}, not {ours}")
+        return stored
+
+    def _stored_generator(self, path: Path) -> keras.Model:
+        stored = load_network(path)
+        ours = ((None, self.latent_width), (None, *self.image_shape))
+        theirs = (stored.input_shape, stored.output_shape)
+        if ours != theirs:
+            problem = "is of another classifier: it takes and gives"
+            raise MODEL_FILE.wrong(path, f"{problem} {theirs}, not {ours}")
+        return stored
 
     def load_helpers(self, folder: Path) -> None:
         """Takes boundaries and generator from the `helpers/` of a finished run.
@@ -241,8 +268,8 @@ class LADDER(Method):
         path = folder / "generator.keras"
         if not path.exists():
             raise InputError(f"{path} does not exist; run `atkl harden --method ladder` first")
-        self.boundaries = AttentionSVM.load(folder / "boundaries.npz")
-        self.generator = keras.models.load_model(path, compile=False)
+        self.boundaries = self._stored_boundaries(folder / "boundaries.npz")
+        self.generator = self._stored_generator(path)
         self.adversary()
 
     def make_examples(

@@ -12,15 +12,18 @@ import numpy as np
 import tensorflow as tf
 
 from atk_latent.adversaries.gradient_ascent import AscentSettings, GradientAscent
-from atk_latent.atomic import atomic_file
+from atk_latent.arrays import ArraySpec, read_arrays
+from atk_latent.checksums import noted_helper
 from atk_latent.config import check_range, known_as
 from atk_latent.errors import InputError
+from atk_latent.files import GIB, FileKind
 from atk_latent.methods.adversarial import PGDSettings, PGDTraining
 from atk_latent.methods.base import Batch, Logits, Weights
 from atk_latent.models.latent import split
 from atk_latent.progress import Progress, renamed
 
 STAGE = "adversarial"
+_WEIGHTS = FileKind("file of weights", 64 * GIB, "Remove it to train the classifier again")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -206,15 +209,16 @@ class LAT(PGDTraining):
             return
         done = folder / "adversarial.npz" if folder else None
         if done and done.exists():
-            with np.load(done) as stored:
-                self.classifier.set_weights([stored[name] for name in stored.files])
+            weights = self.classifier.get_weights()
+            specs = {f"arr_{i}": ArraySpec("fiu", w.shape) for i, w in enumerate(weights)}
+            self.classifier.set_weights(list(read_arrays(done, _WEIGHTS, specs).values()))
             return
         state = folder / "checkpoint-adversarial" if folder else None
         PGDTraining(self.classifier, settings, seed=self.seed).harden(
             x, y, folder=state, progress=renamed(progress, STAGE)
         )
         if done and state:
-            with atomic_file(done) as part:
+            with noted_helper(done) as part:
                 np.savez(part, *self.classifier.get_weights())
             shutil.rmtree(state, ignore_errors=True)
 

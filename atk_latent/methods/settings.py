@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 from atk_latent.methods.augmentation import Augmentation
 from atk_latent.methods.early_stopping import EarlyStopping
@@ -56,3 +57,14 @@ class MethodSettings:
             InputError: for one that is not.
         """
         self.extra_data.check_files()
+
+    def check_contents(self, image_shape: Sequence[int], num_classes: int) -> None:
+        """Reads the files that are named, before anything is trained.
+
+        Args:
+            image_shape: (H, W, C) of the data. num_classes: K.
+
+        Raises:
+            InputError: for one that will not do.
+        """
+        self.extra_data.check_contents(image_shape, num_classes)

@@ -9,10 +9,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from atk_latent.arrays import ArraySpec, read_arrays
 from atk_latent.errors import InputError
+from atk_latent.files import GIB, FileKind
 from atk_latent.models.latent import latent_width
 
-ATTENTIONS = ("softmax", "exp-softmax")
+ATTENTIONS, NORMALS = ("softmax", "exp-softmax"), ("unit", "raw")
+ARRAYS = ("kernel", "bias", "weight", "intercept", "accuracy")
+BOUNDARIES = FileKind(
+    "file of LADDER's boundaries", 64 * GIB, "Run `atkl harden --method ladder` to make it again"
+)
 
 
 def class_pairs(num_classes: int) -> np.ndarray:
@@ -74,6 +80,12 @@ class AttentionSVM:
         gain: float,
         normal: str,
     ) -> None:
+        if arrays["weight"].ndim != 2 or attention not in ATTENTIONS or normal not in NORMALS:
+            raise InputError(
+                f"attention SVM: 'weight' must have shape (pairs, width), attention be one of "
+                f"{', '.join(ATTENTIONS)}, normal one of {', '.join(NORMALS)}. Received: "
+                f"{arrays['weight'].shape}, {attention!r}, {normal!r}"
+            )
         pairs, width = arrays["weight"].shape
         expected = {
             "kernel": (pairs, width, width),
@@ -152,22 +164,20 @@ class AttentionSVM:
         Raises:
             InputError: if the file is missing or not one of ours.
         """
+        scalar = {name: ArraySpec("iuf", ()) for name in ("num_classes", "gain")}
+        words = {name: ArraySpec("U", ()) for name in ("attention", "normal")}
+        floats = {name: ArraySpec("f") for name in ARRAYS}
+        content = read_arrays(path, BOUNDARIES, {**scalar, **words, **floats})
         try:
-            with np.load(path, allow_pickle=False) as stored:
-                content = {key: stored[key] for key in stored.files}
-            names = ("kernel", "bias", "weight", "intercept", "accuracy")
             return cls(
-                {name: content[name] for name in names},
+                {name: content[name] for name in ARRAYS},
                 num_classes=int(content["num_classes"]),
                 attention=str(content["attention"]),
                 gain=float(content["gain"]),
                 normal=str(content["normal"]),
             )
-        except (OSError, KeyError, ValueError, EOFError) as problem:
-            raise InputError(
-                f"{path} must hold the boundaries of a LADDER run. Received: {problem}. "
-                "Run `atkl harden --method ladder` to make them"
-            ) from None
+        except ValueError as problem:
+            raise BOUNDARIES.wrong(path, f"will not do: {problem}") from None
 
 
 def initial_arrays(pairs: int, width: int, seed: int) -> dict[str, np.ndarray]:

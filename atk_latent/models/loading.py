@@ -12,8 +12,11 @@ import numpy as np
 import tensorflow as tf
 
 from atk_latent.errors import InputError, first_line
+from atk_latent.files import GIB, FileKind, check_file
+from atk_latent.models.h5_config import check_h5
 
 RUN_MODEL = "model.keras"
+MODEL_FILE = FileKind("Keras model file", 64 * GIB, "Save or copy it again, or give another one")
 _SIGNATURES = ("serve", "serving_default")
 
 
@@ -58,13 +61,27 @@ def load_classifier(
     return model
 
 
+def load_network(file: Path) -> keras.Model:
+    """Loads any Keras network that a run wrote: a generator, a discriminator.
+
+    Raises:
+        InputError: if the file is missing, damaged, no model, or holds NaN.
+    """
+    model = _keras_file(file)
+    _check_weights(model, file)
+    return model
+
+
 def _keras_file(file: Path) -> keras.Model:
     if file.suffix not in (".keras", ".h5", ".hdf5"):
         raise InputError(
             f"'{file}' is not a model file: .keras or .h5 is expected. Save it with "
             "model.save('name.keras')"
         )
-    if file.suffix == ".keras" and not zipfile.is_zipfile(file):
+    check_file(file, MODEL_FILE)
+    if file.suffix != ".keras":
+        check_h5(file)
+    elif not zipfile.is_zipfile(file):
         raise InputError(
             f"'{file}' is not a Keras model: it is damaged, cut short or another kind of file. "
             "Save or copy it again"

@@ -20,7 +20,7 @@ class Card(Measured):
         settings: every setting as it was used, by flat name.
         metrics: what the method measured of itself, by name; each method has its own.
         train_images, test_images: how many. data_fingerprint: of images and labels.
-        class_names: one name a class.
+        class_names: one name a class. model_checksum: SHA-256 of the `model.keras` beside it.
         clean_accuracy: of the hardened classifier, test images without attack, a fraction.
         vanilla_clean_accuracy: of the classifier it started from; None where there is none.
         seconds: all training and measuring. training_seconds: the epochs alone.
@@ -47,6 +47,7 @@ class Card(Measured):
     test_images: Count | None = optional()
     data_fingerprint: str | None = optional()
     class_names: tuple[str, ...] = optional(())
+    model_checksum: str | None = optional()
     clean_accuracy: Fraction | None = None
     vanilla_clean_accuracy: Fraction | None = None
     seconds: Length | None = None

@@ -7,12 +7,16 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from atk_latent.arrays import ArraySpec, read_arrays
 from atk_latent.art_bridge.context import AttackContext
 from atk_latent.art_bridge.estimator import estimator_for
 from atk_latent.art_bridge.factory import make_attack
-from atk_latent.atomic import atomic_file
+from atk_latent.checksums import noted_helper
 from atk_latent.evaluation import runner
+from atk_latent.files import GIB, FileKind
 from atk_latent.progress import Progress
+
+_SET = FileKind("set of adversarial images", 256 * GIB, "Remove it to make it again")
 
 
 def adversarial_set(
@@ -35,10 +39,16 @@ def adversarial_set(
 
     Returns:
         float32, the shape of `x`.
+
+    Raises:
+        InputError: if the file is damaged or was made from other images.
     """
     if path.exists():
-        with np.load(path) as stored:
-            return np.asarray(stored["x_adv"])
+        same = {"x": ArraySpec("f", x.shape), "y": ArraySpec("iu", y.shape)}
+        stored = read_arrays(path, _SET, {**same, "x_adv": ArraySpec("f", x.shape)})
+        if not (np.array_equal(stored["x"], x) and np.array_equal(stored["y"], y)):
+            raise _SET.wrong(path, "was made from other images")
+        return stored["x_adv"]
     estimator = estimator_for(model, image_shape=x.shape[1:])
     attack = make_attack(spec, estimator, context)
     options, chunks = runner.Options(seed=context.seed), list[np.ndarray]()
@@ -48,6 +58,6 @@ def adversarial_set(
             progress("examples", chunk.start + len(chunks[-1]), len(x), {})
     x_adv = np.concatenate(chunks)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_file(path) as part, part.open("wb") as file:
+    with noted_helper(path) as part, part.open("wb") as file:
         np.savez_compressed(file, x=x, x_adv=x_adv, y=y)
     return x_adv

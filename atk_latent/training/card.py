@@ -41,7 +41,7 @@ def base_card(
         metrics=json_safe(metrics),
         train_images=len(dataset.x_train),
         test_images=len(dataset.x_test),
-        data_fingerprint=dataset.fingerprint(),
+        data_fingerprint=run.data_fingerprint or dataset.fingerprint(),
         class_names=tuple(dataset.class_names),
         seed=options.seed,
         settings=json_safe(config.flat(settings)),

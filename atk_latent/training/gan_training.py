@@ -60,9 +60,9 @@ def train_gan(
     """
     started, options = time.monotonic(), request.options
     settings = gan_settings(dataset.name, options.preset, dict(options.overrides))
-    run = RunFolder(folder, request, resume=resume)
+    run = RunFolder(folder, request, resume=resume, data_fingerprint=dataset.fingerprint())
     if run.finished:
-        return run.card()
+        return run.finished_card()
     step_images(settings, len(dataset.x_train))
     judge = _judge(request.judge, dataset)
     keras.utils.set_random_seed(options.seed)
@@ -70,20 +70,21 @@ def train_gan(
         settings, dataset.name, dataset.image_shape, dataset.num_classes, options.seed
     )
     training = SongGANTraining(gan, settings, scale=scale, seed=options.seed)
-    run.open()
-    logs = fit_gan(
-        training,
-        dataset.x_train,
-        dataset.y_train,
-        seed=options.seed,
-        checkpoint=run.checkpoint / "gan",
-        progress=progress,
-    )
-    for name, model in gan._asdict().items():
-        run.save_model(model, f"helpers/{name}.keras")
-    run.save_history(_by_steps(logs, settings))
-    metrics = _measure(gan, settings, judge, dataset, run)
-    return run.finish(base_card(run, dataset, settings, metrics, started))
+    with run.locked():
+        run.open()
+        logs = fit_gan(
+            training,
+            dataset.x_train,
+            dataset.y_train,
+            seed=options.seed,
+            checkpoint=run.checkpoint / "gan",
+            progress=progress,
+        )
+        for name, model in gan._asdict().items():
+            run.save_model(model, f"helpers/{name}.keras")
+        run.save_history(_by_steps(logs, settings))
+        metrics = _measure(gan, settings, judge, dataset, run)
+        return run.finish(base_card(run, dataset, settings, metrics, started))
 
 
 def _judge(path: str | None, dataset: Dataset) -> keras.Model | None:

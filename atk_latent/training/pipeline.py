@@ -9,6 +9,8 @@ import keras
 
 from atk_latent import config
 from atk_latent.art_bridge.context import AttackContext
+from atk_latent.art_bridge.estimator import estimator_for
+from atk_latent.art_bridge.factory import make_attack
 from atk_latent.data.dataset import Dataset
 from atk_latent.methods.base import Method
 from atk_latent.methods.presets import resolve
@@ -57,27 +59,29 @@ def harden(
         request.method, dataset.name, options.preset, start.name, options.overrides
     )
     settings.check_files()
-    run = RunFolder(folder, request, resume=resume)
+    settings.check_contents(dataset.image_shape, dataset.num_classes)
+    run = RunFolder(folder, request, resume=resume, data_fingerprint=dataset.fingerprint())
     if run.finished:
-        return run.card()
-    keras.utils.set_random_seed(options.seed)
-    method, vanilla = _ready_method(request, start, settings, run, progress)
-    x, y = dataset.x_test, dataset.y_test
-    before = None if vanilla is None else clean_accuracy(vanilla, x, y).value
-    seconds = _train(method, dataset, run, progress)
-    if progress:
-        progress("measuring", 0, 1, {})
-    metrics = _measure(method, dataset, run)
-    after = clean_accuracy(method.classifier, x, y).value
-    fields = {
-        "preset": preset,
-        "model": start.name,
-        "clean_accuracy": after,
-        "vanilla_clean_accuracy": after if method.is_vanilla else before,
-        "training_seconds": seconds,
-    }
-    base = base_card(run, dataset, settings, metrics, started)
-    card = run.finish(base.model_copy(update=fields))
+        return run.finished_card()
+    with run.locked():
+        keras.utils.set_random_seed(options.seed)
+        method, vanilla = _ready_method(request, start, settings, run, progress)
+        x, y = dataset.x_test, dataset.y_test
+        before = None if vanilla is None else clean_accuracy(vanilla, x, y).value
+        seconds = _train(method, dataset, run, progress)
+        if progress:
+            progress("measuring", 0, 1, {})
+        metrics = _measure(method, dataset, run)
+        after = clean_accuracy(method.classifier, x, y).value
+        fields = {
+            "preset": preset,
+            "model": start.name,
+            "clean_accuracy": after,
+            "vanilla_clean_accuracy": after if method.is_vanilla else before,
+            "training_seconds": seconds,
+        }
+        base = base_card(run, dataset, settings, metrics, started)
+        card = run.finish(base.model_copy(update=fields))
     if progress:
         progress("measuring", 1, 1, {})
     return card
@@ -99,6 +103,7 @@ def _ready_method(
     """
     kind, seed = METHODS[request.method], start.seed
     method = kind(start.load(), settings, seed=seed)
+    _check_attack(method, start.dataset)
     run.open()
     if not start.is_trained and not method.needs_vanilla:
         return method, None
@@ -110,6 +115,14 @@ def _ready_method(
         method = kind(method.classifier, settings, seed=seed)
     _hand_over_fixed_set(method, vanilla, start.dataset, run, progress)
     return method, vanilla
+
+
+def _check_attack(method: Method, dataset: Dataset) -> None:
+    """Refuses an attack that cannot make the fixed set, before a vanilla classifier is trained."""
+    request = method.fixed_set_request()
+    if request is not None:
+        estimator = estimator_for(method.classifier, image_shape=dataset.image_shape)
+        make_attack(request.attack, estimator, AttackContext(data=dataset, seed=method.seed))
 
 
 def _hand_over_fixed_set(

@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping
 from typing import ClassVar
 
+from atk_latent.results.record import Count, Json, Record, optional
+
 
 @dataclasses.dataclass(frozen=True)
 class RunOptions:
@@ -35,6 +37,7 @@ class HardenRequest:
         model: registered name, path to a trained model, or None for the data set's own.
     """
 
+    models: ClassVar[tuple[str, ...]] = ("model.keras",)  # what a finished run holds
     method: str
     options: RunOptions
     model: str | None = None
@@ -50,6 +53,7 @@ class GANRequest:
     """
 
     method: ClassVar[str] = "song-gan"
+    models: ClassVar[tuple[str, ...]] = ("helpers/generator.keras", "helpers/discriminator.keras")
     options: RunOptions
     judge: str | None = None
 
@@ -60,6 +64,24 @@ class GANRequest:
 
 
 Request = HardenRequest | GANRequest
+
+
+class StoredRequest(Record):
+    """The fields of `request.json`; an earlier version may have left some out.
+
+    Args:
+        method, data, preset, model, overrides, limit, seed: as in `RunOptions` and the requests.
+        data_fingerprint: of the images and labels; None where nobody noted it.
+    """
+
+    method: str | None = None
+    data: str | None = None
+    preset: str | None = None
+    model: str | None = None
+    overrides: Json = {}
+    limit: Count | None = None
+    seed: Count | None = None
+    data_fingerprint: str | None = optional()
 
 
 def request_json(request: Request) -> dict[str, object]:

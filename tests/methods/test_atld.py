@@ -378,7 +378,7 @@ def test_a_killed_game_ends_bit_for_bit_where_an_undisturbed_one_does(tmp_path, 
         np.testing.assert_array_equal(one, two)
     assert len(whole.discriminator_optimizer.variables) > len(whole.discriminator.trainable_weights)
     stored = load_settings(tmp_path / "helpers")
-    assert stored["latent"] == resumed.settings.latent and stored["imt"]["step_size"] == 0.1
+    assert stored.latent == resumed.settings.latent and stored.imt["step_size"] == 0.1
     loaded = keras.models.load_model(tmp_path / "helpers" / "discriminator.keras")
     for one, two in zip(loaded.get_weights(), resumed.discriminator.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)

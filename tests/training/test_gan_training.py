@@ -83,6 +83,7 @@ def test_a_run_folder_holds_the_gan_its_images_and_its_card(run):
     assert present == {
         "card.json",
         "card.md",
+        "checksums.json",
         "history.csv",
         "images.png",
         "request.json",

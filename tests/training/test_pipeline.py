@@ -77,6 +77,7 @@ def test_a_run_folder_holds_what_the_design_says(run):
         "model.keras",
         "card.json",
         "card.md",
+        "checksums.json",
         "history.csv",
         "helpers",
         "request.json",

@@ -29,7 +29,7 @@ CARD = Card.from_json(
         "preset": "quick",
         "overrides": {},
         "date": "2026-01-31",
-        "seed": 0,
+        "seed": 4,
         "settings": {"eps": [1.0, 2]},
         "metrics": {},
         "versions": {},
@@ -89,7 +89,8 @@ def test_places_that_hold_something_else_are_refused(tmp_path):
         RunFolder(tmp_path, REQUEST, resume=True)
     with pytest.raises(InputError, match="notes.txt must be a folder"):
         RunFolder(tmp_path / "notes.txt" / "run", REQUEST)
-    opened(tmp_path / "run")
+    opened(tmp_path / "run").checkpoint.mkdir()
+    (tmp_path / "run" / "checkpoint" / "state").write_text("x")
     with pytest.raises(InputError, match="add --resume"):
         RunFolder(tmp_path / "run", REQUEST)
 
@@ -111,6 +112,7 @@ def test_finishing_leaves_a_card_that_reads_back_and_no_states(tmp_path):
     assert sorted(p.name for p in tmp_path.rglob("*")) == [
         "card.json",
         "card.md",
+        "checksums.json",
         "helpers",
         "request.json",
     ]
@@ -123,7 +125,7 @@ def test_a_run_that_ends_before_its_card_is_not_finished(tmp_path, monkeypatch):
     def killed(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("atk_latent.training.run_folder.write_json", killed)
+    monkeypatch.setattr("atk_latent.training.run_folder.noted_file", killed)
     with pytest.raises(KeyboardInterrupt):
         run.finish(CARD)
     again = RunFolder(tmp_path, REQUEST, resume=True)
@@ -151,3 +153,126 @@ def test_models_history_and_figures_lie_beside_the_card(tmp_path):
     assert second == {"epoch": "2", "loss": "1.0", "val_accuracy": "0.5"}
     run.save_figure(AccuracyOverEps([1.0], [0.5], [0.9]), "curve")
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def small_model():
+    return keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+
+
+def finished(folder, **options):
+    run = RunFolder(folder, REQUEST, **options)
+    with run.locked():
+        run.open()
+        run.save_model(small_model(), "model.keras")
+        run.finish(CARD)
+    return RunFolder(folder, REQUEST, **{**options, "resume": True})
+
+
+def refused(action, *words):
+    with pytest.raises(InputError) as caught:
+        action()
+    text = str(caught.value)
+    assert "\n" not in text and all(str(word) in text for word in words), text
+
+
+def test_a_finished_run_is_handed_back_once_its_model_is_the_one_it_wrote(tmp_path):
+    run = finished(tmp_path)
+    assert run.finished_card().model_checksum and not (tmp_path / ".lock").exists()
+    other = small_model()
+    other.save(tmp_path / "model.keras")
+    refused(run.finished_card, "model.keras is damaged or was changed", "remove card.json")
+    (tmp_path / "checksums.json").unlink()
+    refused(run.finished_card, "model.keras is not the model that card.json was written for")
+    (tmp_path / "model.keras").unlink()
+    refused(run.finished_card, "model.keras does not exist", "--resume")
+
+
+def test_a_finished_run_of_the_version_before_is_handed_back(tmp_path):
+    (tmp_path / "request.json").write_text(json.dumps(STORED))
+    (tmp_path / "card.json").write_text(json.dumps(CARD.to_json()))
+    small_model().save(tmp_path / "model.keras")
+    run = RunFolder(tmp_path, REQUEST, resume=True, data_fingerprint="1234")
+    assert run.finished_card() == CARD
+
+
+@pytest.mark.parametrize("change", [{"method": "pgd"}, {"data": "mnist"}, {"seed": 5}])
+def test_the_card_of_another_run_is_refused(tmp_path, change):
+    run = finished(tmp_path)
+    (tmp_path / "checksums.json").unlink()
+    (tmp_path / "card.json").write_text(json.dumps({**CARD.to_json(), **change}))
+    refused(run.finished_card, "is the card of another run", *change)
+
+
+def test_a_card_that_changed_is_refused(tmp_path):
+    run = finished(tmp_path)
+    (tmp_path / "card.json").write_text(json.dumps({**CARD.to_json(), "clean_accuracy": 0.9}))
+    refused(run.finished_card, "card.json is damaged or was changed")
+
+
+def test_other_data_are_refused_while_stopped_and_when_finished(tmp_path):
+    run = RunFolder(tmp_path / "a", REQUEST, data_fingerprint="1111")
+    run.open()
+    RunFolder(tmp_path / "a", REQUEST, resume=True, data_fingerprint="1111")
+    again = {"resume": True, "data_fingerprint": "2222"}
+    refused(lambda: RunFolder(tmp_path / "a", REQUEST, **again), "other data", "1111", "2222")
+    finished(tmp_path / "b", data_fingerprint="1111")
+    refused(lambda: RunFolder(tmp_path / "b", REQUEST, **again), "other data", "choose another")
+    (tmp_path / "c").mkdir()  # as the version before wrote it: only the card knows the data
+    (tmp_path / "c" / "request.json").write_text(json.dumps(STORED))
+    card = {**CARD.to_json(), "data_fingerprint": "1111"}
+    (tmp_path / "c" / "card.json").write_text(json.dumps(card))
+    refused(lambda: RunFolder(tmp_path / "c", REQUEST, **again), "other data")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", '"x"', "[" * 10**5, '{"seed": "4"}', '{"overrides": []}', '{"limit": -1}']
+)
+def test_a_request_of_another_type_is_one_line(tmp_path, text):
+    opened(tmp_path)
+    for _ in range(2):
+        (tmp_path / "request.json").write_text(text)
+        refused(lambda: RunFolder(tmp_path, REQUEST, resume=True), "request.json")
+        (tmp_path / "checksums.json").unlink(missing_ok=True)
+
+
+def test_what_failed_before_anything_was_trained_does_not_block_the_retry(tmp_path):
+    (tmp_path / "empty").mkdir()
+    for folder in (tmp_path / "deep" / "run", tmp_path / "empty"):
+        run = RunFolder(folder, REQUEST)
+        with pytest.raises(ZeroDivisionError), run.locked():
+            run.open()
+            raise ZeroDivisionError
+    assert [p.name for p in tmp_path.iterdir()] == ["empty"]
+    assert not list((tmp_path / "empty").iterdir())
+    opened(tmp_path / "run")  # as a kill at once leaves it
+    other = HardenRequest("pgd", OPTIONS)
+    with RunFolder(tmp_path / "run", other).locked():
+        pass
+
+
+def test_what_was_trained_stays_after_a_failure(tmp_path):
+    run = RunFolder(tmp_path / "run", REQUEST)
+    with pytest.raises(KeyboardInterrupt), run.locked():
+        run.open()
+        (run.helpers / "vanilla.keras").write_text("weights")
+        raise KeyboardInterrupt
+    assert (run.helpers / "vanilla.keras").exists() and (run.folder / "request.json").exists()
+    refused(lambda: RunFolder(tmp_path / "run", REQUEST), "add --resume")
+
+
+def test_a_run_that_another_one_holds_is_refused_before_anything(tmp_path):
+    holder = RunFolder(tmp_path, REQUEST)
+    early = RunFolder(tmp_path, REQUEST, resume=True)
+    with holder.locked():
+        holder.open()
+        refused(lambda: RunFolder(tmp_path, REQUEST, resume=True), "in use by process")
+        refused(early.locked().__enter__, "in use by process")
+        holder.save_model(small_model(), "model.keras")
+        holder.finish(CARD)
+    refused(early.locked().__enter__, "finished by another process meanwhile")
+
+
+@pytest.mark.parametrize("place", ["/proc/nothing/run", "x" * 300])
+def test_a_place_where_no_folder_can_be_is_one_line(tmp_path, monkeypatch, place):
+    monkeypatch.chdir(tmp_path)
+    refused(lambda: RunFolder(tmp_path / place, REQUEST).locked().__enter__(), "Choose a")
