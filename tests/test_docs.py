@@ -28,7 +28,8 @@ def commands(text):
     for block in re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
         for line in block.replace("\\\n", " ").splitlines():
             if re.match(r"(ATKL_DATA_DIR=\S+ )?atkl +[a-z]", line.strip()):
-                yield shlex.split(line[line.index("atkl") :], comments=True)[1:]
+                words = shlex.split(line[line.index("atkl") :], comments=True)[1:]
+                yield words[: words.index(">")] if ">" in words else words
 
 
 LINES = [
