@@ -61,8 +61,9 @@ class ATLD(Method):
     Differs: "1 - log D" of Eq 6 and 7 is read as log(1 - D), its printed form having no
         lower bound; means over the batch for sums; losses are computed from the score, where
         the published code bounds logarithms of probabilities; `manifold_loss` is cut at
-        the floor of the supremum it stands for; crafting leaves the discriminator's batch
-        statistics alone, and so does judging for the classifier's term.
+        the floor of the supremum it stands for; judging for the classifier's term leaves the
+        discriminator's batch statistics alone. `clean_pass_every` counts through all epochs,
+        the published code anew in each.
 
     Example:
         >>> import keras, numpy as np
@@ -166,7 +167,11 @@ class ATLD(Method):
         """Crafts, then updates the discriminator and the classifier."""
         x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
         x = tf.cast(x, tf.float32)
-        x_adv, z = self.adversary.craft_and_encode(x, self._noise(x))
+        x_adv, z = self.adversary.craft_and_encode(
+            x,
+            self._noise(x),
+            move_statistics=self.settings.discriminator.crafting_moves_statistics,
+        )
         if self.settings.clean_latents == "batch":
             with keras.StatelessScope():
                 z = self.manifold.latents(x, training=True)
@@ -174,7 +179,36 @@ class ATLD(Method):
             z = self.manifold.latents(x)
         z = x if z is None else z  # "joint" makes its own
         batch = (x, tf.stop_gradient(x_adv), tf.stop_gradient(z))
-        return super().train_step((batch, y, weight))
+        due = self._clean_pass_is_due()
+        logs = super().train_step((batch, y, weight))
+        if due is not None:
+            self._clean_pass(x, due)
+        return logs
+
+    def _clean_pass_is_due(self) -> tf.Tensor | None:
+        """Whether a clean pass follows this update; None where there are none."""
+        every = self.settings.clean_pass_every
+        return tf.equal(self.optimizer.iterations % every, 0) if every else None
+
+    def _clean_pass(self, x: tf.Tensor, due: tf.Tensor) -> None:
+        """Lets clean images move the classifier's running statistics where that is due."""
+        statistics = self.classifier.non_trainable_weights
+        if not statistics:
+            return
+
+        def moved() -> list[tf.Tensor]:
+            with keras.StatelessScope() as scope:
+                self.classifier(x, training=True)
+            values = [scope.get_current_value(weight) for weight in statistics]
+            return [
+                tf.identity(weight.value if value is None else value)
+                for weight, value in zip(statistics, values, strict=True)
+            ]
+
+        # assigned outside of the branch, where a distribution strategy allows it
+        values = tf.cond(due, moved, lambda: [tf.identity(w.value) for w in statistics])
+        for weight, value in zip(statistics, values, strict=True):
+            weight.assign(value)
 
     def _noise(self, x: tf.Tensor) -> RowNoise:
         """Random numbers of this update, each image's own whatever replica it is on."""
@@ -218,7 +252,10 @@ class ATLD(Method):
     def _scores(self, z: tf.Tensor, z_adv: tf.Tensor, judge: _Judge) -> tuple[_Judged, _Judged]:
         """What `judge`, latents to (score, class logits), says of clean and adversarial ones."""
         if self.settings.discriminator.batches == "separate":
-            return judge(flat(z)), judge(flat(z_adv))
+            if self.settings.discriminator.first_batch == "clean":
+                return judge(flat(z)), judge(flat(z_adv))
+            adversarial = judge(flat(z_adv))
+            return judge(flat(z)), adversarial
         score, classes = judge(tf.concat([flat(z), flat(z_adv)], axis=0))
         (first, second), (left, right) = tf.split(score, 2), tf.split(classes, 2)
         return (first, left), (second, right)
