@@ -118,6 +118,7 @@ MODELS = Registry(
     "model",
     {
         "lenet": Entry("atk_latent.models.lenet:lenet", "LeNet, 431,080 parameters at 28x28x1"),
+        "lenet-bn": Entry("atk_latent.models.lenet:lenet_bn", "LeNet with batch norm, 432,220"),
         "svhnnet": Entry("atk_latent.models.vgg:svhnnet", "VGG8 with batch norm, 21.8 M"),
         "celebanet": Entry("atk_latent.models.vgg:celebanet", "VGG11 with batch norm, 51.2 M"),
         "cifarnet": Entry("atk_latent.models.resnet:cifarnet", "ResNet-18 for 32x32, 11.2 M"),
@@ -373,6 +374,16 @@ EXPERIMENTS = Registry(
             "atk_latent.reproduction.atld.experiments:svhn",
             "the same on SVHN",
             "svhn; as atld-cifar10, paper: 60 GPU hours (estimated)",
+        ),
+        "atld-matrix-mnist": Entry(
+            "atk_latent.reproduction.atld.matrix:mnist",
+            "ATLD's divergence terms beside feature scattering, PGD and TRADES on three networks",
+            "mnist; 8 hours on 2 cores (estimated)",
+        ),
+        "atld-matrix-cifar10": Entry(
+            "atk_latent.reproduction.atld.matrix:cifar10",
+            "the same on CIFAR-10",
+            "cifar10; 30 hours on 2 cores (estimated)",
         ),
         "atld-fig1": Entry(
             "atk_latent.reproduction.atld.toy:figure_one",

@@ -111,6 +111,7 @@ class ATLD(Method):
             seed=seed,
         )
         self.discriminator_optimizer: keras.optimizers.Optimizer = None  # until `compile`
+        self.warning: str | None = None  # after `harden`, what was wrong with the game
         self.class_loss = CrossEntropy(settings.discriminator.class_smoothing)
         self.watched = {
             name: keras.metrics.Mean(name=name)
@@ -334,8 +335,11 @@ class ATLD(Method):
 
         Warns (`DeadRegulariserWarning`) at the end of the first epoch that has no game in it.
         """
-        callbacks = [Watch(self.settings), *(options.pop("callbacks", None) or [])]
-        return super().harden(x, y, callbacks=callbacks, **options)
+        watch = Watch(self.settings)
+        callbacks = [watch, *(options.pop("callbacks", None) or [])]
+        logs = super().harden(x, y, callbacks=callbacks, **options)
+        self.warning = watch.first_problem(logs)  # of the epochs of stopped runs, too
+        return logs
 
     def save_helpers(self, folder: Path) -> None:
         """Writes the discriminator and what it takes to use it again (`inference.loading`)."""
@@ -370,6 +374,7 @@ class ATLD(Method):
         ]
         right = [np.mean(scores[0] > 0), np.mean(scores[1] < 0)]
         return {
+            **({"warning": self.warning} if self.warning else {}),
             "discriminator_test_accuracy": float(np.mean(right)),
             "discriminator_clean_recognised": float(right[0]),
             "discriminator_adversarial_recognised": float(right[1]),
@@ -431,6 +436,11 @@ class Watch(keras.callbacks.Callback):
         if problem and not self.warned:
             self.warned = True
             warnings.warn(f"epoch {epoch + 1}: {problem}", DeadRegulariserWarning, stacklevel=2)
+
+    def first_problem(self, epochs: Sequence[dict[str, float]]) -> str | None:
+        """The first epoch with something wrong, and what; None where there is none."""
+        problems = ((number, self.diagnosis(logs)) for number, logs in enumerate(epochs, 1))
+        return next((f"epoch {number}: {text}" for number, text in problems if text), None)
 
     def diagnosis(self, logs: dict[str, float]) -> str | None:
         """What is wrong with the game, in one line; None where it is alive."""

@@ -63,8 +63,10 @@ DIFFERENCES: tuple[tuple[str, str, str, str], ...] = (
     (
         "SVHN's IMT+",
         "half as far for p in (0.3, 0.7)",
-        "in (0.3, 0.7) for images as they come, (0.3, 0.6) for attacked ones, and half the "
-        "radius; a deployed model cannot tell them apart and has (0.3, 0.6)",
+        (
+            "in (0.3, 0.7) for images as they come, (0.3, 0.6) for attacked ones, and half the "
+            "radius; a deployed model cannot tell them apart and has (0.3, 0.6)"
+        ),
         "imt_high, imt_clean_high, imt_scale_radius",
     ),
     (

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Protocol
 
 from atk_latent.config import number, spec
+from atk_latent.errors import InputError
 from atk_latent.results.threat import Norm, ThreatModel
 
 if TYPE_CHECKING:
@@ -76,6 +78,8 @@ class RowSpec:
             does not speak of it.
         own_attack: label of the column with the attack that it was trained on; left out.
         is_timed: whether its training time stands in a table with times.
+        seeds: int >= 1, classifiers that its cells are the mean of, where the experiment says
+            `over_seeds`; None for the budget's.
 
     Example:
         >>> RowSpec("PGD, long", "pgd", {"eps": "{eps}", "epochs": 30}).folder
@@ -94,6 +98,7 @@ class RowSpec:
     inference: str = ""
     own_attack: str = ""
     is_timed: bool = True
+    seeds: int | None = None
 
     def __post_init__(self) -> None:
         """Names the run after the row."""
@@ -245,3 +250,23 @@ class Experiment:
     def column(self, label: str) -> ColumnSpec:
         """The column of that label."""
         return next(column for column in self.columns if column.label == label)
+
+
+def check_rows(name: str, experiment: object, patterns: Sequence[str]) -> None:
+    """Refuses patterns that fit no row of a registered experiment.
+
+    Args:
+        name: under which it is registered. experiment: the object, an `Experiment` or a partial
+            of a function that measures one. patterns: as for `run.Runner`.
+
+    Raises:
+        InputError: naming the rows that there are.
+    """
+    parts = (experiment, *getattr(experiment, "args", ()))
+    labels = [row.label for part in parts if isinstance(part, Experiment) for row in part.rows]
+    for pattern in patterns:
+        if not any(fnmatchcase(label, pattern) for label in labels):
+            known = "; ".join(labels) or "none, it is a figure"
+            raise InputError(
+                f"--rows must fit a row of {name}. Received: {pattern!r}. Its rows: {known}"
+            )

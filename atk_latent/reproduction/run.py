@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,6 +34,7 @@ from atk_latent.reproduction.experiment import Budget, ColumnSpec, Experiment, R
 from atk_latent.reproduction.table import with_ranks, write_table
 from atk_latent.results.accuracy import Accuracy, wilson_interval
 from atk_latent.results.comparison import Cell, Column, Comparison, Row
+from atk_latent.results.files import read_result
 from atk_latent.results.provenance import today, versions
 from atk_latent.training.gan_training import train_gan
 from atk_latent.training.pipeline import harden
@@ -81,6 +84,8 @@ class Runner:
         preset: the budget, "quick" or "paper".
         folder: where everything goes.
         seed: int >= 0, of training and attacks; means over seeds count on from it.
+        rows: patterns, as "wrn*", of the labels of the rows to measure; () for all. The tables
+            hold the rows of earlier calls, too, and are written after each row.
         progress: told (stage, done, in all, logs).
 
     Example:
@@ -89,9 +94,16 @@ class Runner:
     """
 
     def __init__(
-        self, preset: str, folder: Path, *, seed: int = 0, progress: Progress | None = None
+        self,
+        preset: str,
+        folder: Path,
+        *,
+        seed: int = 0,
+        rows: Sequence[str] = (),
+        progress: Progress | None = None,
     ) -> None:
         self.preset, self.folder, self.seed, self.progress = preset, folder, seed, progress
+        self.rows = tuple(rows)
         self._data = functools.lru_cache(maxsize=1)(
             lambda name, limit: load_dataset(name, limit_train=limit, seed=seed)
         )
@@ -104,11 +116,36 @@ class Runner:
         Raises:
             InputError: naming the row that cannot be trained as the experiment says.
         """
-        rows = [self._row(experiment, row) for row in experiment.rows]
-        return self.write(experiment, rows)
+        if not self.rows:
+            return self.write(experiment, [self._row(experiment, row) for row in experiment.rows])
+        table = self._table(experiment, self._earlier(experiment))
+        for row in experiment.rows:
+            if any(fnmatchcase(row.label, pattern) for pattern in self.rows):
+                measured = {r.label: r for r in (*table.rows, self._row(experiment, row))}
+                ordered = [measured[r.label] for r in experiment.rows if r.label in measured]
+                table = self.write(experiment, ordered)
+        return table
 
-    def write(self, experiment: Experiment, rows: list[Row]) -> Comparison:
+    def _earlier(self, experiment: Experiment) -> Sequence[Row]:
+        """The rows of a table that an earlier call left, if it was the same in all else."""
+        file = self.folder / f"{experiment.name}.json"
+        if not file.is_file():
+            return ()
+        table, known = read_result(file).result, self._table(experiment, ())
+        names = {"columns", "data_fingerprint", "seed", "title"}
+        same = isinstance(table, Comparison) and table.model_dump(
+            include=names
+        ) == known.model_dump(include=names)
+        return table.rows if isinstance(table, Comparison) and same else ()
+
+    def write(self, experiment: Experiment, rows: Sequence[Row]) -> Comparison:
         """Writes the table of rows that were measured; the record, with ranks."""
+        table = self._table(experiment, rows)
+        write_table(self.folder, table, experiment.name)
+        return table
+
+    def _table(self, experiment: Experiment, rows: Sequence[Row]) -> Comparison:
+        """The record of rows that were measured, with ranks where they make sense."""
         dataset = self.dataset(experiment)
         table = Comparison(
             date=today(),
@@ -121,9 +158,7 @@ class Runner:
             rows=tuple(rows),
             notes=tuple(self.text(experiment, note) for note in experiment.notes),
         )
-        table = with_ranks(table) if experiment.is_ranked else table
-        write_table(self.folder, table, experiment.name)
-        return table
+        return with_ranks(table) if experiment.is_ranked else table
 
     def budget(self, experiment: Experiment) -> Budget:
         """What the preset costs."""
@@ -225,7 +260,7 @@ class Runner:
     def cell(self, experiment: Experiment, column: ColumnSpec, row: RowSpec) -> Cell:
         """What a column leaves of a row's accuracy, beside what is published for it."""
         if experiment.over_seeds:
-            seeds = range(self.seed, self.seed + self.budget(experiment).seeds)
+            seeds = range(self.seed, self.seed + (row.seeds or self.budget(experiment).seeds))
             cell = mean_cell([self._cell(experiment, column, row, seed) for seed in seeds])
         else:
             cell = self._cell(experiment, column, row, self.seed)

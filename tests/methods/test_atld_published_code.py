@@ -38,9 +38,7 @@ def test_golden_start_outside_the_legal_pixels(monkeypatch, clipped, pixel):
     judge = keras.Model(z, [squared, layers.Dense(2)(z)])
     classifier = keras.Sequential([keras.Input((1, 1, 1)), layers.Flatten()])
     manifold = LatentDiscriminator(classifier, judge, latent="logits")
-    settings = AscentSettings(
-        eps=0.1, steps=1, random_start=True, clip_start=clipped, keep="last"
-    )
+    settings = AscentSettings(eps=0.1, steps=1, random_start=True, clip_start=clipped, keep="last")
     x = tf.fill((1, 1, 1, 1), 0.02)
     x_adv = LatentManifold(manifold, settings).craft(None, x, None, RowNoise(tf.zeros(2, tf.int64)))
     assert float(tf.squeeze(x_adv)) == pytest.approx(pixel, abs=1e-7)
@@ -147,7 +145,9 @@ def test_the_clean_pass_moves_statistics_and_nothing_else(start):
     ],
 )
 def test_only_the_official_preset_has_the_codes_habits(name, data, official):
-    values = {p: flat(resolve("atld", data, p).settings)[name] for p in ("paper", "stable", "quick")}
+    values = {
+        p: flat(resolve("atld", data, p).settings)[name] for p in ("paper", "stable", "quick")
+    }
     assert set(values.values()) == {flat(ATLDSettings())[name]}
     assert flat(resolve("atld", data, "official").settings)[name] == official
 

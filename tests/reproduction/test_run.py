@@ -1,6 +1,7 @@
 """An experiment is trained, attacked, ranked and goes on where it was stopped."""
 
 import dataclasses
+import functools
 import json
 
 import numpy as np
@@ -9,7 +10,14 @@ import pytest
 from atk_latent.errors import InputError
 from atk_latent.methods.ladder import HELPERS
 from atk_latent.reproduction import baselines, run
-from atk_latent.reproduction.experiment import Budget, ColumnSpec, Experiment, FixedSet, RowSpec
+from atk_latent.reproduction.experiment import (
+    Budget,
+    ColumnSpec,
+    Experiment,
+    FixedSet,
+    RowSpec,
+    check_rows,
+)
 from atk_latent.reproduction.run import Runner, mean_cell
 from atk_latent.results.accuracy import Accuracy
 from atk_latent.results.attack_result import Published
@@ -195,6 +203,47 @@ def test_a_row_takes_over_the_helpers_of_another(card, tmp_path, monkeypatch):
         "second": {name: f"made for {name}" for name in HELPERS},
         "third": {HELPERS[0]: f"made for {HELPERS[0]}"},
     }
+
+
+def test_chosen_rows_join_the_table_of_earlier_calls(tmp_path, noted, monkeypatch):
+    runner, cells = noted("quick"), []
+
+    def cell(experiment, column, row, seed):
+        cells.append(row.label)
+        return Cell.of(column.label, Accuracy.of([True, False]))
+
+    monkeypatch.setattr(run.Runner, "_cell", lambda self, *args: cell(*args))
+    plan = dataclasses.replace(PLAN, columns=PLAN.columns[:1])
+    for patterns, labels in ((("lo*",), ["long"]), (("short", "none"), ["short", "long"])):
+        runner.rows = patterns
+        table = runner.measure(plan)
+        assert [row.label for row in table.rows] == labels
+        written = json.loads((tmp_path / "result.json").read_text())
+        assert [row["label"] for row in written["rows"]] == labels
+    assert cells == ["long", "short"]
+    runner.seed = 1  # another seed is another table
+    assert [row.label for row in runner.measure(plan).rows] == ["short"]
+
+
+def test_rows_may_have_seeds_of_their_own(noted, monkeypatch):
+    runner, plan = noted("quick"), dataclasses.replace(PLAN, over_seeds=True)
+    monkeypatch.setattr(
+        runner, "_cell", lambda e, column, row, seed: Cell.of(column.label, Accuracy.of([True]))
+    )
+    cells = [
+        runner.cell(plan, PLAN.columns[0], dataclasses.replace(SHORT, seeds=seeds))
+        for seeds in (None, 3)
+    ]
+    assert [len(cell.seeds) for cell in cells] == [1, 3]
+
+
+def test_patterns_that_fit_no_row_are_refused():
+    check_rows("plan", PLAN, ("lo*", "short"))
+    check_rows("plan", functools.partial(baselines.reproduce, PLAN), ("lo*",))
+    with pytest.raises(InputError, match="--rows must fit a row of plan.*short; long"):
+        check_rows("plan", PLAN, ("longer",))
+    with pytest.raises(InputError, match="none, it is a figure"):
+        check_rows("plan", baselines.reproduce, ("long",))
 
 
 def test_a_row_that_cannot_be_is_named(tmp_path):
