@@ -43,7 +43,8 @@ class Budget:
             for all. Tables are measured on those of their columns.
         images: by name, how many of the first test images a column sees.
         settings: by method, on top of its preset; "song-gan" for the GAN.
-        texts: by name, what fills `{name}` in attacks, settings, titles and notes.
+        texts: by name, what fills `{name}` in attacks, settings, titles and notes. Beside
+            these `{unlabelled}` is a file of images without labels, see `Runner.unlabelled`.
 
     Example:
         >>> Budget("lenet", limit=6000, images={"many": 1000}, texts={"eps": "0.3"}).seeds
@@ -69,8 +70,11 @@ class RowSpec:
         method: registered name.
         settings: on top of the budget's; text is filled in, see `Budget.texts`.
         preset: of the method; None for that of `atkl reproduce`.
-        model: registered name of the network; None for the budget's.
+        model: registered name of the network, filled in; None for the budget's.
         start: the row whose classifier is trained on; None starts anew.
+        data: registered name of the data set to train on, filled in, where that is not the
+            experiment's: the row is no row of the table then, but a `start`, whose classifier
+            gets a new head.
         helpers: the row with the same start whose boundaries and generator serve this one.
         helper_files: which of its helpers; () for all of LADDER's.
         folder: name of its run; "" for the label. Rows of one folder share the run.
@@ -92,6 +96,7 @@ class RowSpec:
     preset: str | None = None
     model: str | None = None
     start: RowSpec | None = None
+    data: str = ""
     helpers: RowSpec | None = None
     helper_files: tuple[str, ...] = ()
     folder: str = ""
@@ -156,6 +161,8 @@ class ColumnSpec:
         attack: as for `atkl evaluate`, filled in, see `Budget.texts`; None is no attack.
         images: which of `Budget.images` says how many test images; "" takes all.
         needs_defence: whether it is only for rows with a defence at prediction time.
+        told: what IMT is told of the images, as in the published evaluation; see
+            `inference.imt.IMTSettings`. "" is nothing, which is what a deployed model knows.
         crafted_on: the row on whose classifier the images are made; None for each row's own.
         fixed_set: images that are made once, in place of an attack on each row.
 
@@ -168,6 +175,7 @@ class ColumnSpec:
     attack: str | None = None
     images: str = ""
     needs_defence: bool = False
+    told: str = ""
     crafted_on: RowSpec | None = None
     fixed_set: FixedSet | None = None
 

@@ -14,7 +14,8 @@ import numpy as np
 
 from atk_latent.art_bridge.context import AttackContext
 from atk_latent.art_bridge.estimator import CompiledKerasClassifier, estimator_for
-from atk_latent.data.dataset import Dataset
+from atk_latent.atomic import atomic_file
+from atk_latent.data.dataset import Dataset, select
 from atk_latent.data.loading import load_dataset
 from atk_latent.errors import InputError
 from atk_latent.evaluation.runner import (
@@ -29,6 +30,7 @@ from atk_latent.inference.imt import IMTClassifier
 from atk_latent.inference.loading import imt_for
 from atk_latent.methods.ladder import HELPERS
 from atk_latent.models.loading import load_classifier
+from atk_latent.models.new_head import with_new_head
 from atk_latent.progress import Progress, renamed
 from atk_latent.reproduction.experiment import Budget, ColumnSpec, Experiment, RowSpec, Settings
 from atk_latent.reproduction.table import with_ranks, write_table
@@ -104,7 +106,7 @@ class Runner:
     ) -> None:
         self.preset, self.folder, self.seed, self.progress = preset, folder, seed, progress
         self.rows = tuple(rows)
-        self._data = functools.lru_cache(maxsize=1)(
+        self._data = functools.lru_cache(maxsize=2)(
             lambda name, limit: load_dataset(name, limit_train=limit, seed=seed)
         )
         self._target = functools.lru_cache(maxsize=LOADED_AT_ONCE)(_load)
@@ -184,7 +186,33 @@ class Runner:
             words["cost"] = budget.cost.format(model=budget.model, images=images)
         if "{gan}" in template:
             words["gan"] = self.gan(experiment)
+        if "{unlabelled}" in template:
+            words["unlabelled"] = self.unlabelled(experiment)
         return template.format_map(words)
+
+    def unlabelled(self, experiment: Experiment) -> Path:
+        """The images without labels, `unlabelled-DATA.npz` in the folder of the experiment.
+
+        Where there is no such file, it is made of the training images beyond the budget's.
+
+        Raises:
+            InputError: if there is no such file and no image is left over.
+        """
+        file = self.folder / f"unlabelled-{experiment.data}.npz"
+        if file.exists():
+            return file
+        limit, whole = self.budget(experiment).limit, self._data(experiment.data, None)
+        left = np.ones(len(whole.x_train), bool)
+        left[select(whole.y_train, limit, self.seed, "limit")] = False
+        if not left.any():
+            raise InputError(
+                f"images without labels are needed, and the preset {self.preset} trains on all "
+                f"there are; put some into {file}: an array 'x' (n, H, W, C)"
+            )
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(file) as part:
+            np.savez_compressed(part, x=np.round(255 * whole.x_train[left]).astype(np.uint8))
+        return file
 
     def gan(self, experiment: Experiment) -> Path:
         """The run of the GAN for Song et al.'s attack; trained where it is not there yet."""
@@ -207,6 +235,8 @@ class Runner:
             InputError: naming the row, if it cannot be trained so.
         """
         seed = self.seed if seed is None else seed
+        if row.data:
+            experiment = dataclasses.replace(experiment, data=self.text(experiment, row.data))
         folder = self.folder / experiment.runs.format(seed=seed) / row.folder
         request = self._request(experiment, row, seed)
         known, trained = self._trained.get(folder, (None, None))
@@ -229,7 +259,7 @@ class Runner:
 
     def _request(self, experiment: Experiment, row: RowSpec, seed: int) -> HardenRequest:
         budget = self.budget(experiment)
-        model = row.model or budget.model
+        model = self.text(experiment, row.model) if row.model else budget.model
         if row.start is not None:
             model = self._classifier_file(experiment, row.start, seed)
         settings = self._settings(experiment, row.method, row.settings)
@@ -248,13 +278,23 @@ class Runner:
     def _classifier_file(
         self, experiment: Experiment, row: RowSpec, seed: int | None = None
     ) -> str:
-        return str(self.train(experiment, row, seed).folder / "model.keras")
+        folder, seed = self.train(experiment, row, seed).folder, self.seed if seed is None else seed
+        if not row.data:
+            return str(folder / "model.keras")
+        file = folder / f"for-{experiment.data}.keras"
+        if not file.exists():
+            body = keras.models.load_model(folder / "model.keras", compile=False)
+            with atomic_file(file) as part:
+                with_new_head(body, self.dataset(experiment).num_classes, seed).save(part)
+        return str(file)
 
-    def target(self, experiment: Experiment, row: RowSpec, seed: int | None = None) -> Target:
-        """A row's classifier, trained and loaded; `seed` as for `train`."""
+    def target(
+        self, experiment: Experiment, row: RowSpec, seed: int | None = None, told: str = ""
+    ) -> Target:
+        """A row's classifier, trained and loaded; `seed` as for `train`, `told` of a column."""
         dataset, run = self.dataset(experiment), self.train(experiment, row, seed)
         return self._target(
-            run.folder, row.inference or "none", dataset.image_shape, dataset.num_classes
+            run.folder, _inference(row, told), dataset.image_shape, dataset.num_classes
         )
 
     def cell(self, experiment: Experiment, column: ColumnSpec, row: RowSpec) -> Cell:
@@ -283,7 +323,8 @@ class Runner:
         return measured.model_copy(update=times)
 
     def _cell(self, experiment: Experiment, column: ColumnSpec, row: RowSpec, seed: int) -> Cell:
-        target, spec = self.target(experiment, row, seed), self._column(experiment, column).spec
+        target = self.target(experiment, row, seed, column.told)
+        spec = self._column(experiment, column).spec
         if column.fixed_set is not None:
             x_adv, y = column.fixed_set.images(column)
             threat = column.fixed_set.threat_model(row, spec)
@@ -298,7 +339,7 @@ class Runner:
         attack_seed = experiment.attack_seed
         options = Options(
             seed=self.seed if attack_seed is None else attack_seed,
-            deployed=Deployed(row.inference, target.scored) if target.imt else None,
+            deployed=Deployed(_inference(row, column.told), target.scored) if target.imt else None,
             context=AttackContext(imt=target.imt, data=self.dataset(experiment)),
             progress=renamed(self.progress, row.label),
             store=self.folder / "chunks",
@@ -312,6 +353,11 @@ class Runner:
 
     def _limit(self, experiment: Experiment, column: ColumnSpec) -> int | None:
         return self.budget(experiment).images[column.images] if column.images else None
+
+
+def _inference(row: RowSpec, told: str = "") -> str:
+    """What a row deploys, as for ``--inference``."""
+    return f"{row.inference}:told={told}" if told else row.inference or "none"
 
 
 def _load(folder: Path, inference: str, shape: tuple[int, int, int], classes: int) -> Target:

@@ -76,5 +76,5 @@ def test_what_a_game_warned_of_stands_below_the_table(tmp_path, noted, monkeypat
     )
     record = matrix.reproduce(matrix.MNIST, runner)
     lines = [note for note in record["notes"] if note not in matrix.NOTES]
-    assert len(lines) == 1 and lines[0].endswith("ATLD mse_ratio: epoch 1: dead.")
+    assert len(lines) == 1 and lines[0] == "lenet ATLD mse_ratio: epoch 1: dead."
     assert "epoch 1: dead" in (tmp_path / "table.md").read_text()

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from atk_latent.data.dataset import Dataset
 from atk_latent.errors import InputError
 from atk_latent.methods.ladder import HELPERS
 from atk_latent.reproduction import baselines, run
@@ -244,6 +245,53 @@ def test_patterns_that_fit_no_row_are_refused():
         check_rows("plan", PLAN, ("longer",))
     with pytest.raises(InputError, match="none, it is a figure"):
         check_rows("plan", baselines.reproduce, ("long",))
+
+
+def test_a_row_starts_from_a_classifier_of_other_data_with_a_new_head(
+    measured, dataset, tmp_path, monkeypatch
+):
+    """Two classes elsewhere, three here."""
+    few = dataset.y_train < 2
+    other = Dataset.from_arrays(
+        "other", dataset.x_train[few], dataset.y_train[few], dataset.x_test[:9], np.arange(9) % 2
+    )
+    monkeypatch.setattr(run, "load_dataset", lambda n, **_: other if n == "other" else dataset)
+    first = RowSpec("first", "natural", {"epochs": 1}, data="other")
+    second = RowSpec("second", "natural", {"epochs": 1, "learning_rate": 1e-12}, start=first)
+    runner = Runner("quick", tmp_path)
+    target = runner.target(PLAN, second)
+    assert target.model.output_shape == (None, 3)
+    before = runner.target(dataclasses.replace(PLAN, data="other"), first).model
+    assert before.output_shape == (None, 2)
+    for one, two in zip(before.get_weights()[:-2], target.model.get_weights()[:-2], strict=True):
+        np.testing.assert_allclose(one, two, atol=1e-6)
+
+
+def test_images_without_labels_are_those_that_the_budget_leaves_out(dataset, tmp_path, monkeypatch):
+    load = lambda name, limit_train, seed: dataset.subset(limit_train, None, seed)  # noqa: E731
+    monkeypatch.setattr(run, "load_dataset", load)
+    budget = dataclasses.replace(PLAN.budgets["quick"], limit=100)
+    plan = dataclasses.replace(PLAN, budgets={"quick": budget})
+    runner = Runner("quick", tmp_path)
+    path = runner.text(plan, "{unlabelled}")
+    x = np.load(path)["x"]
+    assert path == str(tmp_path / "unlabelled-digits.npz") and x.shape == (20, 16, 16, 1)
+    every = {image.tobytes() for image in np.round(255 * dataset.x_train).astype(np.uint8)}
+    trained = np.round(255 * runner.dataset(plan).x_train).astype(np.uint8)
+    left = every - {image.tobytes() for image in trained}
+    assert {image.tobytes() for image in x} == left and len(left) == 20
+    with pytest.raises(InputError, match="put some into .*unlabelled-digits.npz"):
+        Runner("quick", tmp_path / "other").unlabelled(PLAN)
+
+
+def test_imt_is_told_what_a_column_says(noted, monkeypatch):
+    runner, asked = noted("quick"), []
+    monkeypatch.setattr(runner, "_target", lambda folder, inference, *_: asked.append(inference))
+    row = dataclasses.replace(SHORT, inference="imt+")
+    for told in ("", "fgsm"):
+        runner.target(PLAN, row, told=told)
+    runner.target(PLAN, SHORT)
+    assert asked == ["imt+", "imt+:told=fgsm", "none"]
 
 
 def test_a_row_that_cannot_be_is_named(tmp_path):

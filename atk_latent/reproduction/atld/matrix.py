@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
-from atk_latent.reproduction.atld.experiments import ADAPTIVE, CLEAN, STATIC
+from atk_latent.reproduction.atld.columns import ADAPTIVE, CLEAN, STATIC
 from atk_latent.reproduction.experiment import Budget, Experiment, RowSpec, Settings
 from atk_latent.reproduction.run import Runner
 from atk_latent.reproduction.table import write_table
@@ -156,7 +156,7 @@ def warnings(table: Comparison) -> tuple[str, ...]:
     """A line for each run whose game died, by its card."""
     cards = {row.run: read_card(Path(row.run)) for row in table.rows if row.run}
     return tuple(
-        f"{run}: {card.metrics['warning']}."
+        f"{Path(run).name}: {card.metrics['warning']}."
         for run, card in cards.items()
         if "warning" in card.metrics
     )
