@@ -58,7 +58,7 @@ def reproduce(
             from atk_latent.reproduction.experiment import check_rows
             from atk_latent.reproduction.run import Runner
 
-            check_rows(name, EXPERIMENTS[name], rows)
+            check_rows(name, EXPERIMENTS[name], rows, preset)
             with common.progress_bars() as show:
                 runner = Runner(preset, folder, seed=seed, rows=rows, progress=show)
                 record = EXPERIMENTS[name](runner)

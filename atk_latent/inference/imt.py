@@ -81,12 +81,13 @@ class IMTSettings:
 
     def applied(self) -> IMTSettings:
         """The settings for images of which `told` is known, with nothing more to be told."""
-        changes: dict[str, float] = {}
-        if self.told == "clean" and self.clean_high is not None:
-            changes["high"] = self.clean_high
-        if self.told == "fgsm":
-            changes["step_size"] = self.step_size * self.fgsm_factor
-        return dataclasses.replace(self, told="nothing", **changes)
+        is_told_clean = self.told == "clean" and self.clean_high is not None
+        return dataclasses.replace(
+            self,
+            told="nothing",
+            high=self.clean_high if is_told_clean else self.high,
+            step_size=self.step_size * (self.fgsm_factor if self.told == "fgsm" else 1.0),
+        )
 
 
 class IMT:

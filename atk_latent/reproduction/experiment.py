@@ -66,7 +66,7 @@ class RowSpec:
     """One classifier of a comparison, and how it is trained.
 
     Args:
-        label: what the table calls it.
+        label: what the table calls it; `{preset}` is filled in.
         method: registered name.
         settings: on top of the budget's; text is filled in, see `Budget.texts`.
         preset: of the method; None for that of `atkl reproduce`.
@@ -108,6 +108,10 @@ class RowSpec:
     def __post_init__(self) -> None:
         """Names the run after the row."""
         object.__setattr__(self, "folder", self.folder or self.label)
+
+    def title(self, preset: str) -> str:
+        """The label in a table; `preset` is that of `atkl reproduce`."""
+        return self.label.replace("{preset}", self.preset or preset)
 
     @property
     def has_defence(self) -> bool:
@@ -260,18 +264,19 @@ class Experiment:
         return next(column for column in self.columns if column.label == label)
 
 
-def check_rows(name: str, experiment: object, patterns: Sequence[str]) -> None:
+def check_rows(name: str, experiment: object, patterns: Sequence[str], preset: str) -> None:
     """Refuses patterns that fit no row of a registered experiment.
 
     Args:
         name: under which it is registered. experiment: the object, an `Experiment` or a partial
-            of a function that measures one. patterns: as for `run.Runner`.
+            of a function that measures one. patterns, preset: as for `run.Runner`.
 
     Raises:
         InputError: naming the rows that there are.
     """
     parts = (experiment, *getattr(experiment, "args", ()))
-    labels = [row.label for part in parts if isinstance(part, Experiment) for row in part.rows]
+    rows = [row for part in parts if isinstance(part, Experiment) for row in part.rows]
+    labels = [row.title(preset) for row in rows]
     for pattern in patterns:
         if not any(fnmatchcase(label, pattern) for label in labels):
             known = "; ".join(labels) or "none, it is a figure"

@@ -122,10 +122,10 @@ class Runner:
             return self.write(experiment, [self._row(experiment, row) for row in experiment.rows])
         table = self._table(experiment, self._earlier(experiment))
         for row in experiment.rows:
-            if any(fnmatchcase(row.label, pattern) for pattern in self.rows):
+            if any(fnmatchcase(row.title(self.preset), pattern) for pattern in self.rows):
                 measured = {r.label: r for r in (*table.rows, self._row(experiment, row))}
-                ordered = [measured[r.label] for r in experiment.rows if r.label in measured]
-                table = self.write(experiment, ordered)
+                labels = [r.title(self.preset) for r in experiment.rows]
+                table = self.write(experiment, [measured[x] for x in labels if x in measured])
         return table
 
     def _earlier(self, experiment: Experiment) -> Sequence[Row]:
@@ -252,7 +252,7 @@ class Runner:
                 run.adopt(others.folder / "helpers", row.helper_files or HELPERS)
             card = harden(request, dataset, folder, resume=True, progress=self.progress)
         except InputError as error:
-            raise InputError(f"row '{row.label}': {error}") from None
+            raise InputError(f"row '{row.title(self.preset)}': {error}") from None
         trained = Trained(folder, card.seconds, card.training_seconds, card.epochs)
         self._trained[folder] = request, trained
         return trained
@@ -311,7 +311,7 @@ class Runner:
         run = self.train(experiment, row)
         cells = [self.cell(experiment, c, row) for c in experiment.columns if c.is_for(row)]
         measured = Row(
-            label=row.label,
+            label=row.title(self.preset),
             cells=tuple(cells),
             run=str(run.folder),
             inference=row.inference or None,
@@ -341,7 +341,7 @@ class Runner:
             seed=self.seed if attack_seed is None else attack_seed,
             deployed=Deployed(_inference(row, column.told), target.scored) if target.imt else None,
             context=AttackContext(imt=target.imt, data=self.dataset(experiment)),
-            progress=renamed(self.progress, row.label),
+            progress=renamed(self.progress, row.title(self.preset)),
             store=self.folder / "chunks",
         )
         (result,) = run_attacks(target.estimator, x, y, [Case(spec, surrogate)], options)

@@ -239,12 +239,12 @@ def test_rows_may_have_seeds_of_their_own(noted, monkeypatch):
 
 
 def test_patterns_that_fit_no_row_are_refused():
-    check_rows("plan", PLAN, ("lo*", "short"))
-    check_rows("plan", functools.partial(baselines.reproduce, PLAN), ("lo*",))
+    check_rows("plan", PLAN, ("lo*", "short"), "quick")
+    check_rows("plan", functools.partial(baselines.reproduce, PLAN), ("lo*",), "quick")
     with pytest.raises(InputError, match="--rows must fit a row of plan.*short; long"):
-        check_rows("plan", PLAN, ("longer",))
+        check_rows("plan", PLAN, ("longer",), "quick")
     with pytest.raises(InputError, match="none, it is a figure"):
-        check_rows("plan", baselines.reproduce, ("long",))
+        check_rows("plan", baselines.reproduce, ("long",), "quick")
 
 
 def test_a_row_starts_from_a_classifier_of_other_data_with_a_new_head(

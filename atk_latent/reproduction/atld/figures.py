@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from atk_latent.atomic import atomic_file
@@ -45,7 +47,7 @@ def figure_five(experiment: Experiment, table: Comparison, runner: Runner) -> No
     """Draws the accuracy over eps: `figure-5.png` under PGD-20, `figure-5-cw.png` under CW-20."""
     radii = experiment.sweeps["eps"]
     for name, attack in (("figure-5", "PGD-20"), ("figure-5-cw", "CW-20")):
-        series = {
+        series: dict[str, Sequence[float]] = {
             row.label: [c.accuracy for c in row.cells if c.attack.startswith(f"{attack} ")]
             for row in table.rows
         }
