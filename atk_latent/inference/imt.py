@@ -81,11 +81,11 @@ class IMTSettings:
 
     def applied(self) -> IMTSettings:
         """The settings for images of which `told` is known, with nothing more to be told."""
-        is_told_clean = self.told == "clean" and self.clean_high is not None
+        clean_high = self.clean_high if self.told == "clean" else None
         return dataclasses.replace(
             self,
             told="nothing",
-            high=self.clean_high if is_told_clean else self.high,
+            high=self.high if clean_high is None else clean_high,
             step_size=self.step_size * (self.fgsm_factor if self.told == "fgsm" else 1.0),
         )
 

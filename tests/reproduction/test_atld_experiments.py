@@ -93,7 +93,8 @@ def test_budgets_are_a_table_and_a_figure(tables):
     rows = json.loads((folder / "budgets.json").read_text())["rows"]
     count = 2 * len(atld.CIFAR10.sweeps["eps"])
     assert [len(row["cells"]) for row in rows] == [count] * 5
-    assert (folder / "figure-5.png").stat().st_size > 5000
+    for name in ("figure-5", "figure-5-cw", "figure-4"):
+        assert (folder / f"{name}.png").stat().st_size > 5000
     assert (folder / "transfer.md").read_text().startswith("# ATLD Table III on cifar10")
 
 
@@ -221,6 +222,50 @@ def test_every_row_of_table_four_can_be_trained(noted, preset, tmp_path, monkeyp
     assert settings["WAR"]["beta"] == {"quick": 12, "paper": 9}[preset]
     for model in {*models.values()} - {"pretrained"}:
         assert model in MODELS
+
+
+def test_rows_of_one_table_leave_the_others_alone(tmp_path, noted, monkeypatch):
+    runner = noted("quick")
+    monkeypatch.setattr(
+        runner, "_cell", lambda e, column, *_: Cell.of(column.label, Accuracy.of([True, False]))
+    )
+    runner.rows = ("early stopping",)
+    atld.reproduce(atld.CIFAR10, runner)
+    assert {path.name for path in tmp_path.glob("*.*")} == {"recent.json", "recent.md"}
+
+
+@pytest.mark.slow
+def test_table_four_trains_on_other_data_and_on_images_without_labels(
+    dataset, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(
+        run, "load_dataset", lambda name, limit_train, seed: dataset.subset(limit_train, None, seed)
+    )
+    short = {"epochs": 1, "decay_epochs": None, "batch_size": 40}
+    quick = atld.CIFAR10.budgets["quick"]
+    budget = dataclasses.replace(
+        quick,
+        model="lenet",
+        limit=80,
+        images={"many": 20},
+        settings={"pgd": short, "trades": short, "natural": short},
+        texts={**quick.texts, "wide": "lenet", "silu": "lenet-bn", "tuning": "1"},
+    )
+    experiment = dataclasses.replace(
+        atld.recent(atld.CIFAR10), budgets={"quick": budget}, columns=(atld.CLEAN,)
+    )
+    runner = Runner("quick", tmp_path, rows=("pretraining", "RTS", "WAR", "Gowal*", "early*"))
+    table = runner.measure(experiment)
+    assert [row.label for row in table.rows] == [
+        "early stopping",
+        "pretraining",
+        "WAR",
+        "RTS",
+        "Gowal et al.",
+        "Gowal et al., more images",
+    ]
+    assert (tmp_path / "runs" / "pretrained" / "for-cifar10.keras").is_file()
+    assert len(np.load(tmp_path / "unlabelled-cifar10.npz")["x"]) == 40
 
 
 def test_table_three_has_agents_of_its_own(noted):

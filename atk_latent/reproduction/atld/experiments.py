@@ -264,9 +264,12 @@ def reproduce(experiment: Experiment, runner: Runner) -> Json:
     """
     table = runner.measure(experiment)
     runner.measure(transfer(experiment))
-    figure_five(experiment, runner.measure(over_eps(experiment)), runner)
+    curves = runner.measure(over_eps(experiment))
+    if curves.rows:
+        figure_five(experiment, curves, runner)
     if experiment.published:
-        figure_four(experiment, table, runner)
+        if table.rows:
+            figure_four(experiment, table, runner)
         runner.measure(table_five(experiment))
         runner.measure(recent(experiment))
     return table.to_json()
