@@ -13,6 +13,7 @@ from atk_latent.evaluation.ranking import average_ranks
 from atk_latent.methods.ladder import HELPERS
 from atk_latent.models.lenet import lenet
 from atk_latent.registry import METHODS
+from atk_latent.reporting.image_grid import STYLES
 from atk_latent.reproduction import run
 from atk_latent.reproduction.experiment import FixedSet
 from atk_latent.reproduction.ladder import experiments as ladder, figures, surrogates, tables
@@ -52,6 +53,7 @@ def test_every_row_has_published_numbers_but_for_its_own_attack(experiment):
 def test_celeba_has_the_papers_ten_rows():
     labels = [row.label for row in ladder.CELEBA.rows]
     assert len(labels) == 10 and set(labels) == set(published("ladder", "transfer", "celeba"))
+    assert len(labels) - 1 <= len(set(STYLES)) == 10  # Figure 8 has a series for all but Vanilla
 
 
 def test_the_papers_cw_has_the_rate_and_the_constant_of_its_authors(noted):
