@@ -389,6 +389,11 @@ EXPERIMENTS = Registry(
             "the same on CIFAR-10",
             "cifar10; 30 hours on 2 cores (estimated)",
         ),
+        "atld-curves-cifar10": Entry(
+            "atk_latent.reproduction.atld.curves:cifar10",
+            "ATLD beside PGD training and feature scattering over many epochs, with curves",
+            "cifar10; 10 hours on 2 cores (estimated)",
+        ),
         "atld-fig1": Entry(
             "atk_latent.reproduction.atld.toy:figure_one",
             "ATLD Figure 1: perturbations and decision boundaries in two dimensions",
