@@ -23,13 +23,26 @@ from ._names import Names
     show_default=True,
     help="Minutes on two cores, or the papers' own budgets.",
 )
+@click.option(
+    "--rows",
+    multiple=True,
+    metavar="PATTERN",
+    help="Only rows whose label fits, as 'wrn*'; may be repeated. Tables hold those of earlier "
+    "calls, too.",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder; default reproduced/NAME.")
 @common.seed_option
 @common.device_option
 @common.json_option
 @common.run_command
 def reproduce(
-    name: str, preset: str, out: Path | None, seed: int, device: str, as_json: bool
+    name: str,
+    preset: str,
+    rows: tuple[str, ...],
+    out: Path | None,
+    seed: int,
+    device: str,
+    as_json: bool,
 ) -> None:
     """Run an experiment of `atkl list experiments` and leave its tables and figures.
 
@@ -42,10 +55,12 @@ def reproduce(
     with common.stdout_kept_clean():
         common.setup_tensorflow(device)
         try:
+            from atk_latent.reproduction.experiment import check_rows
             from atk_latent.reproduction.run import Runner
 
+            check_rows(name, EXPERIMENTS[name], rows, preset)
             with common.progress_bars() as show:
-                runner = Runner(preset, folder, seed=seed, progress=show)
+                runner = Runner(preset, folder, seed=seed, rows=rows, progress=show)
                 record = EXPERIMENTS[name](runner)
         except KeyboardInterrupt:
             click.echo(f"Stopped. The same command goes on in {folder}.", err=True)

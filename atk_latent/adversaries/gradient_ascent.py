@@ -34,8 +34,8 @@ class AscentSettings:
         steps: int >= 1, forward-backward passes of each start.
         step_size: number > 0 in the units of `bounds`, or None for `step_length`'s own. It
             may be longer than `eps`: the result is projected.
-        random_start: whether a start is drawn uniformly from the ball, clipped to the
-            bounds, or is the image itself.
+        random_start: whether a start is drawn uniformly from the ball, or is the image itself.
+        clip_start: whether a drawn start is clipped to the bounds; the steps are in any case.
         restarts: int >= 1, starts; more than one needs `random_start`. An image that
             succeeded takes no further one.
         decay: number >= 0, of the momentum (MIM's mu); 0 is plain gradient ascent.
@@ -60,6 +60,7 @@ class AscentSettings:
     steps: int = 40
     step_size: float | None = None
     random_start: bool = True
+    clip_start: bool = True
     restarts: int = 1
     decay: float = 0.0
     loss: Literal["cross-entropy", "margin"] = "cross-entropy"
@@ -149,8 +150,8 @@ class GradientAscent(GradientAdversary):
     Reference: Goodfellow et al. 2015 (FGSM); Kurakin et al. 2017 (BIM); Madry et al. 2018
         (PGD); Dong et al. 2018, Algorithm 1 (MIM); Carlini and Wagner 2017 (margin).
     Differs: cross-entropy is climbed through `losses.log_odds`, whose gradient has the same
-        direction and does not vanish; random starts are clipped to the bounds, which ATLD's
-        code leaves to the first step.
+        direction and does not vanish; random starts are clipped to the bounds unless
+        `clip_start` is off: ATLD's code leaves that to the first step.
     """
 
     def __init__(
@@ -202,7 +203,8 @@ class GradientAscent(GradientAdversary):
     def _start(self, x: tf.Tensor, noise: RowNoise, index: tf.Tensor | int) -> tf.Tensor:
         if not self.settings.random_start:
             return x
-        return self.ball.random_start(x, noise.fork(_START).fork(index))
+        drawn = self.ball.random_start if self.settings.clip_start else self.ball.unclipped_start
+        return drawn(x, noise.fork(_START).fork(index))
 
     def _climb(
         self, problem: Problem, start: tf.Tensor, best: Best | tuple[()]

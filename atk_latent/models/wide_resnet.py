@@ -69,11 +69,13 @@ def wide_resnet(
 
 wrn_28_10 = functools.partial(wide_resnet, depth=28, width=10)
 wrn_34_10 = functools.partial(wide_resnet, depth=34, width=10)
+wrn_34_15 = functools.partial(wide_resnet, depth=34, width=15)
 wrn_34_20 = functools.partial(wide_resnet, depth=34, width=20)
 wrn_70_16 = functools.partial(wide_resnet, depth=70, width=16)
 wrn_16_4 = functools.partial(wide_resnet, depth=16, width=4)
 wrn_10_4 = functools.partial(wide_resnet, depth=10, width=4)
 wrn_10_2 = functools.partial(wide_resnet, depth=10, width=2)
+wrn_10_2_silu = functools.partial(wide_resnet, depth=10, width=2, activation="silu")
 gowal_resnet = functools.partial(wide_resnet, activation="silu", tensorflow_habits=True)
 gowal_28_10 = functools.partial(gowal_resnet, depth=28, width=10)
 gowal_34_20 = functools.partial(gowal_resnet, depth=34, width=20)

@@ -47,6 +47,12 @@ def test_golden_imt_plus_moves_an_unsure_image_by_half(toy):
         ({"high": 0.6}, EPS),  # SVHN's interval on attacked images: p = 0.692 is outside
         ({"step_size": 4 * EPS}, EPS),  # the FGSM configuration: the projection undoes the half
         ({"step_size": 4 * EPS, "scale_radius": True}, 0.5 * EPS),  # SVHN: it does not
+        ({"high": 0.6, "clean_high": 0.7}, EPS),  # nobody says what the image is
+        ({"high": 0.6, "clean_high": 0.7, "told": "clean"}, 0.5 * EPS),
+        ({"high": 0.6, "told": "clean"}, EPS),
+        ({"fgsm_factor": 4.0}, 0.5 * EPS),
+        ({"fgsm_factor": 4.0, "told": "fgsm"}, EPS),
+        ({"fgsm_factor": 1.5, "told": "fgsm"}, 0.75 * EPS),
         ({"radius": 0.3 * EPS}, 0.3 * EPS),
         ({"low": 0.7, "high": 2.0}, EPS),  # section IV-B with D0's threshold at 0.3: p is below
         ({"low": 0.65, "high": 2.0}, 0.5 * EPS),
