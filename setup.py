@@ -12,7 +12,15 @@ VERSION = re.search(
 
 # tensorflow-datasets imports importlib_resources when it downloads but no longer declares it.
 DATASETS = ["tensorflow-datasets>=4.9.8", "importlib_resources"]
-TEST = [*DATASETS, "pytest>=8", "pytest-xdist", "ruff>=0.8", "mypy>=1.13", "jsonschema>=4.18"]
+TEST = [
+    *DATASETS,
+    "hypothesis>=6",
+    "pytest>=8",
+    "pytest-xdist",
+    "ruff>=0.8",
+    "mypy>=1.13",
+    "jsonschema>=4.18",
+]
 
 setup(
     name="atk-latent",

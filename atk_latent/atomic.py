@@ -20,6 +20,7 @@ from typing import Any
 
 from atk_latent.errors import InputError
 
+_SURROGATES = re.compile("[\ud800-\udfff]")  # of names that are no UTF-8
 _NUMBERS = re.compile(r"\[\n([-+.\deE,\s]+)\]")  # in JSON text: no string holds a line end
 
 
@@ -169,6 +170,7 @@ def json_text(value: object, *, indent: int | None = 2) -> str:
     A list of numbers stands on one line.
     """
     text = json.dumps(json_safe(value), indent=indent, allow_nan=False, ensure_ascii=False)
+    text = _SURROGATES.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     return _NUMBERS.sub(lambda found: "[" + " ".join(found[1].split()) + "]", text)
 
 

@@ -296,7 +296,7 @@ def _check_arrays(fields: Mapping[str, np.ndarray], count: int) -> None:
         if not (np.isfinite(fields[name]).all() and (fields[name] >= 0).all()):
             raise ValueError(f"{name} must be finite and at least 0")
     predictions = fields["predictions"]
-    if count and not (0 <= predictions.min() and predictions.max() < MOST_CLASSES):
+    if count and not (predictions.min() >= 0 and predictions.max() < MOST_CLASSES):
         raise ValueError(f"predictions must be classes from 0 to {MOST_CLASSES - 1}")
 
 

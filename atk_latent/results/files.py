@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import datetime
 import json
+import math
+import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from pydantic import JsonValue
 
 from atk_latent.atomic import write_json
-from atk_latent.errors import InputError
+from atk_latent.errors import InputError, first_line
 from atk_latent.results.audit import Audit
 from atk_latent.results.card import Card
 from atk_latent.results.comparison import Comparison
@@ -20,6 +23,7 @@ from atk_latent.results.record import Json, short
 from atk_latent.results.version_1 import upgrade_comparison, upgrade_evaluation
 
 Result = Evaluation | Audit | Comparison | Card
+MOST_BYTES = 1 << 27  # of a result file
 OURS = "evaluation by atkl evaluate, audit by atkl audit, comparison by atkl reproduce, run card"
 
 
@@ -79,7 +83,8 @@ def read_result(path: Path) -> ResultFile:
     was asked for beside the preset has it from the `request.json` beside it.
 
     Raises:
-        InputError: if it is missing, no JSON, no result, or a field is wrong.
+        InputError: if it is missing, no regular file or too large, no JSON, no result, or a
+            field is wrong or contradicts another.
     """
     file = _file(path)
     content = _load(file)
@@ -91,7 +96,13 @@ def read_result(path: Path) -> ResultFile:
         content = kind.upgrade(content, str(file))
     if name == "card" and "overrides" not in content:
         content |= {"overrides": _requested(file.parent)}
-    return ResultFile(file, kind.record.from_json(content, str(file)))
+    result = kind.record.from_json(content, str(file))
+    for field in kind.record.model_computed_fields:
+        if content.get(field, getattr(result, field)) != getattr(result, field):
+            follows = json.dumps(getattr(result, field))
+            came = short(content[field])
+            raise InputError(f"{file}: {field} must be {follows}, as its parts say, not {came}")
+    return ResultFile(file, result)
 
 
 def read_card(folder: Path) -> Card:
@@ -130,14 +141,43 @@ def _file(path: Path) -> Path:
     )
 
 
+def read_text(file: Path, most: int = MOST_BYTES) -> str:
+    """The text of a regular file, UTF-8.
+
+    A pipe or a device is never opened: it might have no end.
+
+    Args:
+        file: its path. most: bytes.
+
+    Raises:
+        ValueError: if it is no regular file, larger than `most` or no UTF-8.
+        OSError: if it is not there or must not be read.
+    """
+    about = file.stat()
+    if not stat.S_ISREG(about.st_mode):
+        raise ValueError("a regular file is needed, not a folder, a pipe or a device")
+    if about.st_size > most:
+        raise ValueError(f"it has {about.st_size:,} bytes, {most:,} are the most")
+    with file.open("rb") as opened:
+        content = opened.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"it has more than {most:,} bytes")
+    return content.decode("utf-8")
+
+
 def _load(file: Path) -> Json:
-    def refuse(word: str) -> JsonValue:
+    def refuse(word: str) -> NoReturn:
         raise ValueError(f"{word} is no JSON number")
 
+    def finite(word: str) -> float:
+        value = float(word)
+        return value if math.isfinite(value) else refuse(word[:20])
+
     try:
-        content = json.loads(file.read_text(encoding="utf-8"), parse_constant=refuse)
+        content = json.loads(read_text(file), parse_constant=refuse, parse_float=finite)
     except (OSError, ValueError, RecursionError) as problem:
-        raise InputError(f"{file} cannot be read as a JSON result: {problem}") from None
+        reason = first_line(problem)
+        raise InputError(f"{file} cannot be read as a JSON result: {reason}") from None
     if not isinstance(content, dict):
         raise InputError(f"{file} must hold one JSON object ({OURS}), not {short(content)}")
     return content
