@@ -29,7 +29,7 @@ _HIDDEN = re.compile(
 
 
 def visible(text: str) -> str:
-    """`text` with every character that a terminal or a page would obey written as ``\\x1b``.
+    r"""`text` with every character that a terminal or a page would obey written as ``\x1b``.
 
     Names of files and classes are anybody's; what shows them calls this once.
     """

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from atk_latent.config import places
-from atk_latent.errors import InputError
+from atk_latent.config import convert, places
+from atk_latent.errors import InputError, first_line
 from atk_latent.registry import METHODS
 from atk_latent.training.request import HardenRequest
 
@@ -20,6 +20,7 @@ from . import _common as common, _training as training
 if TYPE_CHECKING:
     from atk_latent.results.card import Card
 
+_MOST_BYTES = 1 << 20  # of a file of settings
 PRESETS = ("paper", "official", "quick", "stable")
 
 
@@ -108,6 +109,8 @@ def harden(
     """  # noqa: D301
     METHODS.entry(method)
     overrides = {**_from_file(config), **_with_shorthands(job.options.overrides, shorthands)}
+    if "epochs" in overrides and convert("epochs", overrides["epochs"], int) == 0:
+        raise InputError("setting 'epochs' must be at least 1: 0 epochs harden nothing")
     options = dataclasses.replace(job.options, overrides=overrides)
     folder = job.out or Path("saved_models") / f"{method}-{Path(options.data).stem}"
     with training.session(job, folder) as (dataset, show):
@@ -134,10 +137,16 @@ def _check_shorthands(method: str, shorthands: Mapping[str, str | None]) -> None
 def _from_file(path: Path | None) -> dict[str, object]:
     if path is None:
         return {}
+    from atk_latent.results.files import read_text
+
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as problem:
-        raise InputError(f"--config {path} must be a JSON file of settings: {problem}") from None
+        text = read_text(path, _MOST_BYTES)
+        content = json.loads(text)
+    except (OSError, ValueError, RecursionError) as problem:
+        reason = first_line(problem)
+        raise InputError(f"--config {path} must be a JSON file of settings: {reason}") from None
+    if "\\u0000" in text:
+        raise InputError(f"--config {path} holds a NUL byte (\\u0000), which no setting has")
     if not isinstance(content, dict):
         raise InputError(f"--config {path} must hold one JSON object, like {{'epochs': 5}}")
     return content

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import click
 
 from atk_latent import __version__
+from atk_latent.errors import visible
 
 COMMANDS = {
     "harden": "train a defence and leave a run folder with the hardened classifier",
@@ -32,9 +35,11 @@ class LazyGroup(click.Group):
         """Runs a command; wrong usage is one line on stderr and exit code 2."""
         options["standalone_mode"] = False
         try:
+            _check_arguments(sys.argv[1:] if not args or args[0] is None else args[0])
             code = super().main(*args, **options)
         except click.ClickException as problem:
-            click.echo(f"Error: {' '.join(problem.format_message().split())}", err=True)
+            message = " ".join(problem.format_message().split())
+            click.echo(f"Error: {visible(message)}", err=True)
             sys.exit(problem.exit_code)
         except click.Abort:
             click.echo("Stopped.", err=True)
@@ -56,6 +61,20 @@ class LazyGroup(click.Group):
         """Lists the commands without importing any."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+
+def _check_arguments(arguments: Sequence[str]) -> None:
+    """Refuses an argument that is empty, as of an unset variable, or holds a NUL byte.
+
+    Raises:
+        UsageError: naming it.
+    """
+    for before, argument in zip(["atkl", *arguments], arguments, strict=False):
+        if not argument or re.fullmatch(r"--[\w-]+=", argument):
+            option = argument or before
+            raise click.UsageError(f"what follows {option} is empty; give a value or leave it out")
+        if "\0" in argument:
+            raise click.UsageError(f"an argument holds a NUL byte: {argument[:60]!r}")
 
 
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -23,6 +23,7 @@ from atk_latent.results.record import Json, short
 from atk_latent.results.version_1 import upgrade_comparison, upgrade_evaluation
 
 Result = Evaluation | Audit | Comparison | Card
+CARD = "card.json"  # of a run folder
 MOST_BYTES = 1 << 27  # of a result file
 OURS = "evaluation by atkl evaluate, audit by atkl audit, comparison by atkl reproduce, run card"
 
@@ -114,9 +115,9 @@ def read_card(folder: Path) -> Card:
     Raises:
         InputError: if it holds no `card.json`, or one with a wrong field.
     """
-    result = read_result(folder / "card.json").result
+    result = read_result(folder / CARD).result
     if not isinstance(result, Card):
-        raise InputError(f"{folder / 'card.json'} must be the card of a run")
+        raise InputError(f"{folder / CARD} must be the card of a run")
     return result
 
 
@@ -132,7 +133,7 @@ def write_result(path: str | Path, result: Result) -> None:
 def _file(path: Path) -> Path:
     if not path.is_dir():
         return path
-    for name in ("card.json", "result.json"):
+    for name in (CARD, "result.json"):
         if (path / name).is_file():
             return path / name
     raise InputError(
