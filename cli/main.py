@@ -35,7 +35,6 @@ class LazyGroup(click.Group):
         """Runs a command; wrong usage is one line on stderr and exit code 2."""
         options["standalone_mode"] = False
         try:
-            _check_arguments(sys.argv[1:] if not args or args[0] is None else args[0])
             code = super().main(*args, **options)
         except click.ClickException as problem:
             message = " ".join(problem.format_message().split())
@@ -45,6 +44,11 @@ class LazyGroup(click.Group):
             click.echo("Stopped.", err=True)
             sys.exit(130)
         sys.exit(code if isinstance(code, int) else 0)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuses arguments that no command can use."""
+        _check_arguments(args)
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The commands, in the order of a job."""
