@@ -134,17 +134,24 @@ def reader_may_leave() -> Iterator[None]:
 
 
 class _Notes(logging.Handler):
-    """Says what a module warns of as one line."""
+    """Says what a module warns of as one line, once a command."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.said: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
         """One line on stderr."""
-        say(f"Note: {' '.join(record.getMessage().split())}", err=True)
+        line = " ".join(record.getMessage().split())
+        if line not in self.said:
+            say(f"Note: {line}", err=True)
+        self.said.add(line)
 
 
 @contextlib.contextmanager
 def notes_on_stderr() -> Iterator[None]:
     """Shows on stderr what the package warns of meanwhile."""
-    logger, handler = logging.getLogger("atk_latent"), _Notes(logging.WARNING)
+    logger, handler = logging.getLogger("atk_latent"), _Notes()
     propagates = logger.propagate
     logger.addHandler(handler)
     logger.propagate = False

@@ -116,13 +116,19 @@ def make_report(files: Sequence[ResultFile], title: str = "Robustness report") -
 
 
 def _with_fewer_panels(parts: tuple[Part, ...]) -> tuple[Part, ...]:
-    """At most `MOST_PANELS` in all, of each part as many: those of its strongest attacks."""
+    """About `MOST_PANELS` in all, of each part as many: those of its strongest attacks.
+
+    Of many files none has figures of its own.
+    """
     with_panels = sum(bool(part.panels) for part in parts)
     most = max(1, MOST_PANELS // max(1, with_panels))
     kept = []
     for part in parts:
         panels = sorted(part.panels, key=lambda panel: not panel.first)[:most]
-        kept.append(replace(part, panels=tuple(p for p in part.panels if p in panels)))
+        few = [panel for panel in part.panels if panel in panels]
+        if len(parts) > MANY:
+            few = [replace(panel, charts=()) for panel in few]
+        kept.append(replace(part, panels=tuple(few)))
     return tuple(kept)
 
 
@@ -246,7 +252,7 @@ def markdown_page(report: Report) -> str:
 
 def _panel_markdown(panel: Panel) -> str:
     lines = [f"### {markdown_text(panel.title)} ({markdown_text(panel.threat)})", ""]
-    if panel.triples:
+    if panel.triples and panel.charts:
         chart = panel.charts[0]
         lines += [f"![{markdown_text(chart.title)}](figures/{chart.name}.png)", "", CHANGE, ""]
         lines += [*(f"- {markdown_text(triple.text)}." for triple in panel.triples), ""]

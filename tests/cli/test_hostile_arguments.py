@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from atk_latent.cli import _common
 from atk_latent.cli.main import main
+from tests.run_cards import CARD
 
 TAGGED = "[red]x[/red] [/red] :smile:"
 
@@ -202,11 +203,7 @@ def named(folder, names, place):
     """A run of the model whose card names the classes."""
     (folder / "run").mkdir(parents=True, exist_ok=True)
     (folder / "run" / "model.keras").write_bytes((place / "model.keras").read_bytes())
-    card = {
-        "schema": "atk_latent/card/1", "date": "2026-01-31", "seed": 0, "versions": {},
-        "method": "natural", "data": "data", "preset": "paper", "settings": {}, "metrics": {},
-        "class_names": names,
-    }  # fmt: skip
+    card = {**CARD, "method": "natural", "class_names": names}
     (folder / "run" / "card.json").write_text(json.dumps(card))
     return folder / "run"
 
