@@ -189,7 +189,7 @@ class ChunkStore:
                 _log.warning("%s is a folder: the chunk is not kept. Remove it", path)
                 return
         with atomic_file(path) as part, part.open("wb") as file:
-            np.savez_compressed(file, checksum=checksum, **fields)
+            np.savez_compressed(file, allow_pickle=False, checksum=checksum, **fields)
 
     @contextlib.contextmanager
     def claim(self, start: int, *, wait: bool = False) -> Iterator[bool]:
