@@ -166,7 +166,8 @@ def overview_tables(verdicts: Sequence[Verdict]) -> tuple[Table, ...]:
             f"{group}: the strongest attack on each of {len(rows)} models",
             ("model", "robust accuracy, %", "clean, %", "images", "attack", "verdict"),
             tuple(
-                (verdict.about, worst.accuracy, worst.clean, worst.accuracy.n, worst.attack if worst.parts else worst.label,
+                (verdict.about, worst.accuracy, worst.clean, worst.accuracy.n,
+                 worst.attack if worst.parts else worst.label,
                  f"{verdict.word}{', with doubts' if verdict.doubts else ''}")
                 for verdict, worst in sorted(rows, key=lambda row: -row[1].accuracy.value)
             ),
