@@ -37,7 +37,7 @@ from atk_latent.results.provenance import Measured
 from atk_latent.results.threat import ThreatGroup
 
 _SHADES = 10  # steps of a shaded table
-WIDE = 10  # columns; the rows of a table with more are set as lists
+WIDE = 10  # columns; the rows of a table with more are set as lists, near it in small letters
 
 
 @dataclass(frozen=True)
