@@ -12,10 +12,11 @@ import click
 
 from atk_latent.config import convert, places
 from atk_latent.errors import InputError, first_line
-from atk_latent.registry import METHODS
+from atk_latent.registry import DATA, METHODS, MODELS
 from atk_latent.training.request import HardenRequest
 
 from . import _common as common, _training as training
+from ._names import Names
 
 if TYPE_CHECKING:
     from atk_latent.results.card import Card
@@ -71,9 +72,18 @@ def _percent(share: float | None) -> str:
 
 
 @click.command("harden")
-@click.option("--method", required=True, metavar="M", help="See `atkl list methods`.")
-@click.option("--data", required=True, metavar="D", help="Registered name, .npz or folder.")
-@click.option("--model", metavar="NAME|PATH", help="Registered model, or a trained one to harden.")
+@click.option(
+    "--method", required=True, type=Names(METHODS), metavar="M", help="See `atkl list methods`."
+)
+@click.option(
+    "--data", required=True, type=Names(DATA), metavar="D", help="Registered name, .npz or folder."
+)
+@click.option(
+    "--model",
+    type=Names(MODELS),
+    metavar="NAME|PATH",
+    help="Registered model, or a trained one to harden.",
+)
 @click.option("--latent-layer", metavar="NAME", help="Layer whose output is perturbed.")
 @click.option("--preset", type=click.Choice(PRESETS), default="paper", show_default=True)
 @click.option("--eps", metavar="E[,E...]", help="Size of the perturbation; a list is drawn from.")
