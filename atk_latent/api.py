@@ -18,7 +18,7 @@ from atk_latent.data.loading import load_dataset
 from atk_latent.errors import InputError
 from atk_latent.evaluation import audit as auditing, runner
 from atk_latent.evaluation.runner import Case, Options
-from atk_latent.evaluation.target import Target
+from atk_latent.evaluation.target import Target, with_classes_of
 from atk_latent.exporting import CARD, Export, export_saved_model
 from atk_latent.inference.loading import imt_for
 from atk_latent.models.loading import load_classifier
@@ -106,6 +106,7 @@ def evaluate(
     inference: str = "none",
     surrogate: Source | None = None,
     options: Options | None = None,
+    trust: bool = False,
 ) -> Evaluation:
     """Attacks a classifier and says what accuracy is left, as `atkl evaluate` does.
 
@@ -117,6 +118,7 @@ def evaluate(
         inference: "imt" or "imt+" scores an ATLD run behind IMT.
         surrogate: the attacks are made on this model and only scored on `target`.
         options: seed, batch size, progress and store.
+        trust: load a SavedModel even if its graph touches files or runs Python.
 
     Returns:
         The record; ``.attacks`` holds one result an attack.
@@ -133,9 +135,11 @@ def evaluate(
         ('white-box, Linf', 20)
     """
     options = options or Options()
-    dataset = _dataset(data)
-    attacked = Target.load(target, dataset, inference)
-    crafted_on = None if surrogate is None else Target.load(surrogate, dataset).surrogate
+    dataset = with_classes_of(target, _dataset(data))
+    attacked = Target.load(target, dataset, inference, trust=trust)
+    crafted_on = (
+        None if surrogate is None else Target.load(surrogate, dataset, trust=trust).surrogate
+    )
     cases = [
         case if isinstance(case, Case) else Case(case, crafted_on)
         for case in attacks or DEFAULT_ATTACKS
@@ -154,11 +158,12 @@ def audit(
     inference: str = "none",
     surrogate: Source | None = None,
     options: Options | None = None,
+    trust: bool = False,
 ) -> Audit:
     """Looks for gradient masking in a classifier, as `atkl audit` does.
 
     Args:
-        target, data, inference, surrogate, options: as of `evaluate`; about 200 test images.
+        target, data, inference, surrogate, options, trust: as of `evaluate`; about 200 test images.
         eps: Linf radius that the figures in question are for, in [0, 1] pixels; None is the
             customary one of the images.
 
@@ -168,15 +173,17 @@ def audit(
     Raises:
         InputError: on a target, data or a radius that will not do.
     """
-    dataset = _dataset(data)
-    audited = Target.load(target, dataset, inference)
+    dataset = with_classes_of(target, _dataset(data))
+    audited = Target.load(target, dataset, inference, trust=trust)
     return auditing.audit(
         audited.model,
         dataset.x_test,
         dataset.y_test,
         default_eps(dataset.image_shape) if eps is None else eps,
         options=audited.options(options or Options(), dataset),
-        surrogate=None if surrogate is None else Target.load(surrogate, dataset).surrogate,
+        surrogate=(
+            None if surrogate is None else Target.load(surrogate, dataset, trust=trust).surrogate
+        ),
     )
 
 
@@ -187,6 +194,7 @@ def export(
     *,
     imt: bool = False,
     images: int = 256,
+    trust: bool = False,
 ) -> Export:
     """Writes a classifier as a SavedModel and proves that it still says the same.
 
@@ -196,6 +204,7 @@ def export(
         out: the folder to be; absent or empty.
         imt: also the signatures `imt` and `imt_plus`; `target` is an ATLD run then.
         images: int >= 1, test images of the check.
+        trust: as of `evaluate`.
 
     Raises:
         InputError: if `out` is taken, or the target will not do.
@@ -203,8 +212,8 @@ def export(
     """
     if images < 1:
         raise InputError(f"images must be at least 1. Received: {images}")
-    dataset = _dataset(data)
-    exported = Target.load(target, dataset)
+    dataset = with_classes_of(target, _dataset(data))
+    exported = Target.load(target, dataset, trust=trust)
     variants = {"imt": "imt", "imt_plus": "imt+"} if imt else {}
     endpoints = {
         name: imt_for(variant, exported.run, exported.model) for name, variant in variants.items()

@@ -72,14 +72,22 @@ def number(text: str | float | int, name: str = "value") -> float:
         InputError: if `text` is not a finite number.
     """
     try:
-        value = float(Fraction(text.replace(" ", ""))) if isinstance(text, str) else float(text)
-    except (ValueError, ZeroDivisionError, TypeError):
+        value = _fraction(text) if isinstance(text, str) else float(text)
+    except (ValueError, ZeroDivisionError, TypeError, OverflowError):
         raise InputError(
             f"{name} must be a number such as 0.3 or 8/255. Received: {text!r}"
         ) from None
     if value != value or value in (float("inf"), float("-inf")):
         raise InputError(f"{name} must be finite. Received: {text!r}")
     return value
+
+
+def _fraction(text: str) -> float:
+    """``"8/255"`` or ``"1e-3"``; no exponent is ever multiplied out."""
+    numerator, slash, denominator = text.replace(" ", "").partition("/")
+    if not slash:
+        return float(numerator)
+    return float(Fraction(int(numerator), int(denominator)))
 
 
 def assignments(pairs: Sequence[str]) -> dict[str, str]:
@@ -108,13 +116,22 @@ def spec(text: str) -> tuple[str, dict[str, str]]:
     A value may hold commas (``ladder:eps=0.5,2,5,targets=balanced``): a new setting
     starts only where ``key=`` follows the comma. ``art:pgd:eps=0.3`` keeps the ``art:``
     prefix in the name.
+
+    Raises:
+        InputError: if a setting has no ``=``, comes twice or has no value.
     """
     head, prefix = text.strip(), ""
     if head.startswith("art:"):
         prefix, head = "art:", head[len("art:") :]
     name, _, rest = head.partition(":")
     pairs = re.split(r",(?=\s*[A-Za-z_][\w-]*\s*=)", rest) if rest.strip() else []
-    return prefix + name, assignments(pairs)
+    settings = assignments(pairs)
+    empty = next((key for key, value in settings.items() if not value), None)
+    if empty is not None:
+        raise InputError(
+            f"setting '{empty}' of '{text}' has no value; write {empty}=VALUE or leave it out"
+        )
+    return prefix + name, settings
 
 
 def _expected(kind: Any) -> str:

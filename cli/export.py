@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
 
 import click
 
 from atk_latent import atomic
 
 from . import _common as common
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.command("export", short_help="Write a checked SavedModel.")
@@ -29,11 +25,12 @@ if TYPE_CHECKING:
 @click.option(
     "--imt", is_flag=True, help="Also the signatures imt and imt_plus; TARGET is an ATLD run."
 )
+@common.trust_option
 @common.device_option
 @common.json_option
 @common.run_command
 def export_command(
-    target: str, data: str, out: str, limit: int, imt: bool, device: str, as_json: bool
+    target: str, data: str, out: str, limit: int, device: str, as_json: bool, **how: bool
 ) -> None:
     """Exports TARGET as a SavedModel at DIR.
 
@@ -42,7 +39,7 @@ def export_command(
     the model and must give the same logits on images of --data. With --imt the signatures
     imt and imt_plus move each image against its adversarial probability first.
     """
-    atomic.check_new_folder(out)
+    atomic.check_new_folder(out, parents=True)
     with common.stdout_kept_clean():
         common.choose_device(device)
         from atk_latent.data.loading import load_dataset
@@ -51,14 +48,13 @@ def export_command(
         common.setup_tensorflow(device)
         from atk_latent import api
 
-        export = api.export(target, dataset, out, imt=imt, images=limit)
+        with atomic.new_parents(out):
+            export = api.export(target, dataset, out, images=limit, **how)
     if as_json:
         common.print_json({"target": target, "data": dataset.name, **dataclasses.asdict(export)})
         return
     common.console().print(
         f"SavedModel written to {out}; on {export.checked} images its logits differ from the "
         f"Keras model's by at most {export.max_difference:.2g}",
-        markup=False,
-        highlight=False,
         soft_wrap=True,
     )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from atk_latent.config import places
+from atk_latent.config import convert, places
 from atk_latent.errors import InputError
 from atk_latent.files import MIB, FileKind, read_json_object
 from atk_latent.registry import DATA, METHODS, MODELS
@@ -119,6 +120,8 @@ def harden(
     """  # noqa: D301
     METHODS.entry(method)
     overrides = {**_from_file(config), **_with_shorthands(job.options.overrides, shorthands)}
+    if "epochs" in overrides and convert("epochs", overrides["epochs"], int) == 0:
+        raise InputError("setting 'epochs' must be at least 1: 0 epochs harden nothing")
     options = dataclasses.replace(job.options, overrides=overrides)
     folder = job.out or Path("saved_models") / f"{method}-{Path(options.data).stem}"
     with training.session(job, folder) as (dataset, show):
@@ -145,4 +148,7 @@ def _check_shorthands(method: str, shorthands: Mapping[str, str | None]) -> None
 def _from_file(path: Path | None) -> dict[str, object]:
     if path is None:
         return {}
-    return dict(read_json_object(path, _CONFIG))
+    content = read_json_object(path, _CONFIG)
+    if "\\u0000" in json.dumps(content):
+        raise InputError(f"--config {path} holds a NUL byte (\\u0000), which no setting has")
+    return dict(content)

@@ -63,14 +63,14 @@ def reproduce(
                 runner = Runner(preset, folder, seed=seed, rows=rows, progress=show)
                 record = EXPERIMENTS[name](runner)
         except KeyboardInterrupt:
-            click.echo(f"Stopped. The same command goes on in {folder}.", err=True)
+            common.say(f"Stopped. The same command goes on in {folder}.", err=True)
             sys.exit(common.INTERRUPTED)
     if as_json:
         common.print_json(record)
         return
     for table in sorted(folder.glob("*.md")):
-        click.echo(table.read_text(encoding="utf-8"))
-    click.echo(f"Written: {folder}")
+        common.say(table.read_text(encoding="utf-8"))
+    common.say(f"Written: {folder}")
 
 
 def _check_folder(folder: Path) -> None:

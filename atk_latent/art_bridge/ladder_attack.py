@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +25,7 @@ from atk_latent.methods.ladder_run import has_helpers, load_ladder
 from atk_latent.progress import Progress
 from atk_latent.results.threat import ThreatModel
 
+_log = logging.getLogger(__name__)
 PERTURBATION_FIELDS = tuple(field.name for field in dataclasses.fields(PerturbationSettings))
 
 
@@ -189,10 +191,19 @@ def _fit_on_own_latents(
     data, run = context.data, context.run
     if data is None:
         raise InputError("ladder:helpers=own needs the data set to train its helpers on")
+    folder = run / "helpers" / "own" if run is not None and has_helpers(run) else None
+    if folder is None or not (folder / "boundaries.npz").exists():
+        _log.warning(
+            "ladder trains a boundary for each of %d pairs of classes and a generator of its own "
+            "on %s images before it attacks, however few are attacked: for 60,000 that is minutes "
+            "and gigabytes (222 s, 2.5 GB). The run of a LADDER has trained ones: helpers=run",
+            data.num_classes * (data.num_classes - 1) // 2,
+            f"{len(data.x_train):,}",
+        )
     attack.fit(
         data.x_train,
         data.y_train,
-        folder=run / "helpers" / "own" if run is not None and has_helpers(run) else None,
+        folder=folder,
         progress=context.progress,
         generator_epochs=options.generator_epochs,
     )

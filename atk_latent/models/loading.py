@@ -14,6 +14,7 @@ import tensorflow as tf
 from atk_latent.errors import InputError, first_line
 from atk_latent.files import GIB, FileKind, check_file
 from atk_latent.models.h5_config import check_h5
+from atk_latent.models.saved_model_check import check_saved_model
 
 RUN_MODEL = "model.keras"
 MODEL_FILE = FileKind("Keras model file", 64 * GIB, "Save or copy it again, or give another one")
@@ -21,7 +22,11 @@ _SIGNATURES = ("serve", "serving_default")
 
 
 def load_classifier(
-    path: str | Path, data_shape: Sequence[int] | None = None, num_classes: int | None = None
+    path: str | Path,
+    data_shape: Sequence[int] | None = None,
+    num_classes: int | None = None,
+    *,
+    trust: bool = False,
 ) -> keras.Model:
     """Loads a trained classifier, without compiling it and without running code it carries.
 
@@ -31,14 +36,15 @@ def load_classifier(
             work, its layers cannot be named.
         data_shape: (height, width, channels) of the data; checked against the model.
         num_classes: of the data; checked against the model's last dimension.
+        trust: load a SavedModel even if its graph touches files or runs Python.
 
     Returns:
         An uncompiled model.
 
     Raises:
         InputError: one line, if there is nothing at `path`, it is no model or a damaged one, it
-            needs custom layers or Python code, holds NaN, has several inputs or outputs, or does
-            not fit the data.
+            needs custom layers or Python code, is a SavedModel that touches files, holds NaN,
+            has several inputs or outputs, or does not fit the data.
     """
     place = Path(path).expanduser()
     if not place.exists():
@@ -49,6 +55,8 @@ def load_classifier(
                 f"folder '{place}' is neither a run (it has no {RUN_MODEL}) nor a SavedModel "
                 "(it has no saved_model.pb)"
             )
+        if not trust:
+            check_saved_model(place)
         model = _saved_model(place)
     else:
         model = _keras_file(place / RUN_MODEL if place.is_dir() else place)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from atk_latent import __version__
 from atk_latent.atomic import atomic_folder
+from atk_latent.errors import visible
+from atk_latent.progress import Progress
 from atk_latent.reporting import model_card
-from atk_latent.reporting.example_panels import CHANGE, Panel, example_panels
+from atk_latent.reporting.example_panels import CHANGE, MOST_PANELS, Panel, example_panels
 from atk_latent.reporting.outcomes import outcomes_of
-from atk_latent.reporting.plots import Chart, charts_of, ink_on
+from atk_latent.reporting.plots import MANY, Chart, charts_of, ink_on
 from atk_latent.reporting.result_tables import tables_of
 from atk_latent.reporting.tables import (
     Table,
@@ -25,7 +27,7 @@ from atk_latent.reporting.tables import (
     slug,
     text,
 )
-from atk_latent.reporting.verdicts import Verdict, verdicts_of
+from atk_latent.reporting.verdicts import Verdict, overview_tables, verdicts_of, with_audits
 from atk_latent.results.audit import Audit, Check
 from atk_latent.results.card import Card
 from atk_latent.results.comparison import Comparison
@@ -35,6 +37,7 @@ from atk_latent.results.provenance import Measured
 from atk_latent.results.threat import ThreatGroup
 
 _SHADES = 10  # steps of a shaded table
+WIDE = 10  # columns; the rows of a table with more are set as lists, near it in small letters
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,8 @@ class Report:
     Args:
         title: of the page. parts: one a file. charts: figures of all of them.
         verdicts: one an evaluation, comparison or audit. groups: of threat models, explained.
+        overview: where there are many verdicts, tables of them side by side, one for each
+            group of threat models.
     """
 
     title: str
@@ -71,12 +76,14 @@ class Report:
     charts: tuple[Chart, ...]
     verdicts: tuple[Verdict, ...]
     groups: tuple[ThreatGroup, ...]
+    overview: tuple[Table, ...] = ()
 
     @property
     def tables(self) -> tuple[Table, ...]:
-        """Of all parts."""
+        """Of all verdicts and all parts."""
         panels = [panel.table for part in self.parts for panel in part.panels]
         return (
+            *self.overview,
             *(table for part in self.parts for table in part.tables),
             *(table for table in panels if table is not None),
         )
@@ -99,13 +106,33 @@ def make_report(files: Sequence[ResultFile], title: str = "Robustness report") -
     parts = tuple(
         _part(file.result, number, str(file.path)) for number, file in enumerate(files, 1)
     )
-    verdicts = tuple(verdict for result in results for verdict in verdicts_of(result))
+    parts = _with_fewer_panels(parts)
+    audits = [result for result in results if isinstance(result, Audit)]
+    verdicts = with_audits([v for result in results for v in verdicts_of(result)], audits)
     attacked = [result for result in results if isinstance(result, Evaluation | Comparison)]
     seen = {outcome.group: None for result in attacked for outcome in outcomes_of(result)}
-    return Report(title, parts, charts_of(results), verdicts, tuple(seen))
+    overview = overview_tables(verdicts) if len(verdicts) > MANY else ()
+    return Report(title, parts, charts_of(results), verdicts, tuple(seen), overview)
 
 
-def write_report(report: Report, folder: Path) -> list[Path]:
+def _with_fewer_panels(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    """About `MOST_PANELS` in all, of each part as many: those of its strongest attacks.
+
+    Of many files none has figures of its own.
+    """
+    with_panels = sum(bool(part.panels) for part in parts)
+    most = max(1, MOST_PANELS // max(1, with_panels))
+    kept = []
+    for part in parts:
+        panels = sorted(part.panels, key=lambda panel: not panel.first)[:most]
+        few = [panel for panel in part.panels if panel in panels]
+        if len(parts) > MANY:
+            few = [replace(panel, charts=()) for panel in few]
+        kept.append(replace(part, panels=tuple(few)))
+    return tuple(kept)
+
+
+def write_report(report: Report, folder: Path, progress: Progress | None = None) -> list[Path]:
     """Writes a report into a new folder, whole or not at all.
 
     The folder holds `index.html`, which needs nothing else, `report.md`, `card-N.md` for
@@ -113,6 +140,7 @@ def write_report(report: Report, folder: Path) -> list[Path]:
 
     Args:
         report: what to write. folder: absent or empty.
+        progress: told how many of the files are ready.
 
     Returns:
         The files, `index.html` first.
@@ -127,7 +155,9 @@ def write_report(report: Report, folder: Path) -> list[Path]:
     for table in report.tables:
         files[f"tables/{table.name}.csv"] = csv_text(table)
         files[f"tables/{table.name}.tex"] = latex(table)
-    for chart in report.figures:
+    for done, chart in enumerate(report.figures, 1):
+        if progress:
+            progress("report, figures", done, len(report.figures))
         files[f"figures/{chart.name}.svg"] = chart.svg(alone=True)
         files[f"figures/{chart.name}.png"] = chart.image("png")
     with atomic_folder(folder) as part_folder:
@@ -146,14 +176,26 @@ def html(report: Report) -> str:
         loader=PackageLoader("atk_latent.reporting"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_visible,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters |= {"cell": text, "shade": _shade, "percent": percent}
     page = environment.get_template("report.html.jinja")
     return page.render(
-        report=report, version=__version__, shades=_shades_css(), change=CHANGE, interval=interval
+        report=report,
+        version=__version__,
+        shades=_shades_css(),
+        change=CHANGE,
+        interval=interval,
+        wide=WIDE,
+        many=len(report.parts) > MANY,
     )
+
+
+def _visible(value: object) -> object:
+    """What the page shows; text that is no HTML yet with no character that a reader obeys."""
+    return visible(value) if type(value) is str else value
 
 
 def _shade(share: float | None) -> str:
@@ -182,8 +224,10 @@ def _shades_css() -> str:
 def markdown_page(report: Report) -> str:
     """The report as Markdown; its figures are the files beside it."""
     lines = [f"# {markdown_text(report.title)}", ""]
+    lines += [f"{markdown(table)}\n" for table in report.overview]
     for verdict in report.verdicts:
-        words = " ".join((verdict.says, verdict.means, verdict.not_means))
+        words = " ".join(filter(None, (verdict.says, verdict.means, verdict.doubt)))
+        words = f"{words} {verdict.not_means}"
         lines += [f"- **{verdict.word}. {markdown_text(verdict.about)}.** {markdown_text(words)}"]
     for part in report.parts:
         facts = "; ".join(f"{name}: {value}" for name, value in part.facts)
@@ -208,7 +252,7 @@ def markdown_page(report: Report) -> str:
 
 def _panel_markdown(panel: Panel) -> str:
     lines = [f"### {markdown_text(panel.title)} ({markdown_text(panel.threat)})", ""]
-    if panel.triples:
+    if panel.triples and panel.charts:
         chart = panel.charts[0]
         lines += [f"![{markdown_text(chart.title)}](figures/{chart.name}.png)", "", CHANGE, ""]
         lines += [*(f"- {markdown_text(triple.text)}." for triple in panel.triples), ""]

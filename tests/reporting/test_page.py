@@ -12,6 +12,7 @@ from PIL import Image
 from atk_latent.errors import InputError
 from atk_latent.reporting.outcomes import outcomes_of
 from atk_latent.reporting.page import html, make_report, markdown_page, write_report
+from atk_latent.reporting.tables import csv_text, latex
 from atk_latent.reporting.verdicts import attack_verdict
 from atk_latent.results.files import read_result, read_results
 
@@ -19,6 +20,7 @@ from .colours import contrast, luminance
 
 KINDS = ("evaluation", "audit", "comparison", "card")
 HOSTILE = "<script>alert(1)</script>\"' onload=x {{ 7*7 }} | & \\"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 VOID = {"meta", "path", "use", "rect", "circle", "img"}
 
 
@@ -154,9 +156,142 @@ def test_transfer_or_static_numbers_alone_prove_nothing(evaluation, write):
 )  # fmt: skip
 def test_tones(evaluation, write, left, tone, share):
     evaluation["attacks"] = evaluation["attacks"][1:2]
-    evaluation["attacks"][0]["robust_accuracy"] = left
+    evaluation["attacks"][0] |= {"robust_accuracy": left, "low": left - 0.02, "high": left + 0.02}
     found = verdict(evaluation, write)
-    assert found.tone == tone and share in found.means
+    assert found.tone == tone and share in found.means and not found.doubts
+
+
+def held(evaluation, **more):
+    """One attack that breaks nothing."""
+    evaluation["attacks"] = evaluation["attacks"][1:2]
+    evaluation["attacks"][0] |= {"robust_accuracy": 0.95, "low": 0.9, "high": 0.99, **more}
+    return evaluation
+
+
+@pytest.mark.parametrize(
+    ("more", "doubt"),
+    [
+        ({"spec": "fgsm:eps=0.3"}, "Only attacks of a single step"),
+        ({"spec": "art:fgsm:eps=0.3"}, "Only attacks of a single step"),
+        ({"spec": "pgd:eps=0.3,steps=1"}, "Only attacks of a single step"),
+        ({"warnings": ["gradients are zero for 40 images"]}, "gradients are zero for 40 images."),
+    ],
+)
+def test_little_evidence_and_warnings_are_said_in_short_and_never_called_held(
+    evaluation, write, more, doubt
+):
+    found = verdict(held(evaluation, **more), write)
+    assert found.tone == "open" and found.word != "Held" and doubt in found.doubt
+    report = make_report([read_result(write("e.json", evaluation))])
+    short = html(report).partition("In short</h2>")[2].partition("</section>")[0]
+    assert "Doubtful." in short and doubt in short
+    assert doubt in markdown_page(report).partition("## ")[0]
+
+
+def test_few_images_are_never_enough(evaluation, write):
+    evaluation = held(evaluation) | {"n": 20}
+    evaluation["attacks"][0]["n"] = 20
+    found = verdict(evaluation, write)
+    assert found.word == "Not known" and "20 images are few" in found.doubt
+
+
+def test_a_failed_audit_of_the_same_target_is_said_in_short(evaluation, audit, write):
+    paths = [write("e.json", held(evaluation)), write("a.json", audit)]
+    about, audited = make_report(read_results(paths)).verdicts
+    assert (about.word, audited.word) == ("Not known", "Failed")
+    assert "signs of masked gradients: restarts" in about.doubt
+    audit["target"] = "runs/other"
+    paths = [paths[0], write("b.json", audit)]
+    assert make_report(read_results(paths)).verdicts[0].word == "Held"
+
+
+def test_many_files_begin_with_one_comparison(evaluation, told_evaluation, write):
+    """20 models: a table of all, the worst last; no figure of one alone, few pictures."""
+    paths = []
+    for i in range(20):
+        record = {**(evaluation if i % 2 else told_evaluation), "target": f"runs/{i}"}
+        paths.append(write(f"{i}.json", record))
+    report = make_report(read_results(paths))
+    (table,) = report.overview
+    assert len(table.rows) == 20 and len(report.verdicts) == 20
+    values = [row[1].value for row in table.rows]
+    assert values == sorted(values, reverse=True)
+    source = html(report)
+    short = source.partition("In short</h2>")[2]
+    assert short.index("<table") < short.index('<article class="verdict')
+    assert len(report.figures) < 20 and len(source) < 3_000_000
+    assert Page(source).open == []
+
+
+def test_a_record_of_400_attacks_is_a_page_at_once(told_evaluation, write, tmp_path):
+    attack = told_evaluation["attacks"][1]
+    told_evaluation["attacks"] = [
+        {**attack, "spec": f"pgd:eps=0.3,steps={k}"} for k in range(2, 402)
+    ]
+    report = make_report([read_result(write("e.json", told_evaluation))])
+    assert len(report.parts[0].tables[0].rows) > 400
+    assert len(report.parts[0].panels) == 24 and sum(p.first for p in report.parts[0].panels) == 1
+    assert len(report.figures) < 60 and Page(html(report)).open == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+@pytest.mark.parametrize("width", [1280, 390])
+def test_tables_are_whole_on_a_screen_and_on_a_phone(told_evaluation, write, tmp_path, width):
+    """Ten classes of long names and ten columns: nothing is to be scrolled to."""
+    names = [
+        "airplane",
+        "automobile",
+        "bird",
+        "cat",
+        "deer",
+        "dog",
+        "frog",
+        "horse",
+        "ship",
+        "truck",
+    ]
+    told_evaluation["class_names"] = names
+    for attack in told_evaluation["attacks"]:
+        attack["published"] = {"value": 0.5, "source": "A paper, Table 2"}
+    source = html(make_report([read_result(write("e.json", told_evaluation))]))
+    source = source.replace("default-src 'none';", "script-src 'unsafe-inline';")
+    source = source.replace('<details class="panel">', '<details class="panel" open>')
+    probe = (
+        "<script>onload=()=>parent.postMessage([...document.querySelectorAll('.scroll')]"
+        ".map(e=>e.scrollWidth-e.clientWidth),'*')</script>"
+    )
+    (tmp_path / "page.html").write_text(source.replace("</body>", f"{probe}</body>"))
+    frame = tmp_path / "frame.html"
+    frame.write_text(
+        f"<iframe src=page.html style='border:0;width:{width}px;height:900px'></iframe>"
+        "<pre id=wide></pre><script>onmessage=e=>{wide.textContent=e.data}</script>"
+    )
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000"]
+    flags += [f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", frame.as_uri()]
+    done = subprocess.run([CHROMIUM, *flags], capture_output=True, text=True, timeout=240)
+    over = [
+        int(part) for part in done.stdout.partition('id="wide">')[2].partition("<")[0].split(",")
+    ]
+    assert len(over) == 8 and max(over) <= 1
+
+
+CONTROLS = "\x1b[31mred\x1b[0m \u202eback\u202c \x00\x07"
+
+
+def test_what_a_terminal_or_a_page_obeys_is_written_out(evaluation, comparison, card, write):
+    evaluation["target"] = comparison["rows"][0]["label"] = card["class_names"][0] = CONTROLS
+    evaluation["attacks"][0]["attack"] = "=cmd()" + CONTROLS
+    records = (evaluation, comparison, card)
+    paths = [write(f"{i}.json", record) for i, record in enumerate(records)]
+    report = make_report(read_results(paths), CONTROLS)
+    texts = [html(report), markdown_page(report)]
+    texts += [form(table) for table in report.tables for form in (csv_text, latex)]
+    texts += [chart.svg(alone=True) for chart in report.figures]
+    for letter in "\x1b\u202e\x00\x07":
+        assert not any(letter in text for text in texts)
+    assert "\\x1b[31mred" in texts[0]
+    assert any("'=cmd()" in text for text in texts)
 
 
 def test_no_attack_is_no_knowledge(evaluation, write):
@@ -243,9 +378,6 @@ def test_a_folder_that_holds_something_is_left_alone(files, tmp_path):
     with pytest.raises(InputError, match="not empty"):
         write_report(make_report(read_results([files["audit"]])), tmp_path / "out")
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["mine.txt"]
-
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 @pytest.mark.slow
