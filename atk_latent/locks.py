@@ -14,11 +14,6 @@ from typing import IO
 from atk_latent.atomic import write_problem
 from atk_latent.errors import InputError
 
-try:
-    import fcntl
-except ImportError:  # not on Windows: there is no lock there
-    fcntl = None  # type: ignore[assignment]
-
 LOCK = ".lock"
 
 
@@ -94,7 +89,9 @@ def _held(path: Path, name: str) -> IO[bytes]:
 
 
 def _try_lock(file: IO[bytes]) -> bool:
-    if fcntl is None:
+    try:
+        import fcntl
+    except ImportError:  # not on Windows: there is no lock there
         return True
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

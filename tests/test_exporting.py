@@ -49,7 +49,7 @@ def test_round_trip_in_a_fresh_process(model, images, tmp_path):
 def test_a_model_that_says_something_else_is_not_put_in_place(
     model, images, tmp_path, monkeypatch, wrong
 ):
-    def fresh(folder, x, signature):
+    def fresh(folder, x, signature, *_):
         logits = exporting._logits(model, x)
         return {"other": logits + 1e-3, "shape": logits[:2], "nan": logits * np.nan}[wrong]
 

@@ -33,7 +33,7 @@ import yaml
 
 from atk_latent import config
 from atk_latent.errors import InputError, did_you_mean
-from atk_latent.files import read_text
+from atk_latent.files import MIB, FileKind, read_text
 from atk_latent.registry import ATTACKS
 from atk_latent.results.attack_result import Published
 from atk_latent.results.record import short
@@ -44,7 +44,8 @@ NEEDS = {
     "surrogate": "give the model that images are made on: --surrogate RUN",
     "imt": "score an ATLD run behind IMT: --inference imt",
 }
-_MOST_BYTES, _MOST_PARTS = 1 << 20, 20_000  # of a file, and of what it stands for
+_FILE = FileKind("suite", MIB, "See the form of a suite in the documentation")
+_MOST_PARTS = 20_000  # of what a file stands for
 _VARIABLE = re.compile(r"\{(\w+)\}")
 _SHAPE = re.compile(r"\d+x\d+x\d+")
 _SHARED = ("surrogate", "source", "optional", "classes")

@@ -279,7 +279,7 @@ def fit_boundaries(
         sign = np.repeat([-1.0, 1.0], [low.shape[1], high.shape[1]]).astype(np.float32)
         return latents[np.concatenate([low, high], axis=1)], np.tile(sign, (len(chosen), 1))
 
-    parts = []
+    parts = list[dict[str, np.ndarray]]()
     for start in starts:
         chosen, before = pairs[start : start + group], settings.epochs * len(parts)
 

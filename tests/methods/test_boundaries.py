@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from atk_latent.config import build
 from atk_latent.errors import InputError
+from atk_latent.methods import boundaries
 from atk_latent.methods.boundaries import (
     BoundarySettings,
     _Group,
@@ -192,3 +193,41 @@ def test_class_pairs_are_all_unordered_pairs():
 def test_settings_out_of_range_are_refused(bad):
     with pytest.raises(InputError, match=next(iter(bad))):
         build(BoundarySettings, bad)
+
+
+@pytest.mark.parametrize("stop", [2, 5, 8])
+def test_a_killed_training_goes_on_and_ends_bit_for_bit_as_an_undisturbed_one(
+    tmp_path, monkeypatch, stop
+):
+    z, y = clusters()
+    monkeypatch.setattr(boundaries, "SECONDS_BETWEEN_STATES", 0.0)
+    monkeypatch.setattr(boundaries, "MEMORY_PER_GROUP", 1)  # a group for each of the three pairs
+    settings = build(BoundarySettings, {"svm_epochs": 3, "svm_images": 20, "svm_batch_size": 8})
+    whole = fit_boundaries(z, y, 3, settings, seed=0)
+
+    def killed(done, total):
+        assert total == 9
+        if done == stop:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit_boundaries(z, y, 3, settings, seed=0, checkpoint=tmp_path, on_epoch=killed)
+    steps, step = [], boundaries._Group._step
+    monkeypatch.setattr(boundaries._Group, "_step", lambda *a: steps.append(1) or step(*a))
+    again = fit_boundaries(z, y, 3, settings, seed=0, checkpoint=tmp_path)
+    for name, value in whole.arrays.items():
+        np.testing.assert_array_equal(again.arrays[name], value)
+    assert len(steps) == (9 - (stop - 1)) * 5  # 40 latents a pair in batches of 8
+
+
+def test_boundaries_of_another_training_are_not_gone_on_from(tmp_path, monkeypatch):
+    z, y = clusters()
+    monkeypatch.setattr(boundaries, "SECONDS_BETWEEN_STATES", 0.0)
+    settings = build(BoundarySettings, {"svm_epochs": 2, "svm_images": 20})
+    fit_boundaries(z, y, 3, settings, seed=0, checkpoint=tmp_path)
+    (part,) = tmp_path.glob("pairs-*.npz")
+    np.savez(part, **{**dict(np.load(part)), "bias": np.zeros((3, 4), np.float32)})
+    for words in ("was changed", "'bias' has shape"):
+        with pytest.raises(InputError, match=words):
+            fit_boundaries(z, y, 3, settings, seed=0, checkpoint=tmp_path)
+        (tmp_path / "checksums.json").unlink(missing_ok=True)

@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import json
 import os
 import signal
@@ -337,3 +338,67 @@ def test_evaluate_says_that_the_runs_own_helpers_make_a_transfer_attack(run, npz
     assert ladder["threat"].startswith("transfer from")
     assert "vanilla.keras" in ladder["threat"]
     assert fgsm["threat"].startswith("white-box")
+
+
+def wrong_examples(x, y):
+    return {
+        "label 99": {"y": np.full_like(y, 99)},
+        "label -1": {"y": np.full_like(y, -1)},
+        "text": {"y": y.astype(str)},
+        "fractions": {"y": y + 0.5},
+        "NaN labels": {"y": np.full(len(y), np.nan)},
+        "labels of another shape": {"y": np.stack([y, y, y, y], axis=1)},
+        "fewer labels": {"y": y[1:]},
+        "NaN images": {"x_adv": np.full_like(x, np.nan)},
+        "other images": {"x_adv": x[:, :14]},
+        "other originals": {"x": x[1:]},
+        "no images": {"x_adv": x[:0], "y": y[:0]},
+        "objects": {"x_adv": np.array([{}] * len(y))},
+        "pixels over 1": {"x_adv": x + 1},
+    }
+
+
+@pytest.mark.parametrize("wrong", wrong_examples(np.zeros((2, 28, 28, 1)), np.zeros(2)))
+def test_wrong_examples_are_refused_before_anything_is_trained(digits, tmp_path, wrong):
+    x, y = digits.x_test, digits.y_test
+    path = tmp_path / "made.npz"
+    np.savez(path, **{"x_adv": x, "y": y, **wrong_examples(x, y)[wrong]})
+    with pytest.raises(InputError, match=r"made\.npz") as caught:
+        harden(
+            request(method="augment", overrides={"examples_from": str(path)}),
+            digits,
+            tmp_path / "run",
+            progress=stop_at("vanilla"),
+        )
+    assert "\n" not in str(caught.value) and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("method", "overrides", "words"),
+    [
+        ("augment", {"attack": "song"}, "atkl train-gan"),
+        ("augment", {"attack": "song:gan=nowhere"}, "no trained GAN at 'nowhere'"),
+        ("augment", {"attack": "pgd:eps=-1"}, "eps"),
+        ("pgd", {"extra_data": "extra.npz"}, "pixels"),
+        ("pgd", {"extra_data": "extra.npz", "teacher": "extra.npz"}, "extra.npz"),
+    ],
+)
+def test_what_cannot_be_trained_with_is_refused_before_anything_is_trained(
+    digits, tmp_path, monkeypatch, method, overrides, words
+):
+    monkeypatch.chdir(tmp_path)
+    np.savez("extra.npz", x=digits.x_test * (3 if "teacher" not in overrides else 1))
+    with pytest.raises(InputError, match=words):
+        harden(
+            request(method=method, overrides=overrides),
+            digits,
+            tmp_path / "deep" / "run",
+            progress=stop_at("vanilla"),
+        )
+    assert [p.name for p in tmp_path.iterdir()] == ["extra.npz"]
+
+
+def test_other_data_under_the_same_name_are_not_gone_on_with(run, digits):
+    other = dataclasses.replace(digits, x_train=1 - digits.x_train)
+    with pytest.raises(InputError, match="was started on other data"):
+        harden(request(), other, run[0], resume=True)
