@@ -12,6 +12,7 @@ from atk_latent.data.dataset import Dataset
 from atk_latent.evaluation.runner import Deployed, Options, Surrogate
 from atk_latent.inference.imt import IMTClassifier
 from atk_latent.inference.loading import imt_for
+from atk_latent.models.endings import as_logits, require_logits
 from atk_latent.models.loading import load_classifier
 
 
@@ -49,10 +50,11 @@ class Target:
                 discriminator where IMT needs one.
         """
         if isinstance(source, keras.Model):
-            name, model, run = source.name, source, None
+            name, model, run = source.name, as_logits(source), None
         else:
             name, run = str(source), run_folder(source)
             model = load_classifier(source, dataset.image_shape, dataset.num_classes)
+        require_logits(model, dataset.x_test[:64])
         return cls(name, model, run, inference, imt_for(inference, run, model))
 
     @property

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from atk_latent.errors import InputError, first_line
+from atk_latent.models.endings import as_logits
 
 RUN_MODEL = "model.keras"
 _SIGNATURES = ("serve", "serving_default")
@@ -21,6 +22,9 @@ def load_classifier(
     path: str | Path, data_shape: Sequence[int] | None = None, num_classes: int | None = None
 ) -> keras.Model:
     """Loads a trained classifier, without compiling it and without running code it carries.
+
+    One that ends in softmax or sigmoid comes back as the logits before it; see
+    `endings.as_logits`.
 
     Args:
         path: a `.keras` (or `.h5`) file, a run folder holding `model.keras`, or a SavedModel
@@ -34,8 +38,27 @@ def load_classifier(
 
     Raises:
         InputError: one line, if there is nothing at `path`, it is no model or a damaged one, it
-            needs custom layers or Python code, holds NaN, has several inputs or outputs, or does
-            not fit the data.
+            needs custom layers or Python code, holds NaN, has several inputs or outputs, ends in
+            an activation that cannot be undone, or does not fit the data.
+    """
+    place = Path(path).expanduser()
+    model = load_network(place)
+    if data_shape is not None:
+        _check_ends(model, place)
+        _check_input(model, place, tuple(int(n) for n in data_shape))
+    if num_classes is not None:
+        _check_output(model, place, num_classes, data_shape)
+    return as_logits(model)
+
+
+def load_network(path: str | Path) -> keras.Model:
+    """Loads a network of any kind as it is, without compiling it.
+
+    Args:
+        path: as of `load_classifier`.
+
+    Raises:
+        InputError: as `load_classifier`, where that does not concern the data or the logits.
     """
     place = Path(path).expanduser()
     if not place.exists():
@@ -50,11 +73,6 @@ def load_classifier(
     else:
         model = _keras_file(place / RUN_MODEL if place.is_dir() else place)
     _check_weights(model, place)
-    if data_shape is not None:
-        _check_ends(model, place)
-        _check_input(model, place, tuple(int(n) for n in data_shape))
-    if num_classes is not None:
-        _check_output(model, place, num_classes, data_shape)
     return model
 
 
@@ -171,7 +189,8 @@ def _check_output(
         shape = _tried(model, place, data_shape)
     else:
         return
-    if len(shape) != 2 or shape[-1] not in (None, num_classes):
+    fits = {None, num_classes} | ({1} if num_classes == 2 else set())
+    if len(shape) != 2 or shape[-1] not in fits:
         raise InputError(
             f"model '{place}' gives outputs of shape {shape[1:]}, but the data has {num_classes} "
             f"classes: {num_classes} logits per image are needed"

@@ -15,6 +15,7 @@ import keras
 from atk_latent.atomic import atomic_file, write_json
 from atk_latent.errors import InputError
 from atk_latent.methods.figures import Figure
+from atk_latent.models.endings import original
 from atk_latent.reporting.figures import draw
 from atk_latent.reporting.model_card import model_card
 from atk_latent.results.card import Card
@@ -105,9 +106,9 @@ class RunFolder:
                 shutil.copyfile(helpers / name, part)
 
     def save_model(self, model: keras.Model, name: str) -> None:
-        """Saves a bare model, whole or not at all."""
+        """Saves a bare model with the ending it came with, whole or not at all."""
         with atomic_file(self.folder / name) as part:
-            model.save(part)
+            original(model).save(part)
 
     def save_history(self, logs: list[dict[str, float]]) -> None:
         """Writes `history.csv`, one line an epoch of the training that matters."""

@@ -12,7 +12,7 @@ from atk_latent.data.aliases import known
 from atk_latent.data.dataset import Dataset
 from atk_latent.errors import InputError
 from atk_latent.methods.natural import Natural, natural_settings
-from atk_latent.models.latent import require_logits
+from atk_latent.models.endings import require_logits
 from atk_latent.models.loading import load_classifier
 from atk_latent.progress import Progress, renamed
 from atk_latent.registry import MODELS
@@ -64,7 +64,7 @@ class StartingModel:
         """The classifier: the trained model, or the network with new weights.
 
         Raises:
-            InputError: if the model does not fit the data or ends in softmax.
+            InputError: if the model does not fit the data or gives probabilities.
         """
         shape, classes = self.dataset.image_shape, self.dataset.num_classes
         if not self.is_trained:
