@@ -50,6 +50,7 @@ setup(
     extras_require={
         "datasets": DATASETS,
         "gpu": ["tensorflow[and-cuda]>=2.18"],
+        "onnx": ["tf2onnx>=1.17", "onnxruntime"],
         "test": TEST,
         "bench": ["foolbox", "torch", "torchattacks"],
         "dev": [*TEST, "build"],

@@ -10,6 +10,7 @@ import click
 
 from atk_latent import atomic
 from atk_latent.errors import InputError
+from atk_latent.pixels import PixelFormat
 
 from . import _common as common
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 @common.device_option
 @common.json_option
 @common.run_command
+@common.pixel_options
 def attack_command(force: bool, as_json: bool, **options: Any) -> None:
     """Attacks images on TARGET and writes them to FILE.npz.
 
@@ -77,6 +79,7 @@ class _Options:
     limit: int | None
     seed: int
     batch_size: int
+    pixels: PixelFormat
     device: str
 
 
@@ -106,7 +109,7 @@ def _attack(options: _Options) -> tuple[AttackResult, _Clean]:
     x, y = (getattr(dataset, f"{name}_{options.split}") for name in "xy")
     index = select(y, options.limit, options.seed, "--limit")
     x, y = x[index], y[index]
-    target = Target.load(options.target, dataset)
+    target = Target.load(options.target, dataset, pixels=options.pixels)
     batch_size, seed = options.batch_size, options.seed
     estimator = estimator_for(target.model, image_shape=dataset.image_shape, batch_size=batch_size)
     with common.progress_bars() as progress:

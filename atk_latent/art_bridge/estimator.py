@@ -292,7 +292,7 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
             path: its folder, made if missing. Default: ART's data folder.
 
         Raises:
-            InputError: on another ending; `exporting` writes the other formats.
+            InputError: on another ending; `atk_latent.export` writes the other formats.
         """
         file = Path(path or art_config.ART_DATA_PATH) / filename
         file = file if file.suffix else file.with_suffix(".keras")

@@ -14,6 +14,8 @@ from atk_latent.inference.imt import IMTClassifier
 from atk_latent.inference.loading import imt_for
 from atk_latent.models.endings import as_logits, require_logits
 from atk_latent.models.loading import load_classifier
+from atk_latent.models.wrapping import wrapped
+from atk_latent.pixels import UNIT, PixelFormat
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +38,11 @@ class Target:
 
     @classmethod
     def load(
-        cls, source: str | Path | keras.Model, dataset: Dataset, inference: str = "none"
+        cls,
+        source: str | Path | keras.Model,
+        dataset: Dataset,
+        inference: str = "none",
+        pixels: PixelFormat = UNIT,
     ) -> Target:
         """The classifier that `source` names, checked against the data it is for.
 
@@ -44,16 +50,17 @@ class Target:
             source: a run folder, a `.keras` file, a SavedModel, or a Keras model.
             dataset: whose images it must take and whose classes it must know.
             inference: see `Target`; all but "none" need the run folder of an ATLD run.
+            pixels: what the model was trained on, where that is not [0, 1].
 
         Raises:
             InputError: if it is not there, is no classifier, does not fit the data, or has no
                 discriminator where IMT needs one.
         """
         if isinstance(source, keras.Model):
-            name, model, run = source.name, as_logits(source), None
+            name, model, run = source.name, as_logits(wrapped(source, pixels)), None
         else:
             name, run = str(source), run_folder(source)
-            model = load_classifier(source, dataset.image_shape, dataset.num_classes)
+            model = load_classifier(source, dataset.image_shape, dataset.num_classes, pixels)
         require_logits(model, dataset.x_test[:64])
         return cls(name, model, run, inference, imt_for(inference, run, model))
 

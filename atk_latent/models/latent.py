@@ -113,7 +113,7 @@ def frozen_copy(model: keras.Model) -> keras.Model:
         InputError: if the model cannot be rebuilt from its configuration.
     """
     copy = _rebuilt(checked_model(model))
-    for layer in _leaves(copy):
+    for layer in leaves(copy):
         if isinstance(layer, keras.layers.Normalization) and layer.built:
             layer.finalize_state()
     copy.trainable = False
@@ -155,7 +155,7 @@ def _from_opened_graph(model: keras.Model) -> keras.Model | None:
 def _from_configuration(model: keras.Model) -> keras.Model:
     copy = type(model).from_config(model.get_config())
     if not copy.built:
-        copy(keras.ops.zeros((1, *_image_shape(model, None))))
+        copy(keras.ops.zeros((1, *image_shape(model, None))))
     copy.set_weights(model.get_weights())
     return copy
 
@@ -174,15 +174,21 @@ def _cloned(layer: keras.Layer) -> keras.Layer:
     return type(layer).from_config(layer.get_config())
 
 
-def _leaves(model: keras.Model) -> Iterator[keras.layers.Layer]:
+def leaves(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    """The layers of a model, those of nested models in their place."""
     for layer in model.layers:
         if isinstance(layer, keras.Model):
-            yield from _leaves(layer)
+            yield from leaves(layer)
         else:
             yield layer
 
 
 def checked_model(model: object) -> keras.Model:
+    """`model`, if it is one.
+
+    Raises:
+        InputError: if it is something else.
+    """
     if not isinstance(model, keras.Model):
         raise InputError(f"a Keras 3 model is needed. Received: {type(model).__name__}")
     return model
@@ -199,9 +205,12 @@ def _is_graph(model: object) -> bool:
     return type(model).call in (keras.Sequential.call, functional.call)
 
 
-def _image_shape(
-    model: keras.Model, shape: tuple[int | None, ...] | None
-) -> tuple[int | None, ...]:
+def image_shape(model: keras.Model, shape: tuple[int | None, ...] | None) -> tuple[int | None, ...]:
+    """The shape of one image: `shape`, or where that is None what the model was built with.
+
+    Raises:
+        InputError: if it is not known.
+    """
     if shape is not None:
         return tuple(shape)
     config = model.get_build_config() or {}
@@ -229,7 +238,7 @@ def trace_model(model: keras.Model, shape: tuple[int | None, ...] | None, *, dee
             f"a model with one input and one output is needed. Received: '{model.name}' with "
             f"{ends[0]} inputs and {ends[1]} outputs"
         )
-    image = keras.Input(_image_shape(model, shape))
+    image = keras.Input(image_shape(model, shape))
     try:
         return _read(_opened(model, image), deep)
     except Exception as error:  # whatever a user's own call raises on a symbolic image
@@ -355,8 +364,8 @@ def _located(
         path = path[:-1]  # the end of a nested model is the nested model
     if len(path) == 1 and path[0].output is trace.logits:
         raise InputError(
-            f"layer '{layer or path_text(path)}' is the output of the model, which leaves nothing to "
-            f"split. Name a layer before it: {_listed(trace)}"
+            f"layer '{layer or path_text(path)}' is the output of the model, which leaves nothing "
+            f"to split. Name a layer before it: {_listed(trace)}"
         )
     return trace, path
 
@@ -373,6 +382,7 @@ def _not_found(model: keras.Model, layer: str | None, trace: Trace) -> InputErro
 
 
 def path_text(path: Path) -> str:
+    """The names along the way: "vgg/fc1"."""
     return "/".join(call.operation.name for call in path)
 
 

@@ -13,13 +13,18 @@ import tensorflow as tf
 
 from atk_latent.errors import InputError, first_line
 from atk_latent.models.endings import as_logits
+from atk_latent.models.wrapping import wrapped
+from atk_latent.pixels import UNIT, PixelFormat
 
 RUN_MODEL = "model.keras"
 _SIGNATURES = ("serve", "serving_default")
 
 
 def load_classifier(
-    path: str | Path, data_shape: Sequence[int] | None = None, num_classes: int | None = None
+    path: str | Path,
+    data_shape: Sequence[int] | None = None,
+    num_classes: int | None = None,
+    pixels: PixelFormat = UNIT,
 ) -> keras.Model:
     """Loads a trained classifier, without compiling it and without running code it carries.
 
@@ -32,9 +37,10 @@ def load_classifier(
             work, its layers cannot be named.
         data_shape: (height, width, channels) of the data; checked against the model.
         num_classes: of the data; checked against the model's last dimension.
+        pixels: what the model was trained on, where that is not [0, 1].
 
     Returns:
-        An uncompiled model.
+        An uncompiled model of images in [0, 1].
 
     Raises:
         InputError: one line, if there is nothing at `path`, it is no model or a damaged one, it
@@ -48,7 +54,7 @@ def load_classifier(
         _check_input(model, place, tuple(int(n) for n in data_shape))
     if num_classes is not None:
         _check_output(model, place, num_classes, data_shape)
-    return as_logits(model)
+    return as_logits(wrapped(model, pixels))
 
 
 def load_network(path: str | Path) -> keras.Model:

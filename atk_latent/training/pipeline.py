@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from pathlib import Path
 
@@ -52,12 +53,14 @@ def harden(
         InputError: if anything asked for is wrong; nothing is written then.
     """
     started, options = time.monotonic(), request.options
-    start = StartingModel(request.model or default_model(dataset), dataset, options.seed)
+    name = request.model or default_model(dataset)
+    start = StartingModel(name, dataset, options.seed, request.pixels)
     settings, preset = resolve(
-        request.method, dataset.name, options.preset, start.name, options.overrides
+        request.method, dataset.name, options.preset, name, options.overrides
     )
     settings.check_files()
     run = RunFolder(folder, request, resume=resume)
+    start = dataclasses.replace(start, pixels=run.pixels)
     if run.finished:
         return run.card()
     keras.utils.set_random_seed(options.seed)
@@ -75,6 +78,7 @@ def harden(
         "clean_accuracy": after,
         "vanilla_clean_accuracy": after if method.is_vanilla else before,
         "training_seconds": seconds,
+        **vars(run.pixels),
     }
     base = base_card(run, dataset, settings, metrics, started)
     card = run.finish(base.model_copy(update=fields))

@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping
 from typing import ClassVar
 
+from atk_latent.pixels import UNIT, PixelFormat
+
 
 @dataclasses.dataclass(frozen=True)
 class RunOptions:
@@ -33,11 +35,13 @@ class HardenRequest:
     Args:
         method: registered name. options: see `RunOptions`.
         model: registered name, path to a trained model, or None for the data set's own.
+        pixels: what the trained model wants, where that is not [0, 1].
     """
 
     method: str
     options: RunOptions
     model: str | None = None
+    pixels: PixelFormat = UNIT
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +54,7 @@ class GANRequest:
     """
 
     method: ClassVar[str] = "song-gan"
+    pixels: ClassVar[PixelFormat] = UNIT
     options: RunOptions
     judge: str | None = None
 
@@ -74,5 +79,6 @@ def request_json(request: Request) -> dict[str, object]:
         "limit": options.limit,
         "seed": options.seed,
     }
+    content |= {name: text for name, text in vars(request.pixels).items() if text is not None}
     reread: dict[str, object] = json.loads(json.dumps(content, default=str))
     return reread

@@ -16,6 +16,7 @@ from atk_latent.atomic import atomic_file, write_json
 from atk_latent.errors import InputError
 from atk_latent.methods.figures import Figure
 from atk_latent.models.endings import original
+from atk_latent.pixels import PixelFormat
 from atk_latent.reporting.figures import draw
 from atk_latent.reporting.model_card import model_card
 from atk_latent.results.card import Card
@@ -89,6 +90,15 @@ class RunFolder:
         """Whether the folder holds a complete run."""
         return (self.folder / CARD).exists()
 
+    @property
+    def pixels(self) -> PixelFormat:
+        """What the model wants that the run starts from: as requested, else as it was begun."""
+        stored = self.folder / REQUEST
+        if not self.request.pixels.is_unit or not stored.exists():
+            return self.request.pixels
+        begun = json.loads(stored.read_text())
+        return PixelFormat(begun.get("input_range"), begun.get("preprocess"))
+
     def card(self) -> Card:
         """The card of a complete run."""
         return read_card(self.folder)
@@ -96,7 +106,8 @@ class RunFolder:
     def open(self) -> None:
         """Makes the folder and notes the request."""
         self.helpers.mkdir(parents=True, exist_ok=True)
-        write_json(self.folder / REQUEST, request_json(self.request))
+        if not (self.folder / REQUEST).exists():
+            write_json(self.folder / REQUEST, request_json(self.request))
 
     def adopt(self, helpers: Path, names: Sequence[str]) -> None:
         """Opens the run and copies files from another run's helpers, so none is trained again."""

@@ -14,6 +14,7 @@ from atk_latent.errors import InputError
 from atk_latent.methods.natural import Natural, natural_settings
 from atk_latent.models.endings import require_logits
 from atk_latent.models.loading import load_classifier
+from atk_latent.pixels import UNIT, PixelFormat
 from atk_latent.progress import Progress, renamed
 from atk_latent.registry import MODELS
 from atk_latent.training.run_folder import RunFolder
@@ -38,19 +39,27 @@ class StartingModel:
     Args:
         name: registered name, or path to a trained model.
         dataset: what it classifies. seed: int >= 0, of new weights and their training.
+        pixels: what a trained model wants, where that is not [0, 1].
 
     Raises:
-        InputError: if the name is not registered, or there is nothing at the path.
+        InputError: if the name is not registered, there is nothing at the path, or a network
+            that takes [0, 1] is said to want other pixels.
     """
 
     name: str
     dataset: Dataset
     seed: int
+    pixels: PixelFormat = UNIT
 
     def __post_init__(self) -> None:
         """Refuses a model that is not there."""
         if not self.is_trained:
             MODELS.entry(self.name)
+            if not self.pixels.is_unit:
+                raise InputError(
+                    f"--input-range and --preprocess are for a trained model; '{self.name}' "
+                    "takes pixels in [0, 1]. Leave them out"
+                )
         elif not Path(self.name).exists():
             raise InputError(f"--model {self.name}: no such file or folder")
 
@@ -69,7 +78,7 @@ class StartingModel:
         shape, classes = self.dataset.image_shape, self.dataset.num_classes
         if not self.is_trained:
             return MODELS[self.name](shape, classes, seed=self.seed)
-        model = load_classifier(self.name, shape, classes)
+        model = load_classifier(self.name, shape, classes, self.pixels)
         require_logits(model, self.dataset.x_test[:64])
         return model
 
