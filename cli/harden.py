@@ -73,7 +73,12 @@ def _percent(share: float | None) -> str:
 @click.command("harden")
 @click.option("--method", required=True, metavar="M", help="See `atkl list methods`.")
 @click.option("--data", required=True, metavar="D", help="Registered name, .npz or folder.")
-@click.option("--model", metavar="NAME|PATH", help="Registered model, or a trained one to harden.")
+@click.option(
+    "--model",
+    metavar="NAME|plain:PARTS|PATH",
+    help="Registered model, small network written out (see "
+    "atkl import-torch --help), or a trained one to harden.",
+)
 @click.option("--latent-layer", metavar="NAME", help="Layer whose output is perturbed.")
 @click.option("--preset", type=click.Choice(PRESETS), default="paper", show_default=True)
 @click.option("--eps", metavar="E[,E...]", help="Size of the perturbation; a list is drawn from.")
