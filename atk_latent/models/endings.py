@@ -222,7 +222,7 @@ def _rebuilt(trace: Trace, path: Path, name: str) -> keras.Model:
     return keras.Model(image, logits, name=name)
 
 
-def _linear(operation: keras.Operation, name: str) -> Callable[..., Symbol]:
+def _linear(operation: keras.Operation, name: str) -> keras.Layer:
     """What `operation` computes before its activation, with its weights."""
     if not isinstance(operation, keras.layers.Layer):
         return keras.layers.Identity(name=name)

@@ -55,7 +55,7 @@ def wrapped(model: keras.Model, pixels: PixelFormat) -> keras.Model:
     Raises:
         InputError: as `wrap`.
     """
-    inputs = getattr(model, "inputs", None)
+    inputs = getattr(model, "inputs", None) or []
     whole_numbers = bool(inputs) and np.issubdtype(np.dtype(inputs[0].dtype), np.integer)
     if pixels.is_unit:
         if whole_numbers:
