@@ -41,7 +41,8 @@ class Hardened:
     """What `harden` leaves.
 
     Args:
-        model: the hardened classifier, a plain Keras model.
+        model: the hardened classifier, a plain Keras model that ends in logits; the one in the
+            run folder ends as the model ended that was hardened.
         card: what was trained, on what, how, and what was measured.
         folder: the run folder.
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras import layers
 
 from atk_latent.errors import InputError
-from atk_latent.methods import Method
+from atk_latent.methods import ATLD, LADDER, LAT, Method
 from atk_latent.models import endings
 from atk_latent.models.endings import as_logits, original, require_logits
 from tests.models.test_latent import MODELS, SHAPE, X
@@ -191,3 +191,15 @@ def test_training_by_logits_trains_the_model():
     assert not np.allclose(values(model), before)
     np.testing.assert_allclose(values(model).sum(axis=1), 1, atol=1e-5)
     np.testing.assert_allclose(tf.nn.softmax(values(method.classifier)), values(model), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"), [(LADDER, {}), (LAT, {}), (ATLD, {"label_smoothing": 0.1})]
+)
+def test_a_method_takes_one_unit_for_two_classes(kind, settings):
+    end = layers.Dense(1, activation="sigmoid")
+    model = ending_in(layers.Dense(5, activation="relu", name="latent"), end)
+    method = kind(model, kind.settings_for("", "mnist", "paper", settings))
+    assert method.classifier.output_shape == (None, 2)
+    assert original(method.classifier) is model
+    assert all(any(a is b for b in model.weights) for a in method.classifier.weights)
