@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from atk_latent.atomic import atomic_file, atomic_folder, check_new_file, check_new_folder
+from atk_latent.atomic import atomic_file, atomic_folder, check_new_file
 from atk_latent.errors import InputError
 from atk_latent.exporting.formats import SERVED, Format, format_named, served
 
@@ -74,8 +74,7 @@ def export_classifier(
         tolerance: largest difference of an output that is let through.
         card: a `card.json` to put beside the model, if it exists: into the folder, or as
             `NAME.card.json`.
-        endpoints: further signatures of a SavedModel by name, models of the same images such
-            as IMT, checked in the same way.
+        endpoints: further signatures of a SavedModel by name, such as IMT, checked alike.
 
     Raises:
         InputError: if `out` is taken, `x_check` is empty or of the wrong shape, or the format
@@ -84,10 +83,8 @@ def export_classifier(
             is left behind.
     """
     form, models = format_named(format), {SERVED: model, **(endpoints or {})}
-    out = check_new_file(out) if form.suffix else check_new_folder(out)
-    form.check(out, len(models))
+    out, images = form.checked_place(out, len(models)), _images(x_check)
     card_place = check_new_file(out.with_suffix(".card.json")) if form.suffix else None
-    images = _images(x_check)
     has_card = card is not None and Path(card).is_file()
     with (atomic_file if form.suffix else atomic_folder)(out) as place:
         form.write(models, place, images.shape[1:])

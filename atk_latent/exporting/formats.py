@@ -13,6 +13,7 @@ from typing import TypeAlias
 import keras
 import tensorflow as tf
 
+from atk_latent.atomic import check_new_file, check_new_folder
 from atk_latent.errors import InputError, did_you_mean, first_line
 
 SERVED = "serving_default"
@@ -39,12 +40,14 @@ class Format:
     reload: str
     needs: tuple[str, ...] = ()
 
-    def check(self, out: Path, signatures: int) -> None:
-        """Refuses a place, signatures or an installation that the format cannot do with.
+    def checked_place(self, out: str | Path, signatures: int) -> Path:
+        """`out` as a path, if the format can go there.
 
         Raises:
-            InputError: saying what to do.
+            InputError: if it is taken or has another suffix, there are more signatures than the
+                format can hold, or modules are missing.
         """
+        out = check_new_file(out) if self.suffix else check_new_folder(out)
         if self.suffix and out.suffix != self.suffix:
             raise InputError(
                 f"--out must end in {self.suffix} for --format {self.name}. Received: {out}"
@@ -57,6 +60,7 @@ class Format:
                 f"--format {self.name} needs {' and '.join(missing)}: "
                 f"pip install 'atk-latent[{self.name}]'"
             )
+        return out
 
 
 def served(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
