@@ -12,7 +12,16 @@ VERSION = re.search(
 
 # tensorflow-datasets imports importlib_resources when it downloads but no longer declares it.
 DATASETS = ["tensorflow-datasets>=4.9.8", "importlib_resources"]
-TEST = [*DATASETS, "pytest>=8", "pytest-xdist", "ruff>=0.8", "mypy>=1.13", "jsonschema>=4.18"]
+TEST = [
+    *DATASETS,
+    "pytest>=8",
+    "pytest-xdist",
+    "ruff>=0.8",
+    "mypy>=1.13",
+    "jsonschema>=4.18",
+    "hypothesis>=6.100",
+    "build",
+]
 
 setup(
     name="atk-latent",
@@ -21,6 +30,8 @@ setup(
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",
+    license_files=["LICENSE"],
+    keywords="adversarial robustness, adversarial training, Keras, TensorFlow, ART, LADDER, ATLD",
     python_requires=">=3.10,<3.14",
     packages=[*find_packages(include=["atk_latent", "atk_latent.*"]), "atk_latent.cli"],
     package_dir={"atk_latent.cli": "cli"},
@@ -53,7 +64,8 @@ setup(
         "onnx": ["tf2onnx>=1.17", "onnxruntime"],
         "test": TEST,
         "bench": ["foolbox", "torch", "torchattacks"],
-        "dev": [*TEST, "build"],
+        "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.6", "mkdocstrings[python]>=0.29"],
+        "dev": TEST,
     },
     entry_points={"console_scripts": ["atkl=atk_latent.cli.main:main"]},
     classifiers=[

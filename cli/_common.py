@@ -21,7 +21,9 @@ from atk_latent.atomic import json_text
 from atk_latent.config import spec
 from atk_latent.errors import InputError
 from atk_latent.pixels import PixelFormat
-from atk_latent.registry import ATTACKS
+from atk_latent.registry import ATTACKS, DATA
+
+from ._names import Names
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,7 +36,11 @@ INPUT_WRONG, GATE_NOT_MET, INTERRUPTED = 2, 3, 130
 
 target_argument = click.argument("target")
 data_option = click.option(
-    "--data", "-d", required=True, help="A registered name (atkl list data) or a path."
+    "--data",
+    "-d",
+    required=True,
+    type=Names(DATA),
+    help="A registered name (atkl list data) or a path.",
 )
 seed_option = click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all randomness."

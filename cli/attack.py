@@ -11,8 +11,10 @@ import click
 from atk_latent import atomic
 from atk_latent.errors import InputError
 from atk_latent.pixels import PixelFormat
+from atk_latent.registry import ATTACKS
 
 from . import _common as common
+from ._names import Names
 
 if TYPE_CHECKING:
     from atk_latent.results.attack_result import AttackResult
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     "-a",
     "spec",
     required=True,
+    type=Names(ATTACKS),
     metavar="SPEC",
     help="NAME or NAME:key=value,key=value, such as pgd:eps=8/255,steps=20.",
 )

@@ -13,8 +13,10 @@ import click
 from atk_latent import atomic, config
 from atk_latent.errors import InputError
 from atk_latent.pixels import PixelFormat
+from atk_latent.registry import ATTACKS
 
 from . import _common as common
+from ._names import Names
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     "-a",
     "attacks",
     multiple=True,
+    type=Names(ATTACKS),
     metavar="SPEC",
     help="NAME or NAME:key=value,key=value, such as pgd:eps=8/255,steps=20; may be repeated. "
     "Default: fgsm and pgd, with eps 0.3 for 28x28x1 images and 8/255 for all others.",

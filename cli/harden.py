@@ -13,10 +13,11 @@ import click
 from atk_latent.config import places
 from atk_latent.errors import InputError
 from atk_latent.pixels import PixelFormat
-from atk_latent.registry import METHODS
+from atk_latent.registry import DATA, METHODS, MODELS
 from atk_latent.training.request import HardenRequest
 
 from . import _common as common, _training as training
+from ._names import Names
 
 if TYPE_CHECKING:
     from atk_latent.results.card import Card
@@ -71,10 +72,15 @@ def _percent(share: float | None) -> str:
 
 
 @click.command("harden")
-@click.option("--method", required=True, metavar="M", help="See `atkl list methods`.")
-@click.option("--data", required=True, metavar="D", help="Registered name, .npz or folder.")
+@click.option(
+    "--method", required=True, type=Names(METHODS), metavar="M", help="See `atkl list methods`."
+)
+@click.option(
+    "--data", required=True, type=Names(DATA), metavar="D", help="Registered name, .npz or folder."
+)
 @click.option(
     "--model",
+    type=Names(MODELS),
     metavar="NAME|plain:PARTS|PATH",
     help="Registered model, small network written out (see "
     "atkl import-torch --help), or a trained one to harden.",

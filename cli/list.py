@@ -21,25 +21,34 @@ KINDS = {
 
 
 @click.command("list")
-@click.argument("kind", type=click.Choice(list(KINDS)))
+@click.argument("kind", type=click.Choice(list(KINDS)), required=False)
 @click.option("--verbose", is_flag=True, help="Methods: where paper and published code differ.")
 @common.json_option
 @common.run_command
-def list_names(kind: str, verbose: bool, as_json: bool) -> None:
-    """List methods, attacks, data sets, models, generators, experiments or suites."""
+def list_names(kind: str | None, verbose: bool, as_json: bool) -> None:
+    """List methods, attacks, data, models, generators, experiments, suites; or all of them."""
     if verbose and kind != "methods":
-        raise InputError(f"--verbose is for methods; it has nothing to add to {kind}")
-    names = _summaries(KINDS[kind])
+        raise InputError(
+            f"--verbose is for methods; it has nothing to add to {kind or 'all names'}"
+        )
+    names = {each: _summaries(KINDS[each]) for each in ([kind] if kind else KINDS)}
     if as_json:
-        click.echo(atomic.json_text({kind: list(names)}))
+        click.echo(atomic.json_text({each: list(table) for each, table in names.items()}))
         return
-    width = max(len(name) for name in names)
-    for name, (summary, needs) in names.items():
-        click.echo(f"{name:<{width}}  {summary}")
-        if needs:
-            click.echo(f"{'':<{width}}    needs {needs}")
+    for each, table in names.items():
+        if kind is None:
+            click.echo(f"{click.style(each, bold=True)}")
+        _print_names(table, indent="" if kind else "  ")
     if verbose:
         _print_differences()
+
+
+def _print_names(names: dict[str, tuple[str, str]], indent: str) -> None:
+    width = max(len(name) for name in names)
+    for name, (summary, needs) in names.items():
+        click.echo(f"{indent}{name:<{width}}  {summary}")
+        if needs:
+            click.echo(f"{indent}{'':<{width}}    needs {needs}")
 
 
 def _summaries(kind: registry.Registry | None) -> dict[str, tuple[str, str]]:

@@ -21,6 +21,7 @@ COMMANDS = {
     "import-torch": "a PyTorch checkpoint to a Keras model, without PyTorch",
     "reproduce": "a table or figure of the papers, or all methods side by side",
     "list": "names of methods, attacks, data sets and models",
+    "completion": "the script for names and options at the tab key",
     "doctor": "what this machine can do: versions, devices, data found",
 }
 

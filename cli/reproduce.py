@@ -11,10 +11,11 @@ from atk_latent import atomic
 from atk_latent.registry import EXPERIMENTS
 
 from . import _common as common
+from ._names import Names
 
 
 @click.command("reproduce")
-@click.argument("name")
+@click.argument("name", type=Names(EXPERIMENTS))
 @click.option(
     "--preset",
     type=click.Choice(("quick", "paper")),

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from atk_latent.registry import DATA
 from atk_latent.training.request import GANRequest
 
 from . import _common as common, _training as training
+from ._names import Names
 
 if TYPE_CHECKING:
     from atk_latent.results.card import Card
@@ -33,7 +35,9 @@ def _percent(card: Card, metric: str) -> str:
 
 
 @click.command("train-gan")
-@click.option("--data", required=True, metavar="D", help="Registered name, .npz or folder.")
+@click.option(
+    "--data", required=True, type=Names(DATA), metavar="D", help="Registered name, .npz or folder."
+)
 @click.option("--preset", type=click.Choice(PRESETS), default="paper", show_default=True)
 @click.option("--judge", metavar="MODEL", help="Trained classifier that also judges the images.")
 @training.limit_option

@@ -1,10 +1,10 @@
 import json
+import os
 import re
 import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -12,8 +12,6 @@ from click.testing import CliRunner
 from atk_latent import __version__
 from atk_latent.cli.main import COMMANDS, main
 from atk_latent.registry import ATTACKS, DATA, METHODS
-
-README = Path(__file__).resolve().parents[2] / "README.md"
 
 
 def invoke(*arguments):
@@ -75,7 +73,44 @@ def test_doctor_finds_versions_devices_and_data(tmp_path, monkeypatch):
     assert "tensorflow" in invoke("doctor").stdout
 
 
-def test_the_readme_names_every_method_and_attack():
-    text = README.read_text()
-    missing = [name for name in [*METHODS, *ATTACKS, *DATA, *COMMANDS] if f"`{name}`" not in text]
-    assert missing == []
+def test_list_alone_is_everything_on_one_page():
+    text = invoke("list").stdout
+    for registry in (METHODS, ATTACKS, DATA):
+        assert all(re.search(rf"^  {re.escape(name)} ", text, re.MULTILINE) for name in registry)
+    assert set(json.loads(invoke("list", "--json").stdout)) >= {"methods", "attacks", "suites"}
+    assert invoke("list", "--verbose").exit_code == 2
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_completion_script_is_for_atkl(shell):
+    text = invoke("completion", shell).stdout
+    assert "_ATKL_COMPLETE" in text
+    assert f"{shell}_complete" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("atkl ev", "evaluate"),
+        ("atkl harden --method tra", "trades-ladder"),
+        ("atkl harden --data fash", "fashion_mnist"),
+        ("atkl evaluate RUN --attack auto", "autoattack"),
+        ("atkl reproduce ladder-m", "ladder-mnist"),
+        ("atkl harden --see", "--seed"),
+    ],
+)
+def test_the_tab_key_completes(words, expected):
+    code = "from atk_latent.cli.main import main; main(prog_name='atkl')"
+    answer = subprocess.run(
+        [sys.executable, "-c", code],
+        env={
+            **os.environ,
+            "_ATKL_COMPLETE": "bash_complete",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(len(words.split()) - 1),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert f"plain,{expected}" in answer.stdout.splitlines()
