@@ -20,6 +20,7 @@ import click
 from atk_latent.atomic import json_text, write_problem
 from atk_latent.config import spec
 from atk_latent.errors import InputError, visible
+from atk_latent.pixels import PixelFormat
 from atk_latent.registry import ATTACKS, DATA
 
 from ._names import Names
@@ -80,6 +81,29 @@ trust_option = click.option(
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="One JSON object on stdout, nothing else there."
 )
+
+
+def pixel_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds --input-range and --preprocess, and hands the command one `PixelFormat` for them."""
+
+    @functools.wraps(command)
+    def wrapped(
+        *arguments: Any, input_range: str | None, preprocess: str | None, **options: Any
+    ) -> None:
+        command(*arguments, pixels=PixelFormat(input_range, preprocess), **options)
+
+    by_range = click.option(
+        "--input-range",
+        metavar="LOW,HIGH",
+        help="Pixels that the model was trained on, such as 0,255 or -1,1. eps stays in [0, 1].",
+    )
+    by_name = click.option(
+        "--preprocess",
+        metavar="MODULE",
+        help="In its place: the model was trained behind preprocess_input of this module, such as "
+        "keras.applications.resnet50.",
+    )
+    return by_range(by_name(wrapped))
 
 
 def run_command(function: F) -> F:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from atk_latent import atomic, config
+from atk_latent.pixels import PixelFormat
 
 from . import _common as common
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 @common.device_option
 @common.json_option
 @common.run_command
+@common.pixel_options
 def audit_command(eps: str | None, out: str | None, as_json: bool, **options: Any) -> None:
     """Looks for gradient masking in TARGET; exits with 3 where a check fails.
 
@@ -75,6 +77,7 @@ class _Options:
     surrogate: str | None
     seed: int
     batch_size: int
+    pixels: PixelFormat
     store: Path | None
     trust: bool
     device: str
@@ -93,6 +96,7 @@ def _audit(options: _Options, eps: float | None) -> Audit:
             eps,
             inference=options.inference,
             surrogate=options.surrogate,
+            pixels=options.pixels,
             options=api.Options(options.seed, options.batch_size, progress, options.store),
             trust=options.trust,
         )

@@ -26,6 +26,7 @@ from atk_latent.art_bridge import (
 from atk_latent.art_bridge.estimator_graphs import Array, Graph, as_array, as_float32
 from atk_latent.atomic import atomic_file
 from atk_latent.errors import InputError
+from atk_latent.models.endings import as_logits, original
 
 Kind: TypeAlias = str | tuple[str, int | str]  # what is computed; activations of which layer
 
@@ -56,7 +57,8 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
 
     Args:
         model: keras.Model, float32 images (batch, height, width, channels) to logits
-            (batch, classes). Not a softmax: the loss would see flattened differences.
+            (batch, classes). Where it ends in softmax or sigmoid, `model` here is its logits
+            with the same weights, and `save` writes it as it came.
         nb_classes: int >= 2; taken from the model where it says.
         input_shape: (height, width, channels); taken from the model where it says.
         loss_object: loss that `loss_gradient` and `fit` use: a keras.losses.Loss with
@@ -77,7 +79,7 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
 
     Raises:
         InputError: if classes or shape cannot be inferred, do not fit the model, or the
-            model ends in a softmax.
+            model ends in a softmax that cannot be undone.
 
     Example:
         >>> import keras, numpy as np
@@ -117,13 +119,14 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
     ) -> None:
         if batch_size < 1:
             raise InputError(f"batch_size must be at least 1. Received: {batch_size!r}")
+        model = as_logits(model)
         shape = models.image_shape(model, input_shape)
         super().__init__(
             model=model,
             nb_classes=models.class_count(model, shape, nb_classes),
             input_shape=shape,
             loss_object=graphs.loss_object(loss_object),
-            optimizer=_optimizer(optimizer, model),
+            optimizer=_optimizer(optimizer, original(model)),
             train_step=train_step,
             channels_first=channels_first,
             clip_values=clip_values,
@@ -289,7 +292,7 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
             path: its folder, made if missing. Default: ART's data folder.
 
         Raises:
-            InputError: on another ending; `exporting` writes the other formats.
+            InputError: on another ending; `atk_latent.export` writes the other formats.
         """
         file = Path(path or art_config.ART_DATA_PATH) / filename
         file = file if file.suffix else file.with_suffix(".keras")
@@ -297,7 +300,7 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
             raise InputError(f"filename must end in .keras. Received: {filename!r}")
         file.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(file) as temporary:
-            self.model.save(temporary)
+            original(self.model).save(temporary)
 
     def _one_hot(self, y: Array) -> Array:
         """Labels of any kind as float32 (n, classes)."""

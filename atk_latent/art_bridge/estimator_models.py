@@ -10,6 +10,7 @@ import numpy as np
 from atk_latent.art_bridge.estimator_graphs import Graph
 from atk_latent.errors import InputError, first_line
 from atk_latent.models import latent
+from atk_latent.models.endings import require_logits
 
 
 def image_shape(model: keras.Model, shape: tuple[int, ...] | None) -> tuple[int, ...]:
@@ -45,7 +46,7 @@ def class_count(model: keras.Model, shape: tuple[int, ...], classes: int | None)
     Raises:
         InputError: if it does not end in logits, or not in as many.
     """
-    latent.require_logits(model)
+    require_logits(model)
     try:
         declared = model.output_shape
     except (AttributeError, ValueError):

@@ -98,6 +98,7 @@ class Options:
             say so.
         context: for attacks that need more than an estimator; its seed is `seed`.
         target, data: how results call the model and the data set.
+        trust: SavedModels are loaded even if their graph touches files or runs Python.
 
     Example:
         >>> Options(seed=1, batch_size=64).inference
@@ -112,6 +113,7 @@ class Options:
     context: AttackContext = field(default_factory=AttackContext)
     target: str = ""
     data: str = ""
+    trust: bool = False
 
     @property
     def inference(self) -> str:
