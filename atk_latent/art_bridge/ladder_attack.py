@@ -87,6 +87,15 @@ class LADDERAttack(EvasionAttack):
                 f"the estimator {self.estimator.nb_classes}"
             )
 
+    def __getstate__(self) -> dict[str, object]:
+        """The state without the view of the estimator."""
+        return {**self.__dict__, "view": None}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        """Makes the view anew around the copied estimator."""
+        self.__dict__.update(state)
+        self.view = UnitPixels(self.estimator)
+
     def fit(
         self,
         x: np.ndarray,
