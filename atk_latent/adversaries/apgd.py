@@ -181,7 +181,8 @@ class AdaptiveAscent(GradientAdversary):
 
         def run(index: tf.Tensor, result: _Result) -> tuple[tf.Tensor, _Result]:
             problem = _Problem(classifier, x, y, aims[:, index // settings.restarts])
-            return index + 1, self._run(problem, self._start(x, noise, index), result)
+            budget = index * settings.steps, runs * settings.steps
+            return index + 1, self._run(problem, self._start(x, noise, index), result, budget)
 
         odds = losses.log_odds(logits, y)
         result = _Result(x, odds, _fooled(logits, y, odds))
@@ -195,8 +196,14 @@ class AdaptiveAscent(GradientAdversary):
     def _start(self, x: tf.Tensor, noise: RowNoise, index: tf.Tensor) -> tf.Tensor:
         return self.ball.random_start_on_sphere(x, noise.fork(_START).fork(index))
 
-    def _run(self, problem: _Problem, start: tf.Tensor, result: _Result) -> _Result:
-        """`result` after one run from `start`, window by window."""
+    def _run(
+        self, problem: _Problem, start: tf.Tensor, result: _Result, budget: tuple[tf.Tensor, int]
+    ) -> _Result:
+        """`result` after one run from `start`, window by window.
+
+        Args:
+            budget: steps before this run, and of all runs.
+        """
         fixed = problem.x.shape[0] is not None  # the classifier may take no other batch size
         leave = self.settings.early_stop and not fixed
         ends = checkpoints(self.settings.steps)
@@ -205,7 +212,7 @@ class AdaptiveAscent(GradientAdversary):
 
         def window(index: tf.Tensor, result: _Result, run: _Run) -> tuple[tf.Tensor, _Result, _Run]:
             span = marks[index], marks[index + 1]
-            run = self._climb(problem.rows(run.row), run, *span)
+            run = self._climb(problem.rows(run.row), run, span, budget)
             run = self._check(run, tf.cast(span[1] - span[0], tf.float32))
             result = _stored(result, run)
             return index + 1, result, _selected(run, ~run.fooled) if leave else run
@@ -250,10 +257,18 @@ class AdaptiveAscent(GradientAdversary):
             halved=tf.ones_like(fooled),
         )
 
-    def _climb(self, problem: _Problem, run: _Run, first: tf.Tensor, end: tf.Tensor) -> _Run:
-        """The run after the iterations `first` to `end` - 1."""
+    def _climb(
+        self,
+        problem: _Problem,
+        run: _Run,
+        span: tuple[tf.Tensor, tf.Tensor],
+        budget: tuple[tf.Tensor, int],
+    ) -> _Run:
+        """The run after the iterations `span[0]` to `span[1]` - 1; `budget` as of `_run`."""
+        first, end = span
 
         def step(index: tf.Tensor, run: _Run) -> tuple[tf.Tensor, _Run]:
+            self.watch.tell(budget[0] + index, budget[1], lambda: ~run.fooled, run.row)
             share = tf.where(index == 0, 1.0, _INERTIA)
             direction = self.ball.steepest_direction(run.gradient, run.x)
             ahead = self.ball.clip(problem.x, run.x + wide(run.step, run.x) * direction)

@@ -157,7 +157,8 @@ class CarliniL2(GradientAdversary):
         def search(
             index: tf.Tensor, constant: _Constant, nearest: _Nearest
         ) -> tuple[tf.Tensor, _Constant, _Nearest]:
-            won, nearest = self._descend(classifier, _Problem(x, y, constant.value), nearest)
+            problem = _Problem(x, y, constant.value)
+            won, nearest = self._descend(classifier, problem, nearest, index * settings.steps)
             return index + 1, _following(constant, won), nearest
 
         _, _, nearest = tf.while_loop(
@@ -171,9 +172,13 @@ class CarliniL2(GradientAdversary):
         return where_rows(nearest.distance <= settings.eps**2, nearest.x, x)
 
     def _descend(
-        self, classifier: Classifier, problem: _Problem, nearest: _Nearest
+        self, classifier: Classifier, problem: _Problem, nearest: _Nearest, before: tf.Tensor
     ) -> tuple[tf.Tensor, _Nearest]:
-        """Adam at one constant: which images met a success, and the nearest ones."""
+        """Adam at one constant: which images met a success, and the nearest ones.
+
+        Args:
+            before: steps at the constants before, which count for `watch` alone.
+        """
         settings, x = self.settings, problem.x
         stretch = max(1, settings.steps // _CHECKS)
         low, high = settings.bounds
@@ -189,9 +194,16 @@ class CarliniL2(GradientAdversary):
             rows = ActiveRows(active)
             part, own = rows.take((state, problem))
             stop = tf.minimum(index + stretch, settings.steps)
+
+            def step(i: tf.Tensor, part: _Descent) -> tuple[tf.Tensor, _Descent]:
+                total = settings.search_steps * settings.steps
+                missed = lambda: part.best.distance >= tf.float32.max  # noqa: E731
+                self.watch.tell(before + i, total, missed, rows.places)
+                return i + 1, self._step(classifier, own, part, i)
+
             _, part = tf.while_loop(
                 lambda i, _: i < stop,
-                lambda i, part: (i + 1, self._step(classifier, own, part, i)),
+                step,
                 (index, part),
                 parallel_iterations=1,
             )

@@ -180,7 +180,8 @@ class GradientAscent(GradientAdversary):
         def restart(index: tf.Tensor, best: Best) -> tuple[tf.Tensor, Best]:
             rows = ActiveRows((index == 0) | ~best.success)
             images, labels, begin, part = rows.take((x, y, self._start(x, noise, index), best))
-            part = self._climbed(Problem(classifier, images, labels), begin, part)
+            before = index * settings.steps
+            part = self._climbed(Problem(classifier, images, labels), begin, part, before)
             return index + 1, rows.put(best, part)
 
         _, best = tf.while_loop(
@@ -193,10 +194,12 @@ class GradientAscent(GradientAdversary):
         )
         return best.x
 
-    def _climbed(self, problem: Problem, begin: tf.Tensor, best: Best) -> Best:
-        """`best`, or what one start gives where that is better."""
+    def _climbed(
+        self, problem: Problem, begin: tf.Tensor, best: Best, before: tf.Tensor | int = 0
+    ) -> Best:
+        """`best`, or what one start gives where that is better; `before` as of `_climb`."""
         tracked = best if self.settings.keep == "best" else ()
-        last, passed = self._climb(problem, begin, tracked)
+        last, passed = self._climb(problem, begin, tracked, before)
         return (passed or best).or_better(self._judged(problem, last))
 
     def _start(self, x: tf.Tensor, noise: RowNoise, index: tf.Tensor | int) -> tf.Tensor:
@@ -205,16 +208,23 @@ class GradientAscent(GradientAdversary):
         return self.ball.random_start(x, noise.fork(_START).fork(index))
 
     def _climb(
-        self, problem: Problem, start: tf.Tensor, best: Best | tuple[()]
+        self,
+        problem: Problem,
+        start: tf.Tensor,
+        best: Best | tuple[()],
+        before: tf.Tensor | int = 0,
     ) -> tuple[tf.Tensor, Best | tuple[()]]:
         """The last iterate from `start`, and the best of `best` and all before the last.
 
-        Without a `best`, (), none is looked for.
+        Without a `best`, (), none is looked for. `before`: steps of earlier starts, which count
+        for `watch` alone.
         """
+        total = self.settings.restarts * self.settings.steps
         length = self.settings.step_length
 
         def step(index: tf.Tensor, state: _State) -> tuple[tf.Tensor, _State]:
             x_adv, velocity, best_so_far = state
+            self.watch.tell(before + index, total)
             gradient, judged = self._gradient(problem, x_adv)
             if isinstance(best_so_far, Best):
                 best_so_far = best_so_far.or_better(judged)

@@ -104,6 +104,7 @@ class SaliencyMap(GradientAdversary):
             target = random_targets(y, classifier(x).shape[-1], noise)
 
         def step(index: tf.Tensor, state: _State) -> tuple[tf.Tensor, _State]:
+            self.watch.tell(index, steps, lambda: state.active)
             rows = ActiveRows(state.active)
             part, wanted = rows.take((state, target))
             return index + 1, rows.put(state, self._step(classifier, shape, part, wanted))

@@ -10,10 +10,12 @@ import numpy as np
 import tensorflow as tf
 
 from atk_latent.adversaries.base import Classifier, inference
+from atk_latent.adversaries.loop_watch import LoopWatch
 from atk_latent.adversaries.noise import RowNoise
 from atk_latent.config import check_range
 from atk_latent.errors import InputError
 from atk_latent.models.song_gan import GAN
+from atk_latent.progress import Progress, part_of
 
 PUBLISHED_BATCH = 64  # the published objective is a mean over so many images
 START_DRAWS = 10
@@ -123,6 +125,7 @@ class LatentSearch:
         check_range("batch_size", batch_size, 2)
         self.gan, self.settings = gan, settings or LatentSearchSettings()
         self.batch_size = batch_size
+        self.watch = LoopWatch()
         self._compiled: tuple[Classifier, Callable[..., Searched]] | None = None
 
     def craft_all(
@@ -133,6 +136,7 @@ class LatentSearch:
         target: np.ndarray | None = None,
         seed: int = 0,
         on_batch: Callable[[int, int], None] | None = None,
+        progress: Progress | None = None,
     ) -> dict[str, np.ndarray]:
         """One search for each class in `y`.
 
@@ -142,6 +146,7 @@ class LatentSearch:
                 None draws them. Only a targeted search takes them.
             seed: int >= 0; the same seed gives the same images.
             on_batch: called with (images done, images in all).
+            progress: told ("steps", done, in all, {"standing": searches}) a few times a second.
 
         Returns:
             The fields of `Searched` by name, each (n, ...).
@@ -166,7 +171,9 @@ class LatentSearch:
             rows = slice(start, start + count)
             filling = np.arange(size - count, dtype=np.int32) % self.gan.num_classes
             labels, targets = (np.concatenate([a[rows], filling]) for a in (source, wanted))
-            searched = search(labels, targets, tf.constant([seed, 0], tf.int64), start, count)
+            part = part_of(progress, start // size, -(-len(source) // size))
+            with self.watch.heard(part, count):
+                searched = search(labels, targets, tf.constant([seed, 0], tf.int64), start, count)
             parts.append([tensor.numpy()[:count] for tensor in searched])
             if on_batch:
                 on_batch(rows.stop, len(source))
@@ -190,22 +197,19 @@ class LatentSearch:
         if self._compiled is None or self._compiled[0] is not classifier:
             call, size = inference(classifier), self.batch_size
 
-            @tf.function(
-                autograph=False,
-                input_signature=[
-                    tf.TensorSpec([size], tf.int32),
-                    tf.TensorSpec([size], tf.int32),
-                    tf.TensorSpec([2], tf.int64),
-                    tf.TensorSpec([], tf.int64),
-                    tf.TensorSpec([], tf.int32),
-                ],
-            )
-            def function(
+            def search(
                 y: tf.Tensor, target: tf.Tensor, seed: tf.Tensor, first: tf.Tensor, count: tf.Tensor
             ) -> Searched:
                 return self.search(call, y, target, RowNoise(seed, first), count)
 
-            self._compiled = (classifier, function)
+            signature = [
+                tf.TensorSpec([size], tf.int32),
+                tf.TensorSpec([size], tf.int32),
+                tf.TensorSpec([2], tf.int64),
+                tf.TensorSpec([], tf.int64),
+                tf.TensorSpec([], tf.int32),
+            ]
+            self._compiled = (classifier, self.watch.compiled(search, signature))
         return self._compiled[1]
 
     def search(
@@ -236,6 +240,7 @@ class LatentSearch:
         def body(
             t: tf.Tensor, z: tf.Tensor, tau: tf.Tensor, x_adv: tf.Tensor, step: tf.Tensor
         ) -> tuple[tf.Tensor, ...]:
+            self.watch.tell(t, self.settings.steps, lambda: wanted & (step < 0))
             x, success, gradients = self._look(classifier, y, target, z0, z, tau)
             step = tf.where(success & (step < 0), t, step)
             x_adv = tf.where((step == t)[:, None, None, None], x, x_adv)

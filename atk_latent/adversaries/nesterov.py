@@ -95,6 +95,7 @@ class NesterovAscent(GradientAdversary):
             index: tf.Tensor, state: tuple[tf.Tensor, tf.Tensor]
         ) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor]]:
             x_adv, momentum = state
+            self.watch.tell(index, settings.steps)
             ahead = x_adv + length * settings.decay * momentum
             gradient = loss_gradient(classifier, loss, ahead).direction
             momentum = settings.decay * momentum + unit_l1(gradient)

@@ -72,12 +72,18 @@ class SquareSettings:
 
 
 class _Problem(NamedTuple):
-    """A batch: the classifier, the images, the labels and where random numbers come from."""
+    """A batch: classifier, images, labels, where random numbers come from, places in the whole.
+
+    Args:
+        budget: queries before this search, and of all searches.
+    """
 
     classifier: Classifier
     x: tf.Tensor
     y: tf.Tensor
     draw: Draw
+    row: tf.Tensor
+    budget: tuple[tf.Tensor, int]
 
 
 class _Best(NamedTuple):
@@ -145,7 +151,15 @@ class Square(Adversary):
             rows = ActiveRows(~best.won)
             draw = _drawer(noise.fork(index), x)
             images, labels, mine = rows.take((x, y, best))
-            problem = _Problem(classifier, images, labels, lambda *what: rows.take(draw(*what)))
+            queries, restarts = self.settings.queries, self.settings.restarts
+            problem = _Problem(
+                classifier,
+                images,
+                labels,
+                lambda *what: rows.take(draw(*what)),
+                rows.places,
+                (index * queries, restarts * queries),
+            )
             return index + 1, rows.put(best, self._search(problem, mine))
 
         _, best = tf.while_loop(
@@ -165,12 +179,14 @@ class Square(Adversary):
 
         def segment(index: tf.Tensor, best: _Best) -> tuple[tf.Tensor, _Best]:
             rows = ActiveRows(~best.won)
-            images, labels, mine = rows.take((problem.x, problem.y, best))
-            part = _Problem(
-                problem.classifier, images, labels, lambda *what: rows.take(problem.draw(*what))
+            images, labels, row, mine = rows.take((problem.x, problem.y, problem.row, best))
+            part = problem._replace(
+                x=images, y=labels, row=row, draw=lambda *what: rows.take(problem.draw(*what))
             )
 
             def window(index: tf.Tensor, best: _Best) -> tuple[tf.Tensor, _Best]:
+                before, total = part.budget
+                self.watch.tell(before + 1 + index, total, lambda: ~best.won, part.row)
                 tried = proposals.propose(part.x, best.x, index, part.draw)
                 return index + 1, _update(part, best, tried)
 

@@ -31,6 +31,8 @@ Kind: TypeAlias = str | tuple[str, int | str]  # what is computed; activations o
 
 _OTHER_FORMATS = (".ckpt", ".h5", ".hdf5", ".onnx", ".pb", ".pt", ".pth", ".tf", ".tflite")
 
+_PASSES = dict.fromkeys(("loss_gradient", "all_classes", "one_class"), "gradients")
+
 Classifier: TypeAlias = "keras.Model | CompiledKerasClassifier"  # a model, or an estimator of it
 
 
@@ -139,6 +141,7 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
         self._forward_pass = None  # ART's closure, which cannot be pickled; `predict` is ours
         self._functions: dict[Hashable, Callable[..., Any]] = {}
         self._fits = 0
+        self.on_pass: Callable[[str, int], None] | None = None  # (kind of pass, images)
 
     @property
     def logits_model(self) -> keras.Model:
@@ -165,7 +168,8 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
     def __getstate__(self) -> dict[str, object]:
         """The state without the compiled functions, which are made again when needed."""
         state = training.optimizer_state(self._optimizer)
-        return {**self.__dict__, "_functions": {}, "_softmax_model": None, "_optimizer": state}
+        cleared = {"_functions": {}, "_softmax_model": None, "on_pass": None}
+        return {**self.__dict__, **cleared, "_optimizer": state}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Makes the optimizer anew for the weights of the copied model."""
@@ -381,6 +385,8 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
             padded = fixed or (rows if training and rows else _padded(rows, size))
             chunk = [_pad(a, padded - rows) for a in chunk] if padded > rows else chunk
             result = self._run(function, *chunk)
+            if self.on_pass is not None:
+                self.on_pass(_PASSES.get(kind, "predictions"), rows)
             parts.append(result[:rows] if tensors else result.numpy()[:rows])
         if len(parts) == 1:
             return parts[0]

@@ -70,6 +70,7 @@ class LADDERAttack(EvasionAttack):
         super().__init__(estimator=estimator)
         self.view = UnitPixels(estimator)
         self.eps, self.batch_size, self.seed, self.ladder = eps, batch_size, seed, ladder
+        self.progress: Progress | None = None
         self.perturbation = build(PerturbationSettings, settings)
         self._targeted = False
         self.last: dict[str, np.ndarray] = {}
@@ -89,7 +90,7 @@ class LADDERAttack(EvasionAttack):
 
     def __getstate__(self) -> dict[str, object]:
         """The state without the view of the estimator."""
-        return {**self.__dict__, "view": None}
+        return {**self.__dict__, "view": None, "progress": None}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         """Makes the view anew around the copied estimator."""
@@ -142,7 +143,13 @@ class LADDERAttack(EvasionAttack):
             )
         changes = {name: getattr(self.perturbation, name) for name in PERTURBATION_FIELDS}
         adversary = self.ladder.adversary(seed=drawn_seed(self.seed), **changes)
-        self.last = adversary.craft_all(images, labels, batch_size=self.batch_size)
+        tell = self.progress
+        self.last = adversary.craft_all(
+            images,
+            labels,
+            batch_size=self.batch_size,
+            on_batch=tell and (lambda done, total: tell("images", done, total)),
+        )
         return self.view.pixels(self.last["x_adv"]).astype(x.dtype, copy=False)
 
 

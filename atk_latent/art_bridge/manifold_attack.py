@@ -26,6 +26,7 @@ from atk_latent.art_bridge.unit_pixels import UnitPixels
 from atk_latent.config import build
 from atk_latent.errors import InputError
 from atk_latent.inference.loading import load_manifold
+from atk_latent.progress import Progress
 from atk_latent.results.threat import ThreatModel
 
 Group = Literal["joint", "chain", "manifold"]
@@ -87,6 +88,7 @@ class ManifoldAttack(EvasionAttack):
         super().__init__(estimator=estimator)
         self.manifold, self.group, self.batch_size, self.seed = manifold, group, batch_size, seed
         self.view = UnitPixels(estimator)
+        self.progress: Progress | None = None
         defaults = dataclasses.asdict(ManifoldAttackSettings())
         for name, value in {**defaults, **settings}.items():
             if name not in defaults:
@@ -110,7 +112,8 @@ class ManifoldAttack(EvasionAttack):
 
     def __getstate__(self) -> dict[str, object]:
         """The state without what was compiled for the estimator."""
-        return {**self.__dict__, "view": None, "adversary": None, "classifier": None}
+        cleared = dict.fromkeys(("view", "adversary", "classifier", "progress"))
+        return {**self.__dict__, **cleared}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         """Makes the adversary anew around the copied estimator."""
@@ -143,6 +146,7 @@ class ManifoldAttack(EvasionAttack):
             labels_for(self.estimator, x, y, self.batch_size),
             batch_size=self.batch_size,
             seed=drawn_seed(self.seed),
+            progress=self.progress,
         )
         return self.view.pixels(x_adv).astype(np.float32)
 

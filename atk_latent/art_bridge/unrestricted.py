@@ -19,6 +19,7 @@ from atk_latent.art_bridge.unit_pixels import UnitPixels
 from atk_latent.config import build, check_range, number
 from atk_latent.errors import InputError
 from atk_latent.models.song_gan import GAN, load_gan
+from atk_latent.progress import Progress
 from atk_latent.results.diagnostics import Diagnostics
 from atk_latent.results.threat import ThreatModel
 
@@ -71,6 +72,7 @@ class UnrestrictedGAN(EvasionAttack):
     ) -> None:
         super().__init__(estimator=estimator)
         self.view = UnitPixels(estimator)
+        self.progress: Progress | None = None
         self.gan = gan if isinstance(gan, GAN) else load_gan(gan)
         self.batch_size, self.seed = batch_size, seed
         if "noise_eps" in settings:
@@ -95,7 +97,7 @@ class UnrestrictedGAN(EvasionAttack):
 
     def __getstate__(self) -> dict[str, object]:
         """The state without what was compiled for the estimator."""
-        return {**self.__dict__, "view": None, "search": None}
+        return {**self.__dict__, "view": None, "search": None, "progress": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Makes the search anew around the copied estimator."""
@@ -126,7 +128,11 @@ class UnrestrictedGAN(EvasionAttack):
                 f"images and labels must be as many. Received: {len(x)} and {len(labels)}"
             )
         self.last = self.search.craft_all(
-            self.view.model, labels, target=kwargs.get("target"), seed=drawn_seed(self.seed)
+            self.view.model,
+            labels,
+            target=kwargs.get("target"),
+            seed=drawn_seed(self.seed),
+            progress=self.progress,
         )
         for name, count in self._last_counts().items():
             self.counts[name] += count

@@ -87,7 +87,8 @@ class Options:
     Args:
         seed: int >= 0; the same seed gives the same numbers.
         batch_size: images attacked at once; part of what the numbers depend on.
-        progress: told (attack, images done, images in all).
+        progress: told (attack, images done, images in all), and within a chunk
+            ("`attack`: steps", done, in all, {"standing": images}).
         store: folder in which finished chunks are stored and looked up, so that a stopped
             evaluation goes on where it was; see `ChunkStore`.
         deployed: score on this instead of the bare model. Attacks are crafted on the bare
@@ -285,7 +286,7 @@ def attack_chunks(
         if chunk is None:
             rows = slice(start, start + options.batch_size)
             with seeded(chunk_seed(options.seed, spec, start)):
-                chunk = _attacked(attack, target, x[rows], y[rows], start, options.batch_size)
+                chunk = _attacked(attack, target, x[rows], y[rows], start, options)
             if store:
                 store.save(chunk)
         yield chunk
@@ -297,11 +298,11 @@ def _attacked(
     x: np.ndarray,
     y: np.ndarray,
     start: int,
-    batch_size: int,
+    options: Options,
 ) -> Chunk:
     """Attacks and scores one chunk."""
-    began = time.perf_counter()
-    x_adv = checked_images(attack, x, attack.generate(x, y))
+    began, batch_size = time.perf_counter(), options.batch_size
+    x_adv = checked_images(attack, x, attack.generate(x, y, options.progress))
     logits, clean_logits = target.predict(x_adv, batch_size), target.predict(x, batch_size)
     predictions, was_correct = logits.argmax(axis=1), clean_logits.argmax(axis=1) == y
     return Chunk(
