@@ -14,6 +14,7 @@ from atk_latent.adversaries.balls import BALLS, Ball
 from atk_latent.adversaries.base import Classifier
 from atk_latent.adversaries.expectation import expected_gradient, expected_logits
 from atk_latent.adversaries.gradients import GradientAdversary, wide
+from atk_latent.adversaries.loop_watch import Report
 from atk_latent.adversaries.noise import RowNoise
 from atk_latent.adversaries.settings import read_settings
 from atk_latent.adversaries.spec import BATCH_SIZE, NB_TARGETS, ArtClass, ArtParameter, AttackSpec
@@ -265,10 +266,8 @@ class AdaptiveAscent(GradientAdversary):
         budget: tuple[tf.Tensor, int],
     ) -> _Run:
         """The run after the iterations `span[0]` to `span[1]` - 1; `budget` as of `_run`."""
-        first, end = span
 
         def step(index: tf.Tensor, run: _Run) -> tuple[tf.Tensor, _Run]:
-            self.watch.tell(budget[0] + index, budget[1], lambda: ~run.fooled, run.row)
             share = tf.where(index == 0, 1.0, _INERTIA)
             direction = self.ball.steepest_direction(run.gradient, run.x)
             ahead = self.ball.clip(problem.x, run.x + wide(run.step, run.x) * direction)
@@ -293,9 +292,10 @@ class AdaptiveAscent(GradientAdversary):
                 new.set_shape(old.shape)
             return index + 1, moved
 
-        state = (first, run)
-        _, run = tf.while_loop(lambda index, _: index < end, step, state, parallel_iterations=1)
-        return run
+        def report(index: tf.Tensor, run: _Run) -> Report:
+            return Report(budget[0] + index, budget[1], ~run.fooled, run.row)
+
+        return self.watch.rounds(step, span, run, report)
 
     def _check(self, run: _Run, length: tf.Tensor) -> _Run:
         """The run after a window of `length` steps: steps halved where the loss stalls."""

@@ -11,6 +11,7 @@ import tensorflow as tf
 from atk_latent.adversaries import losses
 from atk_latent.adversaries.base import Classifier
 from atk_latent.adversaries.gradients import GradientAdversary, loss_gradient, wide
+from atk_latent.adversaries.loop_watch import Report
 from atk_latent.adversaries.minimal import (
     ActiveRows,
     MinimalSettings,
@@ -196,17 +197,14 @@ class CarliniL2(GradientAdversary):
             stop = tf.minimum(index + stretch, settings.steps)
 
             def step(i: tf.Tensor, part: _Descent) -> tuple[tf.Tensor, _Descent]:
-                total = settings.search_steps * settings.steps
-                missed = lambda: part.best.distance >= tf.float32.max  # noqa: E731
-                self.watch.tell(before + i, total, missed, rows.places)
                 return i + 1, self._step(classifier, own, part, i)
 
-            _, part = tf.while_loop(
-                lambda i, _: i < stop,
-                step,
-                (index, part),
-                parallel_iterations=1,
-            )
+            def report(i: tf.Tensor, part: _Descent) -> Report:
+                missed = part.best.distance >= tf.float32.max
+                total = settings.search_steps * settings.steps
+                return Report(before + i, total, missed, rows.places)
+
+            part = self.watch.rounds(step, (index, stop), part, report)
             going = rows.active
             if settings.abort_early:
                 going &= part.loss < 0.9999 * part.before

@@ -15,6 +15,7 @@ from atk_latent.adversaries.balls import BALLS
 from atk_latent.adversaries.base import Classifier
 from atk_latent.adversaries.gradients import GradientAdversary, loss_gradient, repeat, wide
 from atk_latent.adversaries.hyperplane import dual_size, shortest_change, size
+from atk_latent.adversaries.loop_watch import Report
 from atk_latent.adversaries.minimal import ActiveRows
 from atk_latent.adversaries.noise import RowNoise
 from atk_latent.adversaries.rows import choose
@@ -188,11 +189,14 @@ class FastAdaptiveBoundary(GradientAdversary):
         """
 
         def step(index: tf.Tensor, state: _State) -> tuple[tf.Tensor, _State]:
-            far = lambda: state[1].distance > self._enough  # noqa: E731
-            self.watch.tell(budget[0] + index, budget[1], far, problem.row)
             return index + 1, self._step(problem, *state)
 
-        return repeat(step, self.settings.steps, (start, nearest))[1]
+        def report(index: tf.Tensor, state: _State) -> Report:
+            far = state[1].distance > self._enough
+            return Report(budget[0] + index, budget[1], far, problem.row)
+
+        state: _State = (start, nearest)
+        return self.watch.rounds(step, (0, self.settings.steps), state, report)[1]
 
     def _step(
         self, problem: _Problem, point: tf.Tensor, nearest: _Nearest

@@ -13,7 +13,8 @@ from atk_latent.adversaries import losses
 from atk_latent.adversaries.balls import BALLS, Ball, unit_l1
 from atk_latent.adversaries.base import Classifier
 from atk_latent.adversaries.expectation import expected_gradient, expected_logits
-from atk_latent.adversaries.gradients import GradientAdversary, repeat, wide
+from atk_latent.adversaries.gradients import GradientAdversary, wide
+from atk_latent.adversaries.loop_watch import Report
 from atk_latent.adversaries.minimal import ActiveRows
 from atk_latent.adversaries.noise import RowNoise
 from atk_latent.adversaries.settings import read_settings
@@ -224,7 +225,6 @@ class GradientAscent(GradientAdversary):
 
         def step(index: tf.Tensor, state: _State) -> tuple[tf.Tensor, _State]:
             x_adv, velocity, best_so_far = state
-            self.watch.tell(before + index, total)
             gradient, judged = self._gradient(problem, x_adv)
             if isinstance(best_so_far, Best):
                 best_so_far = best_so_far.or_better(judged)
@@ -236,7 +236,12 @@ class GradientAscent(GradientAdversary):
             return index + 1, (moved, velocity, best_so_far)
 
         velocity = tf.zeros_like(start) if self.settings.decay else ()
-        last, _, best_so_far = repeat(step, self.settings.steps, (start, velocity, best))
+        last, _, best_so_far = self.watch.rounds(
+            step,
+            (0, self.settings.steps),
+            (start, velocity, best),
+            lambda index, _: Report(before + index, total),
+        )
         return last, best_so_far
 
     def _gradient(self, problem: Problem, x_adv: tf.Tensor) -> tuple[tf.Tensor, Best]:

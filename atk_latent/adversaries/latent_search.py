@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from atk_latent.adversaries.base import Classifier, inference
-from atk_latent.adversaries.loop_watch import LoopWatch
+from atk_latent.adversaries.loop_watch import LoopWatch, Report
 from atk_latent.adversaries.noise import RowNoise
 from atk_latent.config import check_range
 from atk_latent.errors import InputError
@@ -71,6 +71,15 @@ class Searched(NamedTuple):
     x_adv: tf.Tensor
     x_start: tf.Tensor
     target: tf.Tensor
+    step: tf.Tensor
+
+
+class _Search(NamedTuple):
+    """Where a search stands: latents (B, ...), tau of the noise, and `Searched`'s fields."""
+
+    z: tf.Tensor
+    tau: tf.Tensor
+    x_adv: tf.Tensor
     step: tf.Tensor
 
 
@@ -232,24 +241,23 @@ class LatentSearch:
         tau = tf.zeros_like(x0) if self.settings.noise else tf.zeros((y.shape[0], 0))
         wanted = tf.range(y.shape[0]) < count
 
-        def running(
-            t: tf.Tensor, z: tf.Tensor, tau: tf.Tensor, x_adv: tf.Tensor, step: tf.Tensor
-        ) -> tf.Tensor:
-            return (t <= self.settings.steps) & tf.reduce_any(wanted & (step < 0))
-
-        def body(
-            t: tf.Tensor, z: tf.Tensor, tau: tf.Tensor, x_adv: tf.Tensor, step: tf.Tensor
-        ) -> tuple[tf.Tensor, ...]:
-            self.watch.tell(t, self.settings.steps, lambda: wanted & (step < 0))
+        def body(t: tf.Tensor, state: _Search) -> tuple[tf.Tensor, _Search]:
+            z, tau, x_adv, step = state
             x, success, gradients = self._look(classifier, y, target, z0, z, tau)
             step = tf.where(success & (step < 0), t, step)
             x_adv = tf.where((step == t)[:, None, None, None], x, x_adv)
             z, tau = self._moved(t, z, tau, gradients, noise.fork(1).fork(t), resting=step >= 0)
-            return t + 1, z, tau, x_adv, step
+            return t + 1, _Search(z, tau, x_adv, step)
 
-        start = (tf.constant(0), z0, tau, x0, tf.fill((y.shape[0],), -1))
-        _, _, _, x_adv, step = tf.while_loop(running, body, start, parallel_iterations=1)
-        return Searched(x_adv, x0, target, step)
+        open_rows = lambda state: wanted & (state.step < 0)  # noqa: E731
+        end = self.watch.rounds(
+            body,
+            (0, self.settings.steps + 1),
+            _Search(z0, tau, x0, tf.fill((y.shape[0],), -1)),
+            lambda t, state: Report(t, self.settings.steps + 1, open_rows(state)),
+            going=lambda state: tf.reduce_any(open_rows(state)),
+        )
+        return Searched(end.x_adv, x0, target, end.step)
 
     def _starts(self, y: tf.Tensor, noise: RowNoise) -> tf.Tensor:
         """z_0 ~ N(0, I), drawn anew where the image is not of its class."""

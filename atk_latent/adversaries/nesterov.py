@@ -12,7 +12,8 @@ import tensorflow as tf
 from atk_latent.adversaries import losses
 from atk_latent.adversaries.balls import BALLS, unit_l1
 from atk_latent.adversaries.base import Classifier
-from atk_latent.adversaries.gradients import GradientAdversary, loss_gradient, repeat
+from atk_latent.adversaries.gradients import GradientAdversary, loss_gradient
+from atk_latent.adversaries.loop_watch import Report
 from atk_latent.adversaries.noise import RowNoise
 from atk_latent.adversaries.settings import read_settings
 from atk_latent.adversaries.spec import BATCH_SIZE, ArtClass, ArtParameter, AttackSpec
@@ -95,14 +96,18 @@ class NesterovAscent(GradientAdversary):
             index: tf.Tensor, state: tuple[tf.Tensor, tf.Tensor]
         ) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor]]:
             x_adv, momentum = state
-            self.watch.tell(index, settings.steps)
             ahead = x_adv + length * settings.decay * momentum
             gradient = loss_gradient(classifier, loss, ahead).direction
             momentum = settings.decay * momentum + unit_l1(gradient)
             moved = x_adv + length * self.ball.steepest_direction(momentum, x_adv)
             return index + 1, (self.ball.project(x, moved), momentum)
 
-        x_adv, _ = repeat(step, settings.steps, (x, tf.zeros_like(x)))
+        x_adv, _ = self.watch.rounds(
+            step,
+            (0, settings.steps),
+            (x, tf.zeros_like(x)),
+            lambda index, _: Report(index, settings.steps),
+        )
         return x_adv
 
 

@@ -22,6 +22,7 @@ from atk_latent.adversaries.base import (
     padded_batches,
 )
 from atk_latent.adversaries.gradients import wide
+from atk_latent.adversaries.loop_watch import Report
 from atk_latent.adversaries.minimal import ActiveRows
 from atk_latent.adversaries.noise import RowNoise
 from atk_latent.adversaries.rows import choose
@@ -229,17 +230,14 @@ class RaySearch(Adversary):
         images, labels, mine = rows.take((x, y, state))
 
         def query(index: tf.Tensor, mine: _State) -> tuple[tf.Tensor, _State]:
-            done = tf.reduce_max(mine.spent)
-            budget = self.settings.queries
-            self.watch.tell(done, budget, lambda: ~self._within(mine.distance), rows.places)
             return index + 1, self._query(classifier, images, labels, mine)
 
-        _, mine = tf.while_loop(
-            lambda index, mine: tf.reduce_any(self._is_open(mine)),
-            query,
-            (tf.zeros((), tf.int32), mine),
-            parallel_iterations=1,
-            maximum_iterations=SEGMENT,
+        def report(index: tf.Tensor, mine: _State) -> Report:
+            far, done = ~self._within(mine.distance), tf.reduce_max(mine.spent)
+            return Report(done, self.settings.queries, far, rows.places)
+
+        mine = self.watch.rounds(
+            query, (0, SEGMENT), mine, report, lambda mine: tf.reduce_any(self._is_open(mine))
         )
         return rows.put(state, mine)
 

@@ -15,6 +15,7 @@ import tensorflow as tf
 from atk_latent.adversaries import losses
 from atk_latent.adversaries.balls import BALLS, unit
 from atk_latent.adversaries.base import Adversary, Classifier
+from atk_latent.adversaries.loop_watch import Report
 from atk_latent.adversaries.minimal import ActiveRows
 from atk_latent.adversaries.noise import RowNoise
 from atk_latent.adversaries.rows import choose
@@ -185,16 +186,16 @@ class Square(Adversary):
             )
 
             def window(index: tf.Tensor, best: _Best) -> tuple[tf.Tensor, _Best]:
-                before, total = part.budget
-                self.watch.tell(before + 1 + index, total, lambda: ~best.won, part.row)
                 tried = proposals.propose(part.x, best.x, index, part.draw)
                 return index + 1, _update(part, best, tried)
 
+            def report(index: tf.Tensor, best: _Best) -> Report:
+                before, total = part.budget
+                return Report(before + 1 + index, total, ~best.won, part.row)
+
             end = tf.minimum(index + SEGMENT, windows)
-            index, mine = tf.while_loop(
-                lambda index, _: index < end, window, (index, mine), parallel_iterations=1
-            )
-            return index, rows.put(best, mine)
+            mine = self.watch.rounds(window, (index, end), mine, report)
+            return end, rows.put(best, mine)
 
         best: _Best = _update(problem, nothing, first)
         _, best = tf.while_loop(
