@@ -89,8 +89,9 @@ class AutoAttack:
         progress: Progress | None = None,
     ) -> np.ndarray:
         """The images of `run`, whose other findings `result` holds afterwards."""
-        options = {"batch_size": batch_size, "seed": seed}
-        self.result = self.run(classifier, x, y, **options, progress=progress)
+        self.result = self.run(
+            classifier, x, y, batch_size=batch_size, seed=seed, progress=progress
+        )
         return self.result.x_adv
 
     def diagnostics(self) -> Diagnostics | None:

@@ -159,15 +159,18 @@ class LoopWatch:
 
         A loop that was reported and ends early is told to be complete.
         """
-        self._progress, self._count, self._latest = progress, count, None
-        self._stride, self._asked = _FIRST_STRIDE, time.monotonic()
-        self._told = self._asked
+        self._begin(progress, count)
         try:
             yield
             if progress is not None and self._latest is not None:
                 progress("steps", self._latest[1], self._latest[1])
         finally:
             self._progress = None
+
+    def _begin(self, progress: Progress | None, count: int) -> None:
+        self._progress, self._count, self._latest = progress, count, None
+        self._stride, self._asked = _FIRST_STRIDE, time.monotonic()
+        self._told = self._asked
 
     def _run(self, function: Callable[..., Any], *arguments: object) -> Any:
         """``function(*arguments)`` in a thread of its own."""

@@ -31,7 +31,9 @@ Kind: TypeAlias = str | tuple[str, int | str]  # what is computed; activations o
 
 _OTHER_FORMATS = (".ckpt", ".h5", ".hdf5", ".onnx", ".pb", ".pt", ".pth", ".tf", ".tflite")
 
-_PASSES = dict.fromkeys(("loss_gradient", "all_classes", "one_class"), "gradients")
+_PASSES: dict[object, str] = dict.fromkeys(
+    ("loss_gradient", "all_classes", "one_class"), "gradients"
+)
 
 Classifier: TypeAlias = "keras.Model | CompiledKerasClassifier"  # a model, or an estimator of it
 
@@ -168,7 +170,7 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
     def __getstate__(self) -> dict[str, object]:
         """The state without the compiled functions, which are made again when needed."""
         state = training.optimizer_state(self._optimizer)
-        cleared = {"_functions": {}, "_softmax_model": None, "on_pass": None}
+        cleared: dict[str, object] = {"_functions": {}, "_softmax_model": None, "on_pass": None}
         return {**self.__dict__, **cleared, "_optimizer": state}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

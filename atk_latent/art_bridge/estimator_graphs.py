@@ -95,7 +95,8 @@ def preprocessed(
     it is handed a tensor, and gives labels one axis too many.
     """
     if not isinstance(step, EoTTensorFlowV2):
-        return step.forward(x, y)
+        images, labels = step.forward(x, y)
+        return images, labels
     rows = (x[row : row + 1] for row in range(len(x)) for _ in range(step.nb_samples))
     parts = [tf.convert_to_tensor(step._transform(row, None)[0]) for row in rows]
     images = tf.concat(parts, axis=0) if parts else x

@@ -282,7 +282,8 @@ class TrainingMixin(ABC):  # of one layout with ART's classes: STRIP mixes one o
             images, labels = as_float32(images), as_float32(labels)
             for step in self.preprocessing_operations:
                 if step.apply_fit:
-                    images, labels = graphs.preprocessed(step, images, labels)
+                    images, moved = graphs.preprocessed(step, images, labels)
+                    labels = labels if moved is None else moved
         else:
             images, labels = self._apply_preprocessing(images, labels, fit=True)
         if self._train_step is not None:

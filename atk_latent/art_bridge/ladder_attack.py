@@ -148,7 +148,7 @@ class LADDERAttack(EvasionAttack):
             images,
             labels,
             batch_size=self.batch_size,
-            on_batch=tell and (lambda done, total: tell("images", done, total)),
+            on_batch=(lambda done, total: tell("images", done, total)) if tell else None,
         )
         return self.view.pixels(self.last["x_adv"]).astype(x.dtype, copy=False)
 

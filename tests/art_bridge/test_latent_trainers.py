@@ -70,6 +70,6 @@ def test_trainer_hardens_the_estimator_in_place(name, settings):
     ],
 )
 def test_trainer_has_the_settings_of_its_method(name, method):
-    trainer = getattr(atk_latent, name)(estimator(), preset="paper", data="cifar10", eps="4/255")
+    trainer = getattr(atk_latent, name)(estimator(), preset="paper", data="cifar10", eps="4")
     assert type(trainer.settings) is METHODS[method].settings_type
     assert config.flat(trainer.settings)["eps"] == 4 / 255
