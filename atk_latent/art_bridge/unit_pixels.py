@@ -41,7 +41,7 @@ class UnitPixels:
                 "the classifier must be an ART TensorFlowV2Classifier. "
                 f"Received: {type(classifier).__name__}"
             )
-        model = classifier.model
+        model = getattr(classifier, "logits_model", classifier.model)
         if not isinstance(model, keras.Model):
             raise InputError(
                 "the classifier's model must be a Keras 3 model. "

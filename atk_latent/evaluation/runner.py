@@ -90,7 +90,8 @@ class Options:
     Args:
         seed: int >= 0; the same seed gives the same numbers.
         batch_size: images attacked at once; part of what the numbers depend on.
-        progress: told (attack, images done, images in all).
+        progress: told (attack, images done, images in all), and within a chunk
+            ("`attack`: steps", done, in all, {"standing": images}).
         store: folder in which finished chunks are stored and looked up, so that a stopped
             evaluation goes on where it was; see `ChunkStore`.
         deployed: score on this instead of the bare model. Attacks are crafted on the bare
@@ -294,7 +295,7 @@ def attack_chunks(
     def attacked(start: int) -> Chunk:
         rows = slice(start, start + size)
         with seeded(chunk_seed(options.seed, spec, start)):
-            return _attacked(attack, target, x[rows], y[rows], start, size)
+            return _attacked(attack, target, x[rows], y[rows], start, options)
 
     claimed = []  # by another evaluation that uses the same store
     for start in range(0, len(x), size):
@@ -316,11 +317,11 @@ def _attacked(
     x: np.ndarray,
     y: np.ndarray,
     start: int,
-    batch_size: int,
+    options: Options,
 ) -> Chunk:
     """Attacks and scores one chunk; where the model gives NaN, a class that is not the label."""
-    began = time.perf_counter()
-    x_adv = checked_images(attack, x, attack.generate(x, y))
+    began, batch_size = time.perf_counter(), options.batch_size
+    x_adv = checked_images(attack, x, attack.generate(x, y, options.progress))
     logits, clean_logits = target.predict(x_adv, batch_size), target.predict(x, batch_size)
     was_correct, no_class = clean_logits.argmax(axis=1) == y, np.isnan(logits).any(axis=1)
     predictions = np.where(no_class, (y + 1) % logits.shape[1], logits.argmax(axis=1))

@@ -192,7 +192,7 @@ def test_labels_of_every_form_become_integers():
 
 
 SMALL = {"epochs": 1, "batch_size": 32, "learning_rate": 0.05}
-IN_A_BALL = {**SMALL, "preset": "quick", "algorithm": "sgd", "eps": 0.05}
+IN_A_BALL = {**SMALL, "preset": "quick", "algorithm": "sgd", "eps": 0.05 * 255}  # of 0..255
 GENTLY = {**IN_A_BALL, "learning_rate": 0.005}  # ten times that forgets two of three classes
 TRAINERS = {
     trainers.NaturalTrainer: {**SMALL, "preset": "quick"},
