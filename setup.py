@@ -54,6 +54,7 @@ setup(
         "scikit-learn",
         "matplotlib",
         "rich",
+        "tqdm",
         "pillow",
         "jinja2",
         "pyyaml",

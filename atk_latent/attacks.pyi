@@ -353,8 +353,8 @@ class FastPGD(AdversaryAttack):
     Reference: Goodfellow et al. 2015 (FGSM); Kurakin et al. 2017 (BIM); Madry et al. 2018
         (PGD); Dong et al. 2018, Algorithm 1 (MIM); Carlini and Wagner 2017 (margin).
     Differs: cross-entropy is climbed through `losses.log_odds`, whose gradient has the same
-        direction and does not vanish; random starts are clipped to the bounds, which ATLD's
-        code leaves to the first step.
+        direction and does not vanish; random starts are clipped to the bounds unless
+        `clip_start` is off: ATLD's code leaves that to the first step.
         ART hands back the last iterate of the best start, this one the best iterate
         (`keep="last"` does as ART); a random start is uniform in the ball in every norm;
         `random_eps`, `summary_writer` and masks are not supported.
@@ -468,8 +468,8 @@ class MarginPGD(AdversaryAttack):
     Reference: Goodfellow et al. 2015 (FGSM); Kurakin et al. 2017 (BIM); Madry et al. 2018
         (PGD); Dong et al. 2018, Algorithm 1 (MIM); Carlini and Wagner 2017 (margin).
     Differs: cross-entropy is climbed through `losses.log_odds`, whose gradient has the same
-        direction and does not vanish; random starts are clipped to the bounds, which ATLD's
-        code leaves to the first step.
+        direction and does not vanish; random starts are clipped to the bounds unless
+        `clip_start` is off: ATLD's code leaves that to the first step.
         ART hands back the last iterate of the best start, this one the best iterate
         (`keep="last"` does as ART); a random start is uniform in the ball in every norm;
         `random_eps`, `summary_writer` and masks are not supported.

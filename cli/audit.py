@@ -97,8 +97,9 @@ def _audit(options: _Options, eps: float | None) -> Audit:
             inference=options.inference,
             surrogate=options.surrogate,
             pixels=options.pixels,
-            options=api.Options(options.seed, options.batch_size, progress, options.store),
-            trust=options.trust,
+            options=api.Options(
+                options.seed, options.batch_size, progress, options.store, trust=options.trust
+            ),
         )
 
 

@@ -162,8 +162,9 @@ def _evaluate(options: _Options) -> tuple[Evaluation, list[str]]:
             _cases(plan, dataset, options.trust),
             inference=options.inference,
             pixels=options.pixels,
-            options=api.Options(options.seed, options.batch_size, progress, options.store),
-            trust=options.trust,
+            options=api.Options(
+                options.seed, options.batch_size, progress, options.store, trust=options.trust
+            ),
         )
     evaluation = evaluation.model_copy(
         update={
