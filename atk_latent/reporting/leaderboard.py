@@ -1,0 +1,409 @@
+"""Models side by side: a board for each data set, kind of threat, norm and radius."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePath
+
+import numpy as np
+
+from atk_latent.reporting.outcomes import Outcome, outcomes_of, survives
+from atk_latent.reporting.tables import Table, TableCell, slug
+from atk_latent.results.accuracy import Accuracy
+from atk_latent.results.audit import Audit
+from atk_latent.results.card import Card
+from atk_latent.results.comparison import Comparison
+from atk_latent.results.evaluation import Evaluation
+from atk_latent.results.files import Result, ResultFile
+from atk_latent.results.threat import ThreatGroup
+
+HEADINGS = (
+    *("model", "worst case, %", "clean, %", "images"),
+    *("strongest attack", "attacks", "audit and warnings"),
+)
+_OVERLAP = "In brackets: 95% Wilson interval. Intervals that overlap rank nothing."
+_NOT_ROBUST = "No robust accuracy: nothing here attacked the model as it is deployed."
+_WORST_CASE = "Worst case: the share of images that survive every attack tried."
+_NO_RECORD = "no record of single images, so this is the lowest of its attacks"
+_MOST_MATCHED = 12  # models set against each other in one table
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """The images that an evaluation attacked, known by what it says of them.
+
+    Args:
+        data: name. seed: which images a limit chose. labels: true classes, in order.
+        class_names: one name a class.
+    """
+
+    data: str
+    seed: int
+    labels: tuple[int, ...]
+    class_names: tuple[str, ...] = field(default=(), compare=False)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A classifier with what is deployed beside it.
+
+    Args:
+        target: run folder or file, or its name within a comparison.
+        data: the data set's name. inference: the defence at prediction time, "none" of none.
+    """
+
+    target: str
+    data: str
+    inference: str
+
+    @classmethod
+    def of(cls, target: str, data: str, inference: str | None) -> Model:
+        """The model of a result's fields; a run folder and its `model.keras` are one."""
+        return cls(target.rstrip("/").removesuffix("/model.keras"), data, inference or "none")
+
+    @property
+    def name(self) -> str:
+        """As the board shows it: "runs/atld, behind IMT"."""
+        defence = self.inference.partition(":")[0]
+        return self.target if defence == "none" else f"{self.target}, behind {defence.upper()}"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One attack with a radius on one model.
+
+    Args:
+        model: the target. outcome: what the attack left. result_anchor: its section.
+        images: of the attack; None where the file does not hold what became of each.
+        clean_predictions: of them, in order. survivors: bool (n,), right before and after.
+    """
+
+    model: Model
+    outcome: Outcome
+    result_anchor: str
+    images: ImageSet | None = None
+    clean_predictions: tuple[int, ...] = ()
+    survivors: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Threat:
+    """What all rows of a board share; two threats never share a column.
+
+    Args:
+        data: the data set's name. group: of threat models. norm: of the change.
+        eps: radius, [0, 1] pixel units.
+    """
+
+    data: str
+    group: ThreatGroup
+    norm: str
+    eps: float
+
+    @property
+    def title(self) -> str:
+        """In words: "mnist: White-box, Linf, eps 0.3"."""
+        return f"{self.data}: {self.group.name}, {self.norm}, eps {self.eps:.4g}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model of a board.
+
+    Args:
+        model: which one. anchor: of the row, the same in every report of these results.
+        worst: accuracy over all attacks together. clean: without attack.
+        strongest: the attack that alone leaves least. attacks: how many were tried.
+        result_anchor: section of its result. card_anchor: of its run's card, "" without one.
+        marks: what audits of it came to, and warnings of attacks.
+        audit_failed: whether an audit of it failed.
+        images, survivors: of the worst case, image by image; None where no file holds it.
+    """
+
+    model: Model
+    anchor: str
+    worst: Accuracy
+    clean: Accuracy | None
+    strongest: str
+    attacks: int
+    result_anchor: str
+    card_anchor: str
+    marks: str
+    audit_failed: bool
+    images: ImageSet | None
+    survivors: np.ndarray | None
+
+    @property
+    def page_anchor(self) -> str:
+        """Where its name leads: to the model's card, else to its result."""
+        return self.card_anchor or self.result_anchor
+
+    @property
+    def cells(self) -> tuple[TableCell, ...]:
+        """Under `HEADINGS`."""
+        accuracies = (self.worst, self.clean, self.worst.n)
+        return (self.model.name, *accuracies, self.strongest, self.attacks, self.marks)
+
+
+@dataclass(frozen=True)
+class Board:
+    """Models under one threat, the one that keeps most first.
+
+    Args:
+        name: anchor and file name. threat: of all rows. rows: one a model.
+    """
+
+    name: str
+    threat: Threat
+    rows: tuple[Row, ...]
+
+    @functools.cached_property
+    def table(self) -> Table:
+        """The rows as they are read without a page."""
+        group = self.threat.group
+        notes = [_WORST_CASE, _OVERLAP, group.meaning, "" if group.is_direct else _NOT_ROBUST]
+        notes += [
+            f"{row.model.name}: {_NO_RECORD}."
+            for row in self.rows
+            if row.survivors is None and row.attacks > 1
+        ]
+        rows = tuple(row.cells for row in self.rows)
+        caption = f"Leaderboard, {self.threat.title}"
+        return Table(self.name, caption, HEADINGS, rows, tuple(filter(None, notes)))
+
+    @property
+    def matched(self) -> tuple[Row, ...]:
+        """The rows whose single images are known and are the same; empty if fewer than two."""
+        by_images: dict[ImageSet, list[Row]] = {}
+        for row in self.rows:
+            if row.images is not None:
+                by_images.setdefault(row.images, []).append(row)
+        most = max(by_images.values(), key=len, default=[])
+        return tuple(most) if len(most) > 1 else ()
+
+    @functools.cached_property
+    def duels(self) -> Table | None:
+        """Each model against each other, in images; None where no two were asked the same."""
+        rows = self.matched[:_MOST_MATCHED]
+        if not rows:
+            return None
+        alive = [row.survivors for row in rows if row.survivors is not None]
+        counts = [[int((a & ~b).sum()) for b in alive] for a in alive]
+        numbers = [str(self.rows.index(row) + 1) for row in rows]
+        names = [f"{i}  {row.model.name}" for i, row in zip(numbers, rows, strict=True)]
+        n = len(alive[0])
+        return Table(
+            f"{self.name}-duels",
+            f"Model against model, {self.threat.title}: of {n:,} images, those that the model "
+            "down survives and the model across does not",
+            ("model", *numbers),
+            tuple((name, *line) for name, line in zip(names, counts, strict=True)),
+            shares=tuple((None, *(count / n for count in line)) for line in counts),
+        )
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """All boards of a report.
+
+    Args:
+        boards: the one of most models first, attacks on what is deployed before others.
+        unranked: models that met no attack with a radius.
+    """
+
+    boards: tuple[Board, ...]
+    unranked: tuple[str, ...]
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """Of all boards."""
+        both = ((board.table, board.duels) for board in self.boards)
+        return tuple(table for pair in both for table in pair if table is not None)
+
+    def rows_at(self, anchor: str) -> tuple[tuple[Board, Row], ...]:
+        """The rows that a section of the page is about, for the way back."""
+        return tuple(
+            (board, row)
+            for board in self.boards
+            for row in board.rows
+            if anchor in (row.result_anchor, row.card_anchor)
+        )
+
+
+def leaderboard_of(files: Sequence[ResultFile], anchors: Sequence[str]) -> Leaderboard | None:
+    """The leaderboard of results; None where they are about fewer than two models.
+
+    Args:
+        files: as `read_results` returns them. anchors: of their sections, in the same order.
+    """
+    placed = list(zip(files, anchors, strict=True))
+    by_threat: dict[Threat, dict[Model, list[Trial]]] = {}
+    for file, anchor in placed:
+        for trial in _trials(file.result, anchor):
+            models = by_threat.setdefault(_threat(trial.outcome), {})
+            models.setdefault(trial.model, []).append(trial)
+    ranked = dict.fromkeys(model for models in by_threat.values() for model in models)
+    if len(ranked) < 2:
+        return None
+    cards = _cards(placed)
+    audits = _audits([file.result for file in files])
+    ordered = sorted(by_threat.items(), key=lambda item: _place(*item))
+    boards = tuple(
+        _board(i, threat, models, cards, audits) for i, (threat, models) in enumerate(ordered, 1)
+    )
+    every = dict.fromkeys(model for file in files for model in _models(file.result))
+    return Leaderboard(boards, tuple(model.name for model in every if model not in ranked))
+
+
+def _threat(outcome: Outcome) -> Threat:
+    return Threat(outcome.data, outcome.group, outcome.norm, round(outcome.eps or 0.0, 9))
+
+
+def _place(threat: Threat, models: Mapping[Model, Sequence[Trial]]) -> tuple[bool, int, str, float]:
+    return not threat.group.is_direct, -len(models), threat.data, -threat.eps
+
+
+def _board(
+    number: int,
+    threat: Threat,
+    models: Mapping[Model, Sequence[Trial]],
+    cards: Mapping[str, str],
+    audits: Mapping[Model, Sequence[str]],
+) -> Board:
+    rows = [
+        _row(threat, model, trials, cards.get(model.target, ""), audits.get(model))
+        for model, trials in models.items()
+    ]
+    rows.sort(key=lambda row: (-row.worst.value, row.model.name))
+    return Board(f"leaderboard-{number}-{slug(threat.title)}", threat, tuple(rows))
+
+
+def _row(
+    threat: Threat, model: Model, trials: Sequence[Trial], card: str, failed: Sequence[str] | None
+) -> Row:
+    worst, known = min(_worst_cases(trials), key=lambda case: case[0].value)
+    strongest = min(known, key=lambda trial: trial.outcome.accuracy.value)
+    warnings = sum(len(trial.outcome.result.warnings) for trial in trials)
+    marks = [] if failed is None else ["audit passed"]
+    marks = [f"audit FAILED: {', '.join(failed)}"] if failed else marks
+    marks += [f"{warnings} warning{'s' * (warnings > 1)} of attacks"] if warnings else []
+    alive = _together(known)
+    return Row(
+        model=model,
+        anchor=_row_anchor(model, threat),
+        worst=worst,
+        clean=strongest.outcome.clean,
+        strongest=strongest.outcome.family,
+        attacks=len(trials),
+        result_anchor=strongest.result_anchor,
+        card_anchor=card,
+        marks="; ".join(marks),
+        audit_failed=bool(failed),
+        images=None if alive is None else strongest.images,
+        survivors=alive,
+    )
+
+
+def _row_anchor(model: Model, threat: Threat) -> str:
+    """The row's link target; a digest tells apart names that are alike as links."""
+    group = threat.group.name
+    parts = (model.target, model.data, model.inference, group, threat.norm, f"{threat.eps:.9g}")
+    digest = hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()[:8]
+    return f"model-{slug(model.name)}-{digest}"
+
+
+def _worst_cases(trials: Sequence[Trial]) -> Iterator[tuple[Accuracy, list[Trial]]]:
+    """The accuracy under all attacks on the same images, for each such set of attacks."""
+    same: dict[object, list[Trial]] = {}
+    for i, trial in enumerate(trials):
+        known = (trial.images, trial.clean_predictions) if trial.images else i
+        same.setdefault(known, []).append(trial)
+    for attacks in same.values():
+        alive = _together(attacks)
+        accuracy = attacks[0].outcome.accuracy if alive is None else Accuracy.of(alive)
+        yield accuracy, attacks
+
+
+def _together(trials: Sequence[Trial]) -> np.ndarray | None:
+    """Bool (n,): the images that survive all of these attacks; None where nobody noted them."""
+    alive = [trial.survivors for trial in trials if trial.survivors is not None]
+    return np.logical_and.reduce(alive) if alive else None
+
+
+@functools.singledispatch
+def _trials(result: Result, anchor: str) -> Iterator[Trial]:
+    """The attacks with a radius that a result tells of; `anchor` is of its section."""
+    yield from ()
+
+
+@_trials.register
+def _evaluation_trials(result: Evaluation, anchor: str) -> Iterator[Trial]:
+    images = None
+    if result.labels is not None:
+        images = ImageSet(result.data, result.seed, result.labels, result.class_names)
+    for outcome in outcomes_of(result):
+        if outcome.eps is None:
+            continue
+        model = Model.of(result.target, result.data, outcome.result.inference)
+        alive = survives(result, outcome.result)
+        if alive is None:
+            yield Trial(model, outcome, anchor)
+        else:
+            clean = result.clean_predictions or ()
+            yield Trial(model, outcome, anchor, images, clean, alive)
+
+
+@_trials.register
+def _comparison_trials(result: Comparison, anchor: str) -> Iterator[Trial]:
+    models = {row.label: model for row, model in zip(result.rows, _models(result), strict=True)}
+    for outcome in outcomes_of(result):
+        if outcome.eps is not None:
+            yield Trial(models[outcome.target], outcome, anchor)
+
+
+@functools.singledispatch
+def _models(result: Result) -> tuple[Model, ...]:
+    """The models that a result attacks."""
+    return ()
+
+
+@_models.register
+def _evaluation_models(result: Evaluation) -> tuple[Model, ...]:
+    defences = [attack.inference for attack in result.attacks] or [result.inference]
+    models = (Model.of(result.target, result.data, defence) for defence in defences)
+    return tuple(dict.fromkeys(models))
+
+
+@_models.register
+def _comparison_models(result: Comparison) -> tuple[Model, ...]:
+    """Rows of one label in two comparisons are two models; one run is the same everywhere."""
+    return tuple(
+        Model.of(row.run or f"{row.label}, {result.title}", result.data, row.inference)
+        for row in result.rows
+    )
+
+
+def _cards(placed: Sequence[tuple[ResultFile, str]]) -> dict[str, str]:
+    """The section of each run's card, by the names of the run folder."""
+    cards = {}
+    for file, anchor in placed:
+        if isinstance(file.result, Card):
+            folder = file.path.parent
+            for name in (file.result.run, str(folder), str(folder.resolve())):
+                if name:
+                    cards[str(PurePath(name))] = anchor
+    return cards
+
+
+def _audits(results: Sequence[Result]) -> dict[Model, tuple[str, ...]]:
+    """The checks that failed, by audited model."""
+    failed: dict[Model, tuple[str, ...]] = {}
+    for result in results:
+        if isinstance(result, Audit):
+            model = Model.of(result.target, result.data, result.inference)
+            names = (check.name for check in result.checks if not check.passed)
+            failed[model] = tuple(dict.fromkeys((*failed.get(model, ()), *names)))
+    return failed
