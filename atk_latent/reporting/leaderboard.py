@@ -5,18 +5,17 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import PurePath
 
 import numpy as np
 
-from atk_latent.reporting.outcomes import Outcome, outcomes_of, survives
+from atk_latent.reporting.outcomes import Outcome
 from atk_latent.reporting.tables import Table, TableCell, slug
+from atk_latent.reporting.trials import ImageSet, Model, Trial, models_of, trials_of
 from atk_latent.results.accuracy import Accuracy
 from atk_latent.results.audit import Audit
 from atk_latent.results.card import Card
-from atk_latent.results.comparison import Comparison
-from atk_latent.results.evaluation import Evaluation
 from atk_latent.results.files import Result, ResultFile
 from atk_latent.results.threat import ThreatGroup
 
@@ -27,66 +26,11 @@ HEADINGS = (
 _OVERLAP = "In brackets: 95% Wilson interval. Intervals that overlap rank nothing."
 _NOT_ROBUST = "No robust accuracy: nothing here attacked the model as it is deployed."
 _WORST_CASE = "Worst case: the share of images that survive every attack tried."
-_NO_RECORD = "no record of single images, so this is the lowest of its attacks"
+_NOT_JOINED = (
+    "of {row.joined} of its {row.attacks} attacks; the others were on other images, or no file "
+    "holds what became of each image"
+)
 _MOST_MATCHED = 12  # models set against each other in one table
-
-
-@dataclass(frozen=True)
-class ImageSet:
-    """The images that an evaluation attacked, known by what it says of them.
-
-    Args:
-        data: name. seed: which images a limit chose. labels: true classes, in order.
-        class_names: one name a class.
-    """
-
-    data: str
-    seed: int
-    labels: tuple[int, ...]
-    class_names: tuple[str, ...] = field(default=(), compare=False)
-
-
-@dataclass(frozen=True)
-class Model:
-    """A classifier with what is deployed beside it.
-
-    Args:
-        target: run folder or file, or its name within a comparison.
-        data: the data set's name. inference: the defence at prediction time, "none" of none.
-    """
-
-    target: str
-    data: str
-    inference: str
-
-    @classmethod
-    def of(cls, target: str, data: str, inference: str | None) -> Model:
-        """The model of a result's fields; a run folder and its `model.keras` are one."""
-        return cls(target.rstrip("/").removesuffix("/model.keras"), data, inference or "none")
-
-    @property
-    def name(self) -> str:
-        """As the board shows it: "runs/atld, behind IMT"."""
-        defence = self.inference.partition(":")[0]
-        return self.target if defence == "none" else f"{self.target}, behind {defence.upper()}"
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One attack with a radius on one model.
-
-    Args:
-        model: the target. outcome: what the attack left. result_anchor: its section.
-        images: of the attack; None where the file does not hold what became of each.
-        clean_predictions: of them, in order. survivors: bool (n,), right before and after.
-    """
-
-    model: Model
-    outcome: Outcome
-    result_anchor: str
-    images: ImageSet | None = None
-    clean_predictions: tuple[int, ...] = ()
-    survivors: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -117,6 +61,7 @@ class Row:
         model: which one. anchor: of the row, the same in every report of these results.
         worst: accuracy over all attacks together. clean: without attack.
         strongest: the attack that alone leaves least. attacks: how many were tried.
+        joined: how many of them the worst case is of.
         result_anchor: section of its result. card_anchor: of its run's card, "" without one.
         marks: what audits of it came to, and warnings of attacks.
         audit_failed: whether an audit of it failed.
@@ -129,6 +74,7 @@ class Row:
     clean: Accuracy | None
     strongest: str
     attacks: int
+    joined: int
     result_anchor: str
     card_anchor: str
     marks: str
@@ -166,9 +112,9 @@ class Board:
         group = self.threat.group
         notes = [_WORST_CASE, _OVERLAP, group.meaning, "" if group.is_direct else _NOT_ROBUST]
         notes += [
-            f"{row.model.name}: {_NO_RECORD}."
+            f"{row.model.name}: worst case {_NOT_JOINED.format(row=row)}."
             for row in self.rows
-            if row.survivors is None and row.attacks > 1
+            if row.joined < row.attacks
         ]
         rows = tuple(row.cells for row in self.rows)
         caption = f"Leaderboard, {self.threat.title}"
@@ -242,7 +188,7 @@ def leaderboard_of(files: Sequence[ResultFile], anchors: Sequence[str]) -> Leade
     placed = list(zip(files, anchors, strict=True))
     by_threat: dict[Threat, dict[Model, list[Trial]]] = {}
     for file, anchor in placed:
-        for trial in _trials(file.result, anchor):
+        for trial in trials_of(file.result, anchor):
             models = by_threat.setdefault(_threat(trial.outcome), {})
             models.setdefault(trial.model, []).append(trial)
     ranked = dict.fromkeys(model for models in by_threat.values() for model in models)
@@ -254,7 +200,7 @@ def leaderboard_of(files: Sequence[ResultFile], anchors: Sequence[str]) -> Leade
     boards = tuple(
         _board(i, threat, models, cards, audits) for i, (threat, models) in enumerate(ordered, 1)
     )
-    every = dict.fromkeys(model for file in files for model in _models(file.result))
+    every = dict.fromkeys(model for file in files for model in models_of(file.result))
     return Leaderboard(boards, tuple(model.name for model in every if model not in ranked))
 
 
@@ -297,7 +243,8 @@ def _row(
         worst=worst,
         clean=strongest.outcome.clean,
         strongest=strongest.outcome.family,
-        attacks=len(trials),
+        attacks=_distinct(trials),
+        joined=_distinct(known),
         result_anchor=strongest.result_anchor,
         card_anchor=card,
         marks="; ".join(marks),
@@ -305,6 +252,11 @@ def _row(
         images=None if alive is None else strongest.images,
         survivors=alive,
     )
+
+
+def _distinct(trials: Sequence[Trial]) -> int:
+    """How many attacks; one that ran twice with the same settings counts once."""
+    return len({trial.outcome.label for trial in trials})
 
 
 def _row_anchor(model: Model, threat: Threat) -> str:
@@ -331,59 +283,6 @@ def _together(trials: Sequence[Trial]) -> np.ndarray | None:
     """Bool (n,): the images that survive all of these attacks; None where nobody noted them."""
     alive = [trial.survivors for trial in trials if trial.survivors is not None]
     return np.logical_and.reduce(alive) if alive else None
-
-
-@functools.singledispatch
-def _trials(result: Result, anchor: str) -> Iterator[Trial]:
-    """The attacks with a radius that a result tells of; `anchor` is of its section."""
-    yield from ()
-
-
-@_trials.register
-def _evaluation_trials(result: Evaluation, anchor: str) -> Iterator[Trial]:
-    images = None
-    if result.labels is not None:
-        images = ImageSet(result.data, result.seed, result.labels, result.class_names)
-    for outcome in outcomes_of(result):
-        if outcome.eps is None:
-            continue
-        model = Model.of(result.target, result.data, outcome.result.inference)
-        alive = survives(result, outcome.result)
-        if alive is None:
-            yield Trial(model, outcome, anchor)
-        else:
-            clean = result.clean_predictions or ()
-            yield Trial(model, outcome, anchor, images, clean, alive)
-
-
-@_trials.register
-def _comparison_trials(result: Comparison, anchor: str) -> Iterator[Trial]:
-    models = {row.label: model for row, model in zip(result.rows, _models(result), strict=True)}
-    for outcome in outcomes_of(result):
-        if outcome.eps is not None:
-            yield Trial(models[outcome.target], outcome, anchor)
-
-
-@functools.singledispatch
-def _models(result: Result) -> tuple[Model, ...]:
-    """The models that a result attacks."""
-    return ()
-
-
-@_models.register
-def _evaluation_models(result: Evaluation) -> tuple[Model, ...]:
-    defences = [attack.inference for attack in result.attacks] or [result.inference]
-    models = (Model.of(result.target, result.data, defence) for defence in defences)
-    return tuple(dict.fromkeys(models))
-
-
-@_models.register
-def _comparison_models(result: Comparison) -> tuple[Model, ...]:
-    """Rows of one label in two comparisons are two models; one run is the same everywhere."""
-    return tuple(
-        Model.of(row.run or f"{row.label}, {result.title}", result.data, row.inference)
-        for row in result.rows
-    )
 
 
 def _cards(placed: Sequence[tuple[ResultFile, str]]) -> dict[str, str]:

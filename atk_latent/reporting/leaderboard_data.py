@@ -8,7 +8,8 @@ import json
 import numpy as np
 
 from atk_latent.errors import visible
-from atk_latent.reporting.leaderboard import Board, ImageSet, Leaderboard
+from atk_latent.reporting.leaderboard import Board, Leaderboard
+from atk_latent.reporting.trials import ImageSet
 
 _ESCAPES = str.maketrans({c: f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"})
 

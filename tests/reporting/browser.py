@@ -74,7 +74,8 @@ class Browser:
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.ask("Emulation.setDeviceMetricsOverride", **size)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.ask("Emulation.setEmulatedMedia", features=[scheme])
+        still = {"name": "prefers-reduced-motion", "value": "reduce"}  # jumps instead of scrolling
+        self.ask("Emulation.setEmulatedMedia", features=[scheme, still])
         self.events.clear()
         self.ask("Page.navigate", url=address)
         while self.js("document.readyState + location.protocol") != "completefile:":
