@@ -6,7 +6,7 @@ import functools
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import PurePosixPath
 
 import numpy as np
 
@@ -293,7 +293,7 @@ def _cards(placed: Sequence[tuple[ResultFile, str]]) -> dict[str, str]:
             folder = file.path.parent
             for name in (file.result.run, str(folder), str(folder.resolve())):
                 if name:
-                    cards[str(PurePath(name))] = anchor
+                    cards[str(PurePosixPath(name))] = anchor
     return cards
 
 

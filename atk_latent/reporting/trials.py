@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 
 import numpy as np
 
@@ -44,8 +45,9 @@ class Model:
 
     @classmethod
     def of(cls, target: str, data: str, inference: str | None) -> Model:
-        """The model of a result's fields; a run folder and its `model.keras` are one."""
-        return cls(target.rstrip("/").removesuffix("/model.keras"), data, inference or "none")
+        """The model at a path; a run folder and its `model.keras` are one."""
+        folder = str(PurePosixPath(target)).removesuffix("/model.keras")
+        return cls(folder, data, inference or "none")
 
     @property
     def name(self) -> str:
@@ -111,7 +113,8 @@ def models_of(result: Result) -> tuple[Model, ...]:
 
 @models_of.register
 def _evaluation_models(result: Evaluation) -> tuple[Model, ...]:
-    defences = [attack.inference for attack in result.attacks] or [result.inference]
+    attacked = [attack.inference for attack in result.attacks]
+    defences = attacked or [result.inference or "none"]
     models = (Model.of(result.target, result.data, defence) for defence in defences)
     return tuple(dict.fromkeys(models))
 
@@ -120,6 +123,8 @@ def _evaluation_models(result: Evaluation) -> tuple[Model, ...]:
 def _comparison_models(result: Comparison) -> tuple[Model, ...]:
     """Rows of one label in two comparisons are two models; one run is the same everywhere."""
     return tuple(
-        Model.of(row.run or f"{row.label}, {result.title}", result.data, row.inference)
+        Model.of(row.run, result.data, row.inference)
+        if row.run
+        else Model(f"{row.label}, {result.title}", result.data, row.inference or "none")
         for row in result.rows
     )

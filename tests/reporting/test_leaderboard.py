@@ -67,7 +67,9 @@ def test_a_row_is_the_share_that_survives_every_attack(board_of):
 
 def test_attacks_of_two_files_on_the_same_images_are_joined(board_of):
     other = evaluation_of("runs/b", FGSM)
-    report = board_of(evaluation_of("runs/a", FGSM), evaluation_of("runs/a/", PGD), other)
+    report = board_of(
+        evaluation_of("runs/a", FGSM), evaluation_of("./runs/a/model.keras", PGD), other
+    )
     row = rows(report)["runs/a"]
     assert (row.worst.value, row.attacks, row.joined) == (3 / 6, 2, 2)
     moved = evaluation_of("runs/a", PGD) | {"seed": 4}  # a limit chose other images
@@ -162,6 +164,13 @@ def test_rows_of_a_comparison_are_models(board_of):
     assert [[row.model.name for row in board.rows] for board in report.leaderboard.boards] == [
         ["PGD & Co", "Natural"]
     ] * 2  # one run is one model in both
+    records = [comparison_record() | {"title": title} for title in ("First", "Second")]
+    for record in records:
+        record["rows"] = [{**row, "run": None} for row in record["rows"]]
+    names = rows(board_of(*records))
+    assert set(names) == {
+        f"{row}, {table}" for row in ("PGD & Co", "Natural") for table in ("First", "Second")
+    }
     assert "PGD &amp; Co" in html(report)
 
 
@@ -179,7 +188,7 @@ def test_models_against_each_other_image_by_image(board_of):
 
 
 def test_the_script_is_told_every_image_and_no_text_ends_its_element(board_of):
-    hostile = "</script><script>alert(1)//<!--"
+    hostile = "</script><script>alert(1)<!--"
     more = {"class_names": (hostile, "dog", "fox")}
     records = [evaluation_of(name, FGSM) | more for name in ("runs/a", hostile)]
     report = board_of(*records)

@@ -26,7 +26,7 @@ function filter() {
     ? `${shown.length} of ${boards.length} tables, ${rows} rows`
     : "No table has all of these; choose fewer.";
 }
-form.hidden = false;
+form.hidden = boards.length < 2;
 form.addEventListener("change", filter);
 form.addEventListener("reset", () => setTimeout(filter));
 form.addEventListener("submit", (event) => event.preventDefault());
@@ -104,7 +104,7 @@ function duel(output, a, b) {
     key.append(line);
   }
   output.append(element("p", `Of ${labels.length.toLocaleString("en")} images:`), key);
-  const grid = element("div", "", { class: "images", "aria-hidden": "true" });
+  const grid = element("div", "", { class: "images", role: "img", tabindex: "0", "aria-label": "A square for each image, in order" });
   labels.slice(0, MOST).forEach((label, image) => {
     const kind = first[image] + 2 * second[image];
     const title = `image ${image}, true class ${names[label] ?? label}: ${meanings[kind]}`;
