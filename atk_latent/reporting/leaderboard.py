@@ -140,14 +140,16 @@ class Board:
         counts = [[int((a & ~b).sum()) for b in alive] for a in alive]
         numbers = [str(self.rows.index(row) + 1) for row in rows]
         names = [f"{i}  {row.model.name}" for i, row in zip(numbers, rows, strict=True)]
-        n = len(alive[0])
+        n, left_out = len(alive[0]), len(self.matched) - len(rows)
+        notes = (f"{left_out} more are left out, those that keep least.",) if left_out else ()
         return Table(
             f"{self.name}-duels",
             f"Model against model, {self.threat.title}: of {n:,} images, those that the model "
             "down survives and the model across does not",
             ("model", *numbers),
             tuple((name, *line) for name, line in zip(names, counts, strict=True)),
-            shares=tuple((None, *(count / n for count in line)) for line in counts),
+            notes,
+            tuple((None, *(count / n for count in line)) for line in counts),
         )
 
 

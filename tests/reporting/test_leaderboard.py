@@ -187,6 +187,13 @@ def test_models_against_each_other_image_by_image(board_of):
     assert "survives and the model across does not" in markdown_page(report)
 
 
+def test_the_table_of_duels_has_an_end_and_says_so(board_of):
+    report = board_of(*(evaluation_of(f"runs/{i}", FGSM) for i in range(14)))
+    (board,) = report.leaderboard.boards
+    assert len(board.duels.rows) == 12 == len(board.duels.headings) - 1
+    assert board.duels.notes == ("2 more are left out, those that keep least.",)
+
+
 def test_the_script_is_told_every_image_and_no_text_ends_its_element(board_of):
     hostile = "</script><script>alert(1)<!--"
     more = {"class_names": (hostile, "dog", "fox")}

@@ -71,6 +71,7 @@ def address(tmp_path_factory):
     records += [evaluated("runs/d", "toy", (199, 200), [attacked("pgd:eps=0.3", LINF, 30)])]
     records += [toy("runs/e", "other", told("pgd:eps=0.3", LINF, FIRST))]
     records += [audit_record() | {"data": "toy", "target": "runs/c"}, card_record()]
+    records += [card_record() | {"run": f"runs/{i}"} for i in range(6)]  # sections are folded
     folder = tmp_path_factory.mktemp("leaderboard")
     paths = []
     for i, record in enumerate(records):
@@ -169,7 +170,7 @@ def test_hover_shows_the_numbers_of_a_point_and_its_row(browser, address):
     assert browser.js("document.querySelector('tr.lit').cells[0].textContent").startswith(
         "1 runs/b"
     )
-    browser.hover("h1")
+    browser.hover(".board figcaption")
     assert browser.js(caption) == resting and browser.js("document.querySelector('.lit')") is None
     browser.js("document.querySelectorAll('a.point')[1].focus()")
     assert browser.js(caption).startswith("2  runs/a: clean")
@@ -221,6 +222,7 @@ def test_a_row_leads_to_its_card_and_back(browser, address):
     assert browser.js("document.querySelector(':target').textContent") == (
         "Model card: ladder on mnist"
     )
+    assert browser.js("document.querySelector(':target ~ details').open")
     browser.js("document.querySelector(':target ~ .back').click()")
     assert browser.js("document.querySelector(':target').cells[0].textContent").startswith(
         "2 runs/a"

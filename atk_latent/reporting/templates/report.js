@@ -134,13 +134,15 @@ for (const panel of all(".duel")) {
   panel.hidden = false;
 }
 
-// A link to a row opens what it lies in.
+// A link opens what its target lies in: a row's table, or what stands below a heading.
 function reveal() {
   const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
   if (!target) return;
   const board = target.closest(".board");
   if (board && board.hidden) form.reset();
   for (let fold = target.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
+  const below = target.matches("h2") && target.parentElement.querySelector(":scope > details");
+  if (below) below.open = true;
   if (board) setTimeout(() => target.scrollIntoView({ block: "center" }));
 }
 window.addEventListener("hashchange", reveal);
