@@ -18,6 +18,7 @@ import re
 import secrets
 import shutil
 import socket
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -41,7 +42,12 @@ _REMEDIES = {
     errno.EPERM: _RIGHTS,
     errno.EROFS: "Choose a place that is not mounted read-only",
     errno.ENAMETOOLONG: "Choose a shorter name",
+    **dict.fromkeys(
+        (errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EIO, errno.EMFILE), "Choose another place"
+    ),
 }
+_SURROGATES = re.compile("[\ud800-\udfff]")  # of names that are no UTF-8
+_LONGEST = 240  # bytes of a name, so that there is room for the temporary one
 _NUMBERS = re.compile(r"\[\n([-+.\deE,\s]+)\]")  # in JSON text: no string holds a line end
 
 
@@ -64,19 +70,71 @@ def check_parent(path: str | Path, name: str = "--out") -> Path:
     return path
 
 
-def check_new_file(path: str | Path, *, replace: bool = False, name: str = "--out") -> Path:
+def check_place(path: str | Path, name: str = "--out") -> Path:
+    """The path as a Path, where folders above it may be missing but can be made.
+
+    A file is made and removed in the nearest folder that is there: some, such as those below
+    /proc, only look as if they could be written to.
+
+    Args:
+        path: where something is to be written.
+        name: the option or argument, for the message.
+
+    Raises:
+        InputError: if a name is too long, or the folder is none or cannot be written to.
+    """
+    path = Path(path)
+    try:
+        longest = max((len(os.fsencode(part)) for part in path.absolute().parts), default=0)
+    except UnicodeEncodeError:
+        raise InputError(f"{name} {path} is no name that a file can have. Choose another") from None
+    if longest > _LONGEST:
+        raise InputError(
+            f"{name} {str(path)[:60]}... has a name of {longest} bytes, {_LONGEST} are the most. "
+            "Choose a shorter one"
+        )
+    folder = path.absolute().parent
+    while not folder.exists():
+        folder = folder.parent
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return path
+    except OSError as problem:
+        raise InputError(
+            f"{name} {path}: the folder {folder} cannot be written to ({problem.strerror})"
+        ) from None
+
+
+@contextlib.contextmanager
+def new_parents(path: str | Path) -> Iterator[None]:
+    """Makes the folders above `path` that are missing; an exception removes those again."""
+    parents = [folder for folder in Path(path).absolute().parents if not folder.exists()]
+    Path(path).absolute().parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # one that holds something by now stays
+            for folder in parents:
+                folder.rmdir()
+        raise
+
+
+def check_new_file(
+    path: str | Path, *, replace: bool = False, name: str = "--out", parents: bool = False
+) -> Path:
     """Checks, before any computing, that a file can be written at `path`.
 
     Args:
         path: the file to be.
         replace: an existing file may be replaced.
         name: the option or argument, for the message.
+        parents: folders above it may be missing, see `new_parents`.
 
     Raises:
         InputError: if `path` is a folder, exists already (unless `replace`), or its parent
             is missing.
     """
-    path = check_parent(path, name)
+    path = check_place(path, name) if parents else check_parent(path, name)
     if path.is_dir():
         raise InputError(f"{name} {path} is a folder; a file name is wanted.")
     if path.exists() and not replace:
@@ -84,18 +142,19 @@ def check_new_file(path: str | Path, *, replace: bool = False, name: str = "--ou
     return path
 
 
-def check_new_folder(path: str | Path, *, name: str = "--out") -> Path:
+def check_new_folder(path: str | Path, *, name: str = "--out", parents: bool = False) -> Path:
     """Checks, before any computing, that a folder can be made at `path`.
 
     Args:
         path: the folder to be; it may exist if it is empty.
         name: the option or argument, for the message.
+        parents: folders above it may be missing, see `new_parents`.
 
     Raises:
         InputError: if `path` is a file, a folder that holds something, or its parent is
             missing.
     """
-    path = check_parent(path, name)
+    path = check_place(path, name) if parents else check_parent(path, name)
     if path.is_dir() and not path.is_symlink():
         if any(path.iterdir()):
             raise InputError(f"{name} {path} exists and is not empty. Choose another name.")
@@ -292,6 +351,7 @@ def json_text(value: object, *, indent: int | None = 2) -> str:
     A list of numbers stands on one line.
     """
     text = json.dumps(json_safe(value), indent=indent, allow_nan=False, ensure_ascii=False)
+    text = _SURROGATES.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     return _NUMBERS.sub(lambda found: "[" + " ".join(found[1].split()) + "]", text)
 
 

@@ -27,18 +27,28 @@ def known_as(name: str, default: T) -> T:
     return dataclasses.field(default=default, metadata={"flat": name})
 
 
+def in_pixels(default: T, name: str = "") -> T:
+    """A field that is a length in [0, 1] pixels; `name` as of `known_as`.
+
+    At ART's door it is read in the range of the estimator's clip values.
+    """
+    flat = {"flat": name} if name else {}
+    return dataclasses.field(default=default, metadata={"pixels": True, **flat})
+
+
 class Place(NamedTuple):
     """Where the value of a flat name lives in composed settings.
 
     Args:
         part: the field that holds the part, "" for the settings' own fields.
         field: name of the field, in the part where there is one.
-        kind: its type.
+        kind: its type. is_pixels: it is a length in [0, 1] pixels.
     """
 
     part: str
     field: str
     kind: object
+    is_pixels: bool = False
 
 
 @functools.cache
@@ -57,7 +67,9 @@ def places(kind: type) -> Mapping[str, Place]:
                 for name, place in places(typing.cast(type, hint)).items()
             }
         else:
-            inner = {field.metadata.get("flat", field.name): Place("", field.name, hint)}
+            is_pixels = field.metadata.get("pixels", False)
+            name = field.metadata.get("flat", field.name)
+            inner = {name: Place("", field.name, hint, is_pixels)}
         twice = sorted(result.keys() & inner.keys())
         if twice:
             raise TypeError(f"{kind.__name__} has two settings called '{twice[0]}'")
@@ -72,14 +84,22 @@ def number(text: str | float | int, name: str = "value") -> float:
         InputError: if `text` is not a finite number.
     """
     try:
-        value = float(Fraction(text.replace(" ", ""))) if isinstance(text, str) else float(text)
-    except (ValueError, ZeroDivisionError, TypeError):
+        value = _fraction(text) if isinstance(text, str) else float(text)
+    except (ValueError, ZeroDivisionError, TypeError, OverflowError):
         raise InputError(
             f"{name} must be a number such as 0.3 or 8/255. Received: {text!r}"
         ) from None
     if value != value or value in (float("inf"), float("-inf")):
         raise InputError(f"{name} must be finite. Received: {text!r}")
     return value
+
+
+def _fraction(text: str) -> float:
+    """``"8/255"`` or ``"1e-3"``; no exponent is ever multiplied out."""
+    numerator, slash, denominator = text.replace(" ", "").partition("/")
+    if not slash:
+        return float(numerator)
+    return float(Fraction(int(numerator), int(denominator)))
 
 
 def assignments(pairs: Sequence[str]) -> dict[str, str]:
@@ -108,13 +128,22 @@ def spec(text: str) -> tuple[str, dict[str, str]]:
     A value may hold commas (``ladder:eps=0.5,2,5,targets=balanced``): a new setting
     starts only where ``key=`` follows the comma. ``art:pgd:eps=0.3`` keeps the ``art:``
     prefix in the name.
+
+    Raises:
+        InputError: if a setting has no ``=``, comes twice or has no value.
     """
     head, prefix = text.strip(), ""
     if head.startswith("art:"):
         prefix, head = "art:", head[len("art:") :]
     name, _, rest = head.partition(":")
     pairs = re.split(r",(?=\s*[A-Za-z_][\w-]*\s*=)", rest) if rest.strip() else []
-    return prefix + name, assignments(pairs)
+    settings = assignments(pairs)
+    empty = next((key for key, value in settings.items() if not value), None)
+    if empty is not None:
+        raise InputError(
+            f"setting '{empty}' of '{text}' has no value; write {empty}=VALUE or leave it out"
+        )
+    return prefix + name, settings
 
 
 def _expected(kind: Any) -> str:

@@ -118,6 +118,7 @@ MODELS = Registry(
     "model",
     {
         "lenet": Entry("atk_latent.models.lenet:lenet", "LeNet, 431,080 parameters at 28x28x1"),
+        "lenet-bn": Entry("atk_latent.models.lenet:lenet_bn", "LeNet with batch norm, 432,220"),
         "svhnnet": Entry("atk_latent.models.vgg:svhnnet", "VGG8 with batch norm, 21.8 M"),
         "celebanet": Entry("atk_latent.models.vgg:celebanet", "VGG11 with batch norm, 51.2 M"),
         "cifarnet": Entry("atk_latent.models.resnet:cifarnet", "ResNet-18 for 32x32, 11.2 M"),
@@ -135,11 +136,21 @@ MODELS = Registry(
         "resnet56": Entry("atk_latent.models.cifar_resnet:resnet56", "ResNet-56, 0.85 M"),
         "wrn-28-10": Entry("atk_latent.models.wide_resnet:wrn_28_10", "WideResNet-28-10, 36.5 M"),
         "wrn-34-10": Entry("atk_latent.models.wide_resnet:wrn_34_10", "WideResNet-34-10, 46.2 M"),
+        "wrn-34-15": Entry("atk_latent.models.wide_resnet:wrn_34_15", "WideResNet-34-15, 103.8 M"),
         "wrn-34-20": Entry("atk_latent.models.wide_resnet:wrn_34_20", "WideResNet-34-20, 184.5 M"),
         "wrn-70-16": Entry("atk_latent.models.wide_resnet:wrn_70_16", "WideResNet-70-16, 266.8 M"),
+        "wrn-28-10-silu": Entry(
+            "atk_latent.models.wide_resnet:wrn_28_10_silu", "WideResNet-28-10 with SiLU"
+        ),
+        "wrn-34-10-silu": Entry(
+            "atk_latent.models.wide_resnet:wrn_34_10_silu", "WideResNet-34-10 with SiLU"
+        ),
         "wrn-16-4": Entry("atk_latent.models.wide_resnet:wrn_16_4", "WideResNet-16-4, 2.7 M"),
         "wrn-10-4": Entry("atk_latent.models.wide_resnet:wrn_10_4", "WideResNet-10-4, 1.2 M"),
         "wrn-10-2": Entry("atk_latent.models.wide_resnet:wrn_10_2", "WideResNet-10-2, 0.3 M"),
+        "wrn-10-2-silu": Entry(
+            "atk_latent.models.wide_resnet:wrn_10_2_silu", "WideResNet-10-2 with SiLU, 0.3 M"
+        ),
         "gowal-wrn-28-10": Entry(
             "atk_latent.models.wide_resnet:gowal_28_10",
             "WideResNet-28-10 of Gowal et al.: SiLU, TensorFlow's padding, CIFAR-10's mean",
@@ -361,18 +372,33 @@ EXPERIMENTS = Registry(
         ),
         "atld-cifar10": Entry(
             "atk_latent.reproduction.atld.experiments:cifar10",
-            "the same on CIFAR-10 with a small WideResNet",
-            "cifar10; 3 hours on 2 cores (estimated); paper: 40 GPU hours (estimated)",
+            "ATLD Tables I, III, IV and V and Figures 4 and 5, published numbers beside",
+            "cifar10, cifar100; 20 hours on 2 cores (estimated); paper: a GPU, weeks (estimated)",
         ),
         "atld-cifar100": Entry(
             "atk_latent.reproduction.atld.experiments:cifar100",
-            "the same on CIFAR-100",
-            "cifar100; as atld-cifar10",
+            "ATLD Tables II to V and Figures 4 and 5, the same way",
+            "cifar100, cifar10; 10 hours on 2 cores (estimated); paper: as atld-cifar10",
         ),
         "atld-svhn": Entry(
             "atk_latent.reproduction.atld.experiments:svhn",
-            "the same on SVHN",
-            "svhn; as atld-cifar10, paper: 60 GPU hours (estimated)",
+            "ATLD Tables II, III and V and Figure 5, the same way, and Table IV's rows",
+            "svhn, cifar10; 15 hours on 2 cores (estimated); paper: as atld-cifar10",
+        ),
+        "atld-matrix-mnist": Entry(
+            "atk_latent.reproduction.atld.matrix:mnist",
+            "ATLD's divergence terms beside feature scattering, PGD and TRADES on three networks",
+            "mnist; 8 hours on 2 cores (estimated)",
+        ),
+        "atld-matrix-cifar10": Entry(
+            "atk_latent.reproduction.atld.matrix:cifar10",
+            "the same on CIFAR-10",
+            "cifar10; 30 hours on 2 cores (estimated)",
+        ),
+        "atld-curves-cifar10": Entry(
+            "atk_latent.reproduction.atld.curves:cifar10",
+            "ATLD beside PGD training and feature scattering over many epochs, with curves",
+            "cifar10; 10 hours on 2 cores (estimated)",
         ),
         "atld-fig1": Entry(
             "atk_latent.reproduction.atld.toy:figure_one",

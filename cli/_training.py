@@ -83,9 +83,10 @@ def session(job: Job, folder: Path) -> Iterator[tuple[Dataset, Progress]]:
             start_together(options.execution)
             from atk_latent.data.loading import load_dataset
 
-            dataset = load_dataset(options.data, limit_train=options.limit, seed=options.seed)
+            with common.limit_by_its_option():
+                dataset = load_dataset(options.data, limit_train=options.limit, seed=options.seed)
             with common.progress_bars() as show:
                 yield dataset, show
         except KeyboardInterrupt:
-            click.echo(f"Stopped. The same command with --resume goes on in {folder}.", err=True)
+            common.say(f"Stopped. The same command with --resume goes on in {folder}.", err=True)
             sys.exit(common.INTERRUPTED)

@@ -10,6 +10,7 @@ import click
 
 from atk_latent import atomic
 from atk_latent.errors import InputError
+from atk_latent.pixels import PixelFormat
 from atk_latent.registry import ATTACKS
 
 from . import _common as common
@@ -37,9 +38,11 @@ if TYPE_CHECKING:
 @common.limit_option
 @common.seed_option
 @common.batch_size_option
+@common.trust_option
 @common.device_option
 @common.json_option
 @common.run_command
+@common.pixel_options
 def attack_command(force: bool, as_json: bool, **options: Any) -> None:
     """Attacks images on TARGET and writes them to FILE.npz.
 
@@ -50,7 +53,7 @@ def attack_command(force: bool, as_json: bool, **options: Any) -> None:
     out = chosen.out
     if Path(out).suffix != ".npz":
         raise InputError(f"--out must end in .npz. Received: {out}")
-    atomic.check_new_file(out, replace=force)
+    atomic.check_new_file(out, replace=force, parents=True)
     with common.stdout_kept_clean():
         result, clean = _attack(chosen)
     if as_json:
@@ -62,8 +65,6 @@ def attack_command(force: bool, as_json: bool, **options: Any) -> None:
         f"{result.n} images attacked with {result.attack} ({result.threat}): "
         f"accuracy {clean.accuracy:.4f} before, {result.robust_accuracy:.4f} after; "
         f"written to {out}",
-        markup=False,
-        highlight=False,
         soft_wrap=True,
     )
 
@@ -80,6 +81,8 @@ class _Options:
     limit: int | None
     seed: int
     batch_size: int
+    trust: bool
+    pixels: PixelFormat
     device: str
 
 
@@ -104,12 +107,13 @@ def _attack(options: _Options) -> tuple[AttackResult, _Clean]:
     from atk_latent.art_bridge.estimator import estimator_for
     from atk_latent.art_bridge.factory import make_attack
     from atk_latent.evaluation import runner
-    from atk_latent.evaluation.target import Target
+    from atk_latent.evaluation.target import Target, with_classes_of
 
+    dataset = with_classes_of(options.target, dataset)
     x, y = (getattr(dataset, f"{name}_{options.split}") for name in "xy")
     index = select(y, options.limit, options.seed, "--limit")
     x, y = x[index], y[index]
-    target = Target.load(options.target, dataset)
+    target = Target.load(options.target, dataset, pixels=options.pixels, trust=options.trust)
     batch_size, seed = options.batch_size, options.seed
     estimator = estimator_for(target.model, image_shape=dataset.image_shape, batch_size=batch_size)
     with common.progress_bars() as progress:
@@ -119,7 +123,7 @@ def _attack(options: _Options) -> tuple[AttackResult, _Clean]:
         chunks = list(runner.with_progress(each, attack.title, len(x), progress))
     clean = runner.clean_predictions(estimator, x, y, batch_size=batch_size)
     result = runner.summarise(attack, chunks, runner.Case(options.spec))
-    with atomic.atomic_file(options.out) as temporary:
+    with atomic.new_parents(options.out), atomic.atomic_file(options.out) as temporary:
         np.savez_compressed(
             temporary,
             x_adv=np.concatenate([chunk.x_adv for chunk in chunks if chunk.x_adv is not None]),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from atk_latent import atomic, config
+from atk_latent.pixels import PixelFormat
 
 from . import _common as common
 
@@ -34,9 +35,11 @@ if TYPE_CHECKING:
 @common.batch_size_option
 @common.store_option
 @click.option("--out", metavar="FILE", help="Also write the JSON there; must not exist yet.")
+@common.trust_option
 @common.device_option
 @common.json_option
 @common.run_command
+@common.pixel_options
 def audit_command(eps: str | None, out: str | None, as_json: bool, **options: Any) -> None:
     """Looks for gradient masking in TARGET; exits with 3 where a check fails.
 
@@ -46,17 +49,19 @@ def audit_command(eps: str | None, out: str | None, as_json: bool, **options: An
     asked of what is deployed, TARGET behind IMT, and static attacks, which do not know of it,
     are compared with adaptive ones.
     """
-    if out:
-        atomic.check_new_file(out)
-    radius = config.number(eps, "--eps") if eps else None
+    if out is not None:
+        atomic.check_new_file(out, parents=True)
+    radius = None if eps is None else config.number(eps, "--eps")
     with common.stdout_kept_clean():
         audit = _audit(_Options(**options), radius)
-    if out:
-        atomic.write_json(out, audit.to_json())
-    if as_json:
-        common.print_json(audit.to_json())
-    else:
-        _print(audit)
+    with common.reader_may_leave():
+        if as_json:
+            common.print_json(audit.to_json())
+        else:
+            _print(audit)
+    if out is not None:
+        with atomic.new_parents(out):
+            atomic.write_json(out, audit.to_json())
     if not audit.passed:
         sys.exit(common.GATE_NOT_MET)
 
@@ -72,7 +77,9 @@ class _Options:
     surrogate: str | None
     seed: int
     batch_size: int
+    pixels: PixelFormat
     store: Path | None
+    trust: bool
     device: str
 
 
@@ -80,7 +87,8 @@ def _audit(options: _Options, eps: float | None) -> Audit:
     common.setup_tensorflow(options.device)
     from atk_latent import api
 
-    dataset = api.load_dataset(options.data, limit_test=options.limit, seed=options.seed)
+    with common.limit_by_its_option():
+        dataset = api.load_dataset(options.data, limit_test=options.limit, seed=options.seed)
     with common.progress_bars("audit:") as progress:
         return api.audit(
             options.target,
@@ -88,12 +96,16 @@ def _audit(options: _Options, eps: float | None) -> Audit:
             eps,
             inference=options.inference,
             surrogate=options.surrogate,
-            options=api.Options(options.seed, options.batch_size, progress, options.store),
+            pixels=options.pixels,
+            options=api.Options(
+                options.seed, options.batch_size, progress, options.store, trust=options.trust
+            ),
         )
 
 
 def _print(audit: Audit) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     console = common.console()
     behind = "" if audit.inference == "none" else f" behind {audit.inference}"
@@ -102,7 +114,7 @@ def _print(audit: Audit) -> None:
     for column in ("check", "", "found"):
         table.add_column(column)
     for check in audit.checks:
-        mark = "passed" if check.passed else "[bold red]FAILED[/]"
+        mark = Text("passed") if check.passed else Text("FAILED", "bold red")
         table.add_row(check.name, mark, check.verdict)
     console.print(table)
     for check in audit.checks:

@@ -114,6 +114,7 @@ def _memory(count: int) -> list[int | None]:
 
 @click.command("doctor")
 @common.json_option
+@common.run_command
 def doctor(as_json: bool) -> None:
     """Show versions, devices and the data sets that are here."""
     from atk_latent.registry import DATA

@@ -12,6 +12,7 @@ import click
 
 from atk_latent import atomic, config
 from atk_latent.errors import InputError
+from atk_latent.pixels import PixelFormat
 from atk_latent.registry import ATTACKS
 
 from . import _common as common
@@ -81,9 +82,11 @@ if TYPE_CHECKING:
     help="What must reach the accuracy of --fail-under: the lower end of the 95% interval, or "
     "the measured accuracy alone.",
 )
+@common.trust_option
 @common.device_option
 @common.json_option
 @common.run_command
+@common.pixel_options
 def evaluate_command(out: str | None, force: bool, as_json: bool, **options: Any) -> None:
     """Attacks TARGET and says what accuracy is left, with its 95% interval.
 
@@ -93,18 +96,20 @@ def evaluate_command(out: str | None, force: bool, as_json: bool, **options: Any
     are made on the bare classifier and scored behind IMT, as published (static), but for
     those that know of it (adaptive): atld-joint, atld-chain, atld-manifold, through-imt.
     """
-    if out:
-        atomic.check_new_file(out, replace=force)
+    if out is not None:
+        atomic.check_new_file(out, replace=force, parents=True)
     with common.stdout_kept_clean():
         evaluation, missed = _evaluate(_Options(**options))
-    if out:
-        atomic.write_json(out, evaluation.to_json())
-    if as_json:
-        common.print_json(evaluation.to_json())
-    else:
-        _print_tables(evaluation)
+    with common.reader_may_leave():
+        if as_json:
+            common.print_json(evaluation.to_json())
+        else:
+            _print_tables(evaluation)
+    if out is not None:
+        with atomic.new_parents(out):
+            atomic.write_json(out, evaluation.to_json())
     for line in missed:
-        click.echo(line, err=True)
+        common.say(line, err=True)
     if missed:
         sys.exit(common.GATE_NOT_MET)
 
@@ -123,9 +128,11 @@ class _Options:
     values: tuple[str, ...]
     seed: int
     batch_size: int
+    pixels: PixelFormat
     fail_under: tuple[str, ...]
     gate_on: Literal["interval", "accuracy"]
     store: Path | None
+    trust: bool
     device: str
 
 
@@ -139,19 +146,25 @@ def _evaluate(options: _Options) -> tuple[Evaluation, list[str]]:
     if not options.suite and options.attacks:
         checks.check_gates_are_run(gates, options.attacks)
     common.choose_device(options.device)
-    dataset = load_dataset(options.data, limit_test=options.limit, seed=options.seed)
+    with common.limit_by_its_option():
+        dataset = load_dataset(options.data, limit_test=options.limit, seed=options.seed)
     plan = _plan(options, suite, dataset)
     checks.check_gates_are_run(gates, [attack.spec for attack in plan.attacks])
     common.setup_tensorflow(options.device)
     from atk_latent import api
+    from atk_latent.evaluation.target import with_classes_of
 
+    dataset = with_classes_of(options.target, dataset)
     with common.progress_bars() as progress:
         evaluation = api.evaluate(
             options.target,
             dataset,
-            _cases(plan, dataset),
+            _cases(plan, dataset, options.trust),
             inference=options.inference,
-            options=api.Options(options.seed, options.batch_size, progress, options.store),
+            pixels=options.pixels,
+            options=api.Options(
+                options.seed, options.batch_size, progress, options.store, trust=options.trust
+            ),
         )
     evaluation = evaluation.model_copy(
         update={
@@ -192,17 +205,17 @@ def _plan(options: _Options, suite: Suite, dataset: Dataset) -> Plan:
     )
     plan = suites.plan(suite, setup)
     for line in plan.skipped:
-        click.echo(line, err=True)
+        common.say(line, err=True)
     return plan
 
 
-def _cases(plan: Plan, dataset: Dataset) -> list[Case]:
+def _cases(plan: Plan, dataset: Dataset, trust: bool) -> list[Case]:
     """The attacks with the models they are made on, each loaded once."""
     from atk_latent.evaluation.runner import Case
     from atk_latent.evaluation.target import Target
 
     paths = dict.fromkeys(attack.surrogate for attack in plan.attacks if attack.surrogate)
-    models = {path: Target.load(path, dataset).surrogate for path in paths}
+    models = {path: Target.load(path, dataset, trust=trust).surrogate for path in paths}
     return [
         Case(attack.spec, models[attack.surrogate] if attack.surrogate else None, attack.published)
         for attack in plan.attacks
@@ -217,16 +230,14 @@ def _print_tables(evaluation: Evaluation) -> None:
         f"{evaluation.target} on {evaluation.n} test images of {evaluation.data}: "
         f"clean accuracy {evaluation.clean_accuracy:.4f} "
         f"[{evaluation.clean_low:.4f}, {evaluation.clean_high:.4f}]"
-        + ("" if inference == "none" else f", inference {inference}"),
-        markup=False,
-        highlight=False,
+        + ("" if inference == "none" else f", inference {inference}")
     )
     for title in dict.fromkeys(_title(result) for result in evaluation.attacks):
         results = [result for result in evaluation.attacks if _title(result) == title]
         console.print(_table(title, results))
         sources = (result.published.source for result in results if result.published)
         for source in dict.fromkeys(sources):
-            console.print(f"published: {source}", markup=False, highlight=False)
+            console.print(f"published: {source}")
     for result in evaluation.attacks:
         _print_diagnostics(console, result)
 
@@ -250,9 +261,9 @@ def _print_diagnostics(console: Console, result: AttackResult) -> None:
     """What the parts of a cascade left, and what it says against its own number."""
     left = ", ".join(f"{part.name} {part.robust_accuracy:.4f}" for part in result.components)
     if left:
-        console.print(f"{result.spec}, left after each part: {left}", markup=False)
+        console.print(f"{result.spec}, left after each part: {left}")
     for warning in result.warnings:
-        console.print(f"{result.spec}: {warning}", markup=False)
+        console.print(f"{result.spec}: {warning}")
 
 
 def _title(result: AttackResult) -> str:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from atk_latent.config import places
+from atk_latent.config import convert, places
 from atk_latent.errors import InputError
 from atk_latent.files import MIB, FileKind, read_json_object
+from atk_latent.pixels import PixelFormat
 from atk_latent.registry import DATA, METHODS, MODELS
 from atk_latent.training.request import HardenRequest
 
@@ -82,8 +84,9 @@ def _percent(share: float | None) -> str:
 @click.option(
     "--model",
     type=Names(MODELS),
-    metavar="NAME|PATH",
-    help="Registered model, or a trained one to harden.",
+    metavar="NAME|plain:PARTS|PATH",
+    help="Registered model, small network written out (see "
+    "atkl import-torch --help), or a trained one to harden.",
 )
 @click.option("--latent-layer", metavar="NAME", help="Layer whose output is perturbed.")
 @click.option("--preset", type=click.Choice(PRESETS), default="paper", show_default=True)
@@ -100,11 +103,13 @@ def _percent(share: float | None) -> str:
 @common.json_option
 @common.run_command
 @execution_options
+@common.pixel_options
 @training.gather_job
 def harden(
     job: training.Job,
     method: str,
     model: str | None,
+    pixels: PixelFormat,
     config: Path | None,
     as_json: bool,
     **shorthands: str | None,
@@ -115,19 +120,22 @@ def harden(
     atkl harden --method ladder --data digits
     atkl harden --method ladder --data mnist --set examples=fresh --epochs 12
     atkl harden --method ladder --data my.npz --model my.keras --latent-layer dense_1
+    atkl harden --method ladder --data photos/ --model my.keras --input-range 0,255
     atkl harden --method pgd --data mnist --preset quick --eps 0.3
     atkl harden --method trades --data digits --set early_stopping=true --set awp_gamma=0.005
     atkl harden --method augment --data mnist --set attack=jsma
     """  # noqa: D301
     METHODS.entry(method)
     overrides = {**_from_file(config), **_with_shorthands(job.options.overrides, shorthands)}
+    if "epochs" in overrides and convert("epochs", overrides["epochs"], int) == 0:
+        raise InputError("setting 'epochs' must be at least 1: 0 epochs harden nothing")
     options = dataclasses.replace(job.options, overrides=overrides)
     folder = job.out or Path("saved_models") / f"{method}-{Path(options.data).stem}"
     with training.session(job, folder) as (dataset, show):
         from atk_latent.training import pipeline
 
         _check_shorthands(method, shorthands)
-        request = HardenRequest(method, options, model)
+        request = HardenRequest(method, options, model, pixels)
         card = pipeline.harden(request, dataset, folder, resume=job.resume, progress=show)
     if as_json:
         common.print_json(card.to_json())
@@ -147,4 +155,7 @@ def _check_shorthands(method: str, shorthands: Mapping[str, str | None]) -> None
 def _from_file(path: Path | None) -> dict[str, object]:
     if path is None:
         return {}
-    return dict(read_json_object(path, _CONFIG))
+    content = read_json_object(path, _CONFIG)
+    if "\\u0000" in json.dumps(content):
+        raise InputError(f"--config {path} holds a NUL byte (\\u0000), which no setting has")
+    return dict(content)

@@ -101,8 +101,8 @@ def import_torch(
         common.print_json({**imported.record.model_dump(), "out": out})
         return
     for line in _lines(imported.record):
-        click.echo(line)
-    click.echo(f"Written to {out}")
+        common.say(line)
+    common.say(f"Written to {out}")
 
 
 def _statistics(

@@ -67,7 +67,8 @@ def _print_differences() -> None:
     from atk_latent.methods.atld_differences import DIFFERENCES
 
     columns = ("atld", "--preset paper", "--preset official", "settings (--set)")
-    table = Table(*columns, title="Where ATLD's paper and its published code differ")
+    title = "Where ATLD's paper and its published code differ; quick and stable go by the paper"
+    table = Table(*columns, title=title)
     for row in DIFFERENCES:
         table.add_row(*row)
     common.console().print(table)

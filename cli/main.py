@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import re
 import signal
 import sys
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import click
 
 from atk_latent import __version__
+from atk_latent.errors import visible
 
 COMMANDS = {
     "harden": "train a defence and leave a run folder with the hardened classifier",
@@ -39,12 +42,18 @@ class LazyGroup(click.Group):
         try:
             code = super().main(*args, **options)
         except click.ClickException as problem:
-            click.echo(f"Error: {' '.join(problem.format_message().split())}", err=True)
+            message = " ".join(problem.format_message().split())
+            click.echo(f"Error: {visible(message)}", err=True)
             sys.exit(problem.exit_code)
         except click.Abort:
             click.echo("Stopped.", err=True)
             sys.exit(130)
         sys.exit(code if isinstance(code, int) else 0)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuses arguments that no command can use."""
+        _check_arguments(args)
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The commands, in the order of a job."""
@@ -61,6 +70,20 @@ class LazyGroup(click.Group):
         """Lists the commands without importing any."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+
+def _check_arguments(arguments: Sequence[str]) -> None:
+    """Refuses an argument that is empty, as of an unset variable, or holds a NUL byte.
+
+    Raises:
+        UsageError: naming it.
+    """
+    for before, argument in zip(["atkl", *arguments], arguments, strict=False):
+        if not argument or re.fullmatch(r"--[\w-]+=", argument):
+            option = argument or before
+            raise click.UsageError(f"what follows {option} is empty; give a value or leave it out")
+        if "\0" in argument:
+            raise click.UsageError(f"an argument holds a NUL byte: {argument[:60]!r}")
 
 
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

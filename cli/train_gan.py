@@ -21,14 +21,14 @@ PRESETS = ("paper", "quick")
 
 
 def _show(card: Card) -> None:
-    click.echo(
+    common.say(
         f"GAN on {card.data} ({card.preset}), {card.settings['steps']} steps, "
         f"{card.seconds:.0f} s. Of {card.metrics['drawn_images']} drawn images its own auxiliary "
         f"classifier sees the class of {_percent(card, 'auxiliary_accuracy')}"
     )
     if "judge" in card.metrics:
-        click.echo(f"{card.metrics['judge']}: {_percent(card, 'judge_accuracy')}")
-    click.echo(f"Images: {Path(card.run or '') / 'images.png'}. Run: {card.run}")
+        common.say(f"{card.metrics['judge']}: {_percent(card, 'judge_accuracy')}")
+    common.say(f"Images: {Path(card.run or '') / 'images.png'}. Run: {card.run}")
 
 
 def _percent(card: Card, metric: str) -> str:

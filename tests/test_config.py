@@ -1,7 +1,9 @@
 import dataclasses
+import math
 from typing import Literal
 
 import pytest
+from hypothesis import given, strategies as st
 
 from atk_latent.config import (
     assignments,
@@ -192,3 +194,38 @@ def test_every_registered_name_can_be_imported(registry):
     for name in names:
         assert callable(names[name]) or names[name].name == name
         assert names.entry(name).summary
+
+
+@pytest.mark.parametrize("text", ["1e400", "-1e400", "1e999999999", "9" * 5000, "1/" + "9" * 400])
+def test_a_number_that_no_float_holds_is_refused_at_once(text):
+    if text.startswith("1/"):
+        assert number(text) == 0.0
+        return
+    with pytest.raises(InputError, match="Received"):
+        number(text)
+
+
+def test_a_setting_of_an_attack_must_have_a_value():
+    with pytest.raises(InputError, match=r"setting 'eps' of 'fgsm:eps=' has no value"):
+        spec("fgsm:eps=")
+    with pytest.raises(InputError, match="'steps' .*has no value"):
+        spec("pgd:eps=0.1,steps= ")
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_a_finite_number_or_refused(text):
+    try:
+        value = number(text)
+    except InputError as error:
+        assert repr(text) in str(error)
+    else:
+        assert math.isfinite(value)
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_an_attack_with_settings_or_refused(text):
+    try:
+        _, settings = spec(text)
+    except InputError:
+        return
+    assert all(settings.values())

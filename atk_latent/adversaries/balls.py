@@ -59,7 +59,11 @@ class Ball(abc.ABC):
 
     def random_start(self, x: tf.Tensor, noise: RowNoise) -> tf.Tensor:
         """A point drawn uniformly from the ball, then clipped to the bounds."""
-        return tf.clip_by_value(x + self._drawn(x, noise), *self.bounds)
+        return tf.clip_by_value(self.unclipped_start(x, noise), *self.bounds)
+
+    def unclipped_start(self, x: tf.Tensor, noise: RowNoise) -> tf.Tensor:
+        """The same point before it is clipped: it may lie outside the bounds."""
+        return x + self._drawn(x, noise)
 
     def random_start_on_sphere(self, x: tf.Tensor, noise: RowNoise) -> tf.Tensor:
         """A point drawn from the ball's surface, then clipped to the bounds."""

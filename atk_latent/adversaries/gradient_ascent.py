@@ -13,7 +13,8 @@ from atk_latent.adversaries import losses
 from atk_latent.adversaries.balls import BALLS, Ball, unit_l1
 from atk_latent.adversaries.base import Classifier
 from atk_latent.adversaries.expectation import expected_gradient, expected_logits
-from atk_latent.adversaries.gradients import GradientAdversary, repeat, wide
+from atk_latent.adversaries.gradients import GradientAdversary, wide
+from atk_latent.adversaries.loop_watch import Report
 from atk_latent.adversaries.minimal import ActiveRows
 from atk_latent.adversaries.noise import RowNoise
 from atk_latent.adversaries.settings import read_settings
@@ -34,8 +35,8 @@ class AscentSettings:
         steps: int >= 1, forward-backward passes of each start.
         step_size: number > 0 in the units of `bounds`, or None for `step_length`'s own. It
             may be longer than `eps`: the result is projected.
-        random_start: whether a start is drawn uniformly from the ball, clipped to the
-            bounds, or is the image itself.
+        random_start: whether a start is drawn uniformly from the ball, or is the image itself.
+        clip_start: whether a drawn start is clipped to the bounds; the steps are in any case.
         restarts: int >= 1, starts; more than one needs `random_start`. An image that
             succeeded takes no further one.
         decay: number >= 0, of the momentum (MIM's mu); 0 is plain gradient ascent.
@@ -60,6 +61,7 @@ class AscentSettings:
     steps: int = 40
     step_size: float | None = None
     random_start: bool = True
+    clip_start: bool = True
     restarts: int = 1
     decay: float = 0.0
     loss: Literal["cross-entropy", "margin"] = "cross-entropy"
@@ -149,8 +151,8 @@ class GradientAscent(GradientAdversary):
     Reference: Goodfellow et al. 2015 (FGSM); Kurakin et al. 2017 (BIM); Madry et al. 2018
         (PGD); Dong et al. 2018, Algorithm 1 (MIM); Carlini and Wagner 2017 (margin).
     Differs: cross-entropy is climbed through `losses.log_odds`, whose gradient has the same
-        direction and does not vanish; random starts are clipped to the bounds, which ATLD's
-        code leaves to the first step.
+        direction and does not vanish; random starts are clipped to the bounds unless
+        `clip_start` is off: ATLD's code leaves that to the first step.
     """
 
     coupled = False  # whether the verdict on an image depends on the others of its batch
@@ -182,7 +184,8 @@ class GradientAscent(GradientAdversary):
         def restart(index: tf.Tensor, best: Best) -> tuple[tf.Tensor, Best]:
             rows = ActiveRows((index == 0) | ~best.success)
             images, labels, begin, part = rows.take((x, y, self._start(x, noise, index), best))
-            part = self._climbed(Problem(classifier, images, labels), begin, part)
+            before = index * settings.steps
+            part = self._climbed(Problem(classifier, images, labels), begin, part, before)
             return index + 1, rows.put(best, part)
 
         _, best = tf.while_loop(
@@ -195,24 +198,33 @@ class GradientAscent(GradientAdversary):
         )
         return best.x
 
-    def _climbed(self, problem: Problem, begin: tf.Tensor, best: Best) -> Best:
-        """`best`, or what one start gives where that is better."""
+    def _climbed(
+        self, problem: Problem, begin: tf.Tensor, best: Best, before: tf.Tensor | int = 0
+    ) -> Best:
+        """`best`, or what one start gives where that is better; `before` as of `_climb`."""
         tracked = best if self.settings.keep == "best" else ()
-        last, passed = self._climb(problem, begin, tracked)
+        last, passed = self._climb(problem, begin, tracked, before)
         return (passed or best).or_better(self._judged(problem, last))
 
     def _start(self, x: tf.Tensor, noise: RowNoise, index: tf.Tensor | int) -> tf.Tensor:
         if not self.settings.random_start:
             return x
-        return self.ball.random_start(x, noise.fork(_START).fork(index))
+        drawn = self.ball.random_start if self.settings.clip_start else self.ball.unclipped_start
+        return drawn(x, noise.fork(_START).fork(index))
 
     def _climb(
-        self, problem: Problem, start: tf.Tensor, best: Best | tuple[()]
+        self,
+        problem: Problem,
+        start: tf.Tensor,
+        best: Best | tuple[()],
+        before: tf.Tensor | int = 0,
     ) -> tuple[tf.Tensor, Best | tuple[()]]:
         """The last iterate from `start`, and the best of `best` and all before the last.
 
-        Without a `best`, (), none is looked for.
+        Without a `best`, (), none is looked for. `before`: steps of earlier starts, which count
+        for `watch` alone.
         """
+        total = self.settings.restarts * self.settings.steps
         length = self.settings.step_length
 
         def step(index: tf.Tensor, state: _State) -> tuple[tf.Tensor, _State]:
@@ -228,8 +240,13 @@ class GradientAscent(GradientAdversary):
             return index + 1, (moved, velocity, best_so_far)
 
         velocity = tf.zeros_like(start) if self.settings.decay else ()
-        begin = (start, velocity, best)
-        last, _, best_so_far = repeat(step, self.settings.steps, begin, coupled=self.coupled)
+        last, _, best_so_far = self.watch.rounds(
+            step,
+            (0, self.settings.steps),
+            (start, velocity, best),
+            lambda index, _: Report(before + index, total),
+            coupled=self.coupled,
+        )
         return last, best_so_far
 
     def _gradient(self, problem: Problem, x_adv: tf.Tensor) -> tuple[tf.Tensor, Best]:

@@ -59,16 +59,20 @@ class LatentDiscriminator:
         return tf.cast(outputs, tf.float32)
 
     def judge(
-        self, latents: tf.Tensor, *, batch_statistics: bool = False
+        self, latents: tf.Tensor, *, batch_statistics: bool = False, move_statistics: bool = False
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Score (B,) and class logits (B, K) of latents; changes nothing in the discriminator.
+        """Score (B,) and class logits (B, K) of latents.
+
+        Changes nothing in the discriminator but, where that is asked for, its statistics.
 
         Args:
             latents: of `latents`.
             batch_statistics: normalise by the batch, as in training, instead of by the
                 running statistics, which are left as they are.
+            move_statistics: with `batch_statistics`, let the batch move the running ones.
         """
-        keep = keras.StatelessScope() if batch_statistics else contextlib.nullcontext()
+        kept = batch_statistics and not move_statistics
+        keep = keras.StatelessScope() if kept else contextlib.nullcontext()
         with keep:
             score, classes = self.discriminator(flat(latents), training=batch_statistics)
         return tf.cast(score, tf.float32), tf.cast(classes, tf.float32)

@@ -58,20 +58,34 @@ class LatentManifold(Adversary):
         del classifier, y
         return self.craft_and_encode(x, noise)[0]
 
-    def craft_and_encode(self, x: tf.Tensor, noise: RowNoise) -> tuple[tf.Tensor, tf.Tensor | None]:
+    def craft_and_encode(
+        self, x: tf.Tensor, noise: RowNoise, *, move_statistics: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Adversarial images, and the clean latents where crafting has made them on its way.
 
         A single step from the image itself begins with the image's own latents: whoever
         needs them saves a forward pass. None where the crafting starts elsewhere.
+
+        Args:
+            x: float32 (B, H, W, C). noise: of the random start.
+            move_statistics: with `batch_statistics`, whether the discriminator's running
+                statistics follow the clean latents, then those of every step, as in the
+                published code, whose discriminator is always in training mode.
         """
         met: list[tf.Tensor] = []
 
         def verdict(images: tf.Tensor) -> tf.Tensor:
             met.append(self.manifold.latents(images))
-            judged = self.manifold.judge(met[-1], batch_statistics=self.batch_statistics)
+            judged = self.manifold.judge(
+                met[-1], batch_statistics=self.batch_statistics, move_statistics=move_statistics
+            )
             return as_verdict(judged[0])
 
+        if move_statistics:
+            verdict(x)
         x_adv = self.ascent.craft(verdict, x, all_of(CLEAN, x), noise)
+        if move_statistics:
+            return x_adv, met[0]
         settings = self.ascent.settings
         own = settings.steps == 1 and not settings.random_start and settings.keep == "last"
         return x_adv, met[0] if own else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +25,7 @@ from atk_latent.methods.ladder_run import has_helpers, load_ladder
 from atk_latent.progress import Progress
 from atk_latent.results.threat import ThreatModel
 
+_log = logging.getLogger(__name__)
 PERTURBATION_FIELDS = tuple(field.name for field in dataclasses.fields(PerturbationSettings))
 
 
@@ -70,6 +72,7 @@ class LADDERAttack(EvasionAttack):
         super().__init__(estimator=estimator)
         self.view = UnitPixels(estimator)
         self.eps, self.batch_size, self.seed, self.ladder = eps, batch_size, seed, ladder
+        self.progress: Progress | None = None
         self.perturbation = build(PerturbationSettings, settings)
         self._targeted = False
         self.last: dict[str, np.ndarray] = {}
@@ -86,6 +89,15 @@ class LADDERAttack(EvasionAttack):
                 f"the helpers know {self.ladder.num_classes} classes, "
                 f"the estimator {self.estimator.nb_classes}"
             )
+
+    def __getstate__(self) -> dict[str, object]:
+        """The state without the view of the estimator."""
+        return {**self.__dict__, "view": None, "progress": None}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        """Makes the view anew around the copied estimator."""
+        self.__dict__.update(state)
+        self.view = UnitPixels(self.estimator)
 
     def fit(
         self,
@@ -133,7 +145,13 @@ class LADDERAttack(EvasionAttack):
             )
         changes = {name: getattr(self.perturbation, name) for name in PERTURBATION_FIELDS}
         adversary = self.ladder.adversary(seed=drawn_seed(self.seed), **changes)
-        self.last = adversary.craft_all(images, labels, batch_size=self.batch_size)
+        tell = self.progress
+        self.last = adversary.craft_all(
+            images,
+            labels,
+            batch_size=self.batch_size,
+            on_batch=(lambda done, total: tell("images", done, total)) if tell else None,
+        )
         return self.view.pixels(self.last["x_adv"]).astype(x.dtype, copy=False)
 
 
@@ -189,10 +207,19 @@ def _fit_on_own_latents(
     data, run = context.data, context.run
     if data is None:
         raise InputError("ladder:helpers=own needs the data set to train its helpers on")
+    folder = run / "helpers" / "own" if run is not None and has_helpers(run) else None
+    if folder is None or not (folder / "boundaries.npz").exists():
+        _log.warning(
+            "ladder trains a boundary for each of %d pairs of classes and a generator of its own "
+            "on %s images before it attacks, however few are attacked: for 60,000 that is minutes "
+            "and gigabytes (222 s, 2.5 GB). The run of a LADDER has trained ones: helpers=run",
+            data.num_classes * (data.num_classes - 1) // 2,
+            f"{len(data.x_train):,}",
+        )
     attack.fit(
         data.x_train,
         data.y_train,
-        folder=run / "helpers" / "own" if run is not None and has_helpers(run) else None,
+        folder=folder,
         progress=context.progress,
         generator_epochs=options.generator_epochs,
     )

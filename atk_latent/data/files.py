@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
 _IMAGE = FileKind("image", GIB, "Replace or remove it")
 _NPZ = FileKind("NumPy archive", 256 * GIB, "Write it with numpy.savez")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
+OTHER_IMAGES = (".webp", ".gif", ".tif", ".tiff", ".avif", ".heic", ".jp2")  # not read, but told
 TEST_SHARE = 0.2
 SPLIT_SEED = 20  # Part of the data: no run trains on what another one tests on.
+_log = logging.getLogger(__name__)
 GREY_MODES = ("1", "L")
 COLOUR_MODES = ("RGB", "P", "CMYK", "YCbCr")
 ALPHA_MODES = ("LA", "RGBA", "PA")
@@ -74,7 +77,7 @@ def load_folder(path: str | Path, name: str) -> Dataset:
     The class folders lie in `train/` and `test/`, or in `path` itself: then a stratified
     fifth of the images is the test set, the same for every seed. Classes are numbered in
     the order of their names. Everything else in the folders (hidden names, other
-    suffixes, deeper folders, EXIF orientation) is ignored.
+    suffixes, deeper folders, EXIF orientation) is ignored; images of other formats are told.
 
     Grey images among colour ones become RGB. An alpha channel is dropped if nothing is
     transparent, else refused.
@@ -124,13 +127,19 @@ def load_folder(path: str | Path, name: str) -> Dataset:
 def _listing(folder: Path) -> dict[str, list[Path]]:
     """Class name -> its images, sorted."""
     images_of: dict[str, list[Path]] = {}
+    skipped: list[Path] = []
     for inner in sorted(p for p in folder.iterdir() if p.is_dir() and p.name[0] != "."):
-        images = [p for p in inner.iterdir() if p.suffix.lower() in SUFFIXES and p.name[0] != "."]
+        files = [p for p in inner.iterdir() if p.name[0] != "."]
+        images = [p for p in files if p.suffix.lower() in SUFFIXES]
+        skipped += [p for p in files if p.suffix.lower() in OTHER_IMAGES]
         if not images:
             raise InputError(
                 f"{inner} holds no image and every class folder must. Known: {', '.join(SUFFIXES)}"
             )
         images_of[inner.name] = sorted(images)
+    if skipped:
+        first, kinds = min(skipped), ", ".join(SUFFIXES)
+        _log.warning("%d images are left out, such as %s: %s are read", len(skipped), first, kinds)
     return images_of
 
 

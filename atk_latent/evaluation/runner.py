@@ -6,6 +6,7 @@ so attacks may run in any order, be left out, or go on where an earlier run stop
 
 from __future__ import annotations
 
+import functools
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,14 +15,15 @@ from pathlib import Path
 
 import numpy as np
 
+from atk_latent import config
 from atk_latent.art_bridge.bound_attack import NORMS, BoundAttack, change_size, seeded
 from atk_latent.art_bridge.context import AttackContext
 from atk_latent.art_bridge.estimator import Classifier, CompiledKerasClassifier, estimator_for
-from atk_latent.art_bridge.factory import make_attack
+from atk_latent.art_bridge.factory import attack_spec, make_attack
 from atk_latent.atomic import json_safe
 from atk_latent.errors import InputError
 from atk_latent.evaluation.samples import examples, first_examples
-from atk_latent.evaluation.store import Chunk, ChunkStore, data_digest
+from atk_latent.evaluation.store import Chunk, ChunkStore, data_digest, files_digest
 from atk_latent.models.fingerprint import fingerprint
 from atk_latent.progress import Progress
 from atk_latent.results.accuracy import Accuracy
@@ -33,6 +35,7 @@ from atk_latent.results.threat import ThreatModel
 
 _BALL_SLACK = 1e-5
 _PIXEL_SLACK = 1e-6
+HELPERS = "helpers"  # of a run folder: what attacks and defences read
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,8 @@ class Options:
     Args:
         seed: int >= 0; the same seed gives the same numbers.
         batch_size: images attacked at once; part of what the numbers depend on.
-        progress: told (attack, images done, images in all).
+        progress: told (attack, images done, images in all), and within a chunk
+            ("`attack`: steps", done, in all, {"standing": images}).
         store: folder in which finished chunks are stored and looked up, so that a stopped
             evaluation goes on where it was; see `ChunkStore`.
         deployed: score on this instead of the bare model. Attacks are crafted on the bare
@@ -95,6 +99,7 @@ class Options:
             say so.
         context: for attacks that need more than an estimator; its seed is `seed`.
         target, data: how results call the model and the data set.
+        trust: SavedModels are loaded even if their graph touches files or runs Python.
 
     Example:
         >>> Options(seed=1, batch_size=64).inference
@@ -109,6 +114,7 @@ class Options:
     context: AttackContext = field(default_factory=AttackContext)
     target: str = ""
     data: str = ""
+    trust: bool = False
 
     @property
     def inference(self) -> str:
@@ -277,18 +283,32 @@ def attack_chunks(
         options: of which seed and batch size are used.
         store: where finished chunks are looked up and stored.
 
+    Yields:
+        The chunks, in order; those that another evaluation was at come last.
+
     Raises:
         RuntimeError: if the attack leaves its ball or the pixel range.
     """
-    for start in range(0, len(x), options.batch_size):
-        chunk = store.load(start) if store else None
+    store = store or ChunkStore(None, {})
+    size = options.batch_size
+
+    def attacked(start: int) -> Chunk:
+        rows = slice(start, start + size)
+        with seeded(chunk_seed(options.seed, spec, start)):
+            return _attacked(attack, target, x[rows], y[rows], start, options)
+
+    claimed = []  # by another evaluation that uses the same store
+    for start in range(0, len(x), size):
+        count = min(size, len(x) - start)
+        chunk = store.chunk(start, count, functools.partial(attacked, start))
         if chunk is None:
-            rows = slice(start, start + options.batch_size)
-            with seeded(chunk_seed(options.seed, spec, start)):
-                chunk = _attacked(attack, target, x[rows], y[rows], start, options.batch_size)
-            if store:
-                store.save(chunk)
-        yield chunk
+            claimed.append((start, count))
+        else:
+            yield chunk
+    for start, count in claimed:
+        chunk = store.chunk(start, count, functools.partial(attacked, start), wait=True)
+        if chunk is not None:
+            yield chunk
 
 
 def _attacked(
@@ -297,18 +317,19 @@ def _attacked(
     x: np.ndarray,
     y: np.ndarray,
     start: int,
-    batch_size: int,
+    options: Options,
 ) -> Chunk:
-    """Attacks and scores one chunk."""
-    began = time.perf_counter()
-    x_adv = checked_images(attack, x, attack.generate(x, y))
+    """Attacks and scores one chunk; where the model gives NaN, a class that is not the label."""
+    began, batch_size = time.perf_counter(), options.batch_size
+    x_adv = checked_images(attack, x, attack.generate(x, y, options.progress))
     logits, clean_logits = target.predict(x_adv, batch_size), target.predict(x, batch_size)
-    predictions, was_correct = logits.argmax(axis=1), clean_logits.argmax(axis=1) == y
+    was_correct, no_class = clean_logits.argmax(axis=1) == y, np.isnan(logits).any(axis=1)
+    predictions = np.where(no_class, (y + 1) % logits.shape[1], logits.argmax(axis=1))
     return Chunk(
         start=start,
         x_adv=x_adv,
         predictions=predictions,
-        robust=was_correct & (predictions == y) & ~np.isnan(logits).any(axis=1),
+        robust=was_correct & (predictions == y),
         linf=change_size(x, x_adv, "linf"),
         l2=change_size(x, x_adv, "l2"),
         seconds=time.perf_counter() - began,
@@ -328,9 +349,11 @@ def _store(
     """The store of one attack, named for everything its numbers depend on."""
     if options.store is None:
         return None
+    shape = x.shape[1:]
     depends_on = {
-        **{name: fingerprint(estimator.model) for name, estimator in models.items()},
+        **{name: fingerprint(estimator.model, shape) for name, estimator in models.items()},
         "data": data_digest(x, y),
+        "helpers": _helpers(attack, spec, options),
         "settings": dict(attack.settings),
         "spec": spec,
         "seed": options.seed,
@@ -338,6 +361,20 @@ def _store(
         "inference": options.inference,
     }
     return ChunkStore(options.store, depends_on)
+
+
+def _helpers(attack: BoundAttack, spec: str, options: Options) -> dict[str, str]:
+    """Digests of what an attack or a defence reads beside the models: files, training images."""
+    needs, context = attack_spec(config.spec(spec)[0]).needs, options.context
+    folders = {}
+    if context.run is not None and (needs or options.deployed):
+        folders["run"] = context.run / HELPERS
+    if "gan" in needs:
+        folders["gan"] = Path(str(attack.settings["gan"]))
+    digests = {name: files_digest(folder) for name, folder in folders.items()}
+    if "ladder" in needs and context.data is not None:
+        digests["data"] = context.data.fingerprint()
+    return digests
 
 
 def chunk_seed(seed: int, spec: str, start: int) -> int:
@@ -382,6 +419,7 @@ def summarise(
         InputError: if there is no chunk.
     """
     parts = [replace(chunk, x_adv=None) for chunk in chunks]  # what is summed needs no image
+    parts.sort(key=lambda part: part.start)
     robust, linf, l2, predictions = (
         np.concatenate([getattr(part, name) for part in parts] or [np.zeros(0)])
         for name in ("robust", "linf", "l2", "predictions")
@@ -433,9 +471,11 @@ def with_progress(
     chunks: Iterable[Chunk], name: str, total: int, progress: Progress | None
 ) -> Iterator[Chunk]:
     """The chunks, each told to `progress` as (name, images done, `total`)."""
+    done = 0
     if progress:
         progress(name, 0, total)
     for chunk in chunks:
         yield chunk
+        done += len(chunk.robust)
         if progress:
-            progress(name, chunk.start + len(chunk.robust), total)
+            progress(name, done, total)

@@ -33,8 +33,10 @@ import yaml
 
 from atk_latent import config
 from atk_latent.errors import InputError, did_you_mean
+from atk_latent.files import MIB, FileKind, read_text
 from atk_latent.registry import ATTACKS
 from atk_latent.results.attack_result import Published
+from atk_latent.results.record import short
 
 FOLDER = Path(__file__).parent / "suites"
 CLEAN, EACH, NONE, OTHER = "clean", "each", "none", "other"
@@ -42,6 +44,8 @@ NEEDS = {
     "surrogate": "give the model that images are made on: --surrogate RUN",
     "imt": "score an ATLD run behind IMT: --inference imt",
 }
+_FILE = FileKind("suite", MIB, "See the form of a suite in the documentation")
+_MOST_PARTS = 20_000  # of what a file stands for
 _VARIABLE = re.compile(r"\{(\w+)\}")
 _SHAPE = re.compile(r"\d+x\d+x\d+")
 _SHARED = ("surrogate", "source", "optional", "classes")
@@ -172,12 +176,11 @@ def load_suite(name: str | Path) -> Suite:
             )
         path = FOLDER / f"{name}.yaml"
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Texts)
-    except (OSError, UnicodeDecodeError) as problem:
-        raise InputError(f"the suite {path} cannot be read: {problem}") from None
-    except yaml.YAMLError as problem:
+        content = yaml.load(read_text(path, _FILE), _Texts)
+    except (yaml.YAMLError, RecursionError) as problem:
         raise InputError(f"the suite {path} is not YAML: {problem}") from None
     try:
+        _check_texts(content)
         return _suite(content, path.stem)
     except InputError as problem:
         raise InputError(f"suite {path}: {problem}") from None
@@ -218,6 +221,31 @@ class _Texts(yaml.SafeLoader):
     """Leaves every scalar the text it is: 8/255, 0.30 and no are not numbers or truths yet."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+
+
+def _check_texts(content: object) -> None:
+    """Refuses what is more than texts, lists and mappings, or has no end.
+
+    What an alias stands for counts at each place, so that a file of ten lines that stands for
+    a billion attacks, or for itself, is refused before anything goes through it.
+
+    Raises:
+        InputError: if there is another type (a tag such as ``!!timestamp`` makes one), or too
+            many parts.
+    """
+    parts, left = [content], _MOST_PARTS
+    while parts:
+        part, left = parts.pop(), left - 1
+        if left < 0:
+            raise InputError(f"it stands for more than {_MOST_PARTS:,} parts, or for itself")
+        if isinstance(part, dict):
+            parts += [*part.keys(), *part.values()]
+        elif isinstance(part, list):
+            parts += part
+        elif part is not None and not isinstance(part, str):
+            raise InputError(
+                f"tags are not allowed: texts, lists and mappings are. Received: {short(part)}"
+            )
 
 
 def _suite(content: Any, name: str) -> Suite:

@@ -71,8 +71,9 @@ class ATLD(Method):
     Differs: "1 - log D" of Eq 6 and 7 is read as log(1 - D), its printed form having no
         lower bound; means over the batch for sums; losses are computed from the score, where
         the published code bounds logarithms of probabilities; `manifold_loss` is cut at
-        the floor of the supremum it stands for; crafting leaves the discriminator's batch
-        statistics alone, and so does judging for the classifier's term.
+        the floor of the supremum it stands for; judging for the classifier's term leaves the
+        discriminator's batch statistics alone. `clean_pass_every` counts through all epochs,
+        the published code anew in each.
 
     Example:
         >>> import keras, numpy as np
@@ -103,6 +104,7 @@ class ATLD(Method):
     ) -> None:
         settings = settings or ATLDSettings()
         super().__init__(classifier, settings, seed=seed, alpha=0.0)
+        classifier = self.classifier
         latent, layer = settings.latent, settings.latent_layer
         classes = int(classifier.output_shape[-1])
         _check_smoothing(settings, classes)
@@ -120,6 +122,7 @@ class ATLD(Method):
             seed=seed,
         )
         self.discriminator_optimizer: keras.optimizers.Optimizer = None  # until `compile`
+        self.warning: str | None = None  # after `harden`, what was wrong with the game
         self.class_loss = CrossEntropy(settings.discriminator.class_smoothing)
         self.watched = {
             name: keras.metrics.Mean(name=name)
@@ -174,7 +177,11 @@ class ATLD(Method):
         """Crafts, then updates the discriminator and the classifier."""
         x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
         x = tf.cast(x, tf.float32)
-        x_adv, z = self.adversary.craft_and_encode(x, self._noise(x))
+        x_adv, z = self.adversary.craft_and_encode(
+            x,
+            self._noise(x),
+            move_statistics=self.settings.discriminator.crafting_moves_statistics,
+        )
         if self.settings.clean_latents == "batch":
             with keras.StatelessScope():
                 z = self.manifold.latents(x, training=True)
@@ -182,7 +189,44 @@ class ATLD(Method):
             z = self.manifold.latents(x)
         z = x if z is None else z  # "joint" makes its own
         batch = (x, tf.stop_gradient(x_adv), tf.stop_gradient(z))
-        return super().train_step((batch, y, weight))
+        due = self._clean_pass_is_due()
+        logs = super().train_step((batch, y, weight))
+        if due is not None:
+            self._clean_pass(x, due)
+        return logs
+
+    def _clean_pass_is_due(self) -> tf.Tensor | None:
+        """Whether a clean pass follows this update; None where there are none."""
+        every = self.settings.clean_pass_every
+        return tf.equal(self.optimizer.iterations % every, 0) if every else None
+
+    def _clean_pass(self, x: tf.Tensor, due: tf.Tensor) -> None:
+        """Lets clean images move the classifier's running statistics where that is due."""
+        statistics = self.classifier.non_trainable_weights
+        if not statistics:
+            return
+
+        def moved() -> list[tf.Tensor]:
+            with keras.StatelessScope() as scope:
+                self.classifier(x, training=True)
+            values = [scope.get_current_value(weight) for weight in statistics]
+            return [
+                tf.identity(weight.value if value is None else value)
+                for weight, value in zip(statistics, values, strict=True)
+            ]
+
+        def current() -> list[tf.Tensor]:
+            return [tf.identity(weight.value) for weight in statistics]
+
+        # Several replicas share batch statistics, which no branch of a graph can hold: there the
+        # pass is always made. Assigned outside of the branch, where a strategy allows it.
+        if replicas() > 1:
+            pairs = zip(moved(), current(), strict=True)
+            values = [tf.where(due, new, old) for new, old in pairs]
+        else:
+            values = tf.cond(due, moved, current)
+        for weight, value in zip(statistics, values, strict=True):
+            weight.assign(value)
 
     def perturb(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         """Adversarial images of a batch, as a step would make them now."""
@@ -229,7 +273,10 @@ class ATLD(Method):
     def _scores(self, z: tf.Tensor, z_adv: tf.Tensor, judge: _Judge) -> tuple[_Judged, _Judged]:
         """What `judge`, latents to (score, class logits), says of clean and adversarial ones."""
         if self.settings.discriminator.batches == "separate":
-            return judge(flat(z)), judge(flat(z_adv))
+            if self.settings.discriminator.first_batch == "clean":
+                return judge(flat(z)), judge(flat(z_adv))
+            adversarial = judge(flat(z_adv))
+            return judge(flat(z)), adversarial
         score, classes = judge(tf.concat([flat(z), flat(z_adv)], axis=0))
         (first, second), (left, right) = tf.split(score, 2), tf.split(classes, 2)
         return (first, left), (second, right)
@@ -308,8 +355,11 @@ class ATLD(Method):
 
         Warns (`DeadRegulariserWarning`) at the end of the first epoch that has no game in it.
         """
-        callbacks = [Watch(self.settings), *(options.pop("callbacks", None) or [])]
-        return super().harden(x, y, callbacks=callbacks, **options)
+        watch = Watch(self.settings)
+        callbacks = [watch, *(options.pop("callbacks", None) or [])]
+        logs = super().harden(x, y, callbacks=callbacks, **options)
+        self.warning = watch.first_problem(logs)  # of the epochs of stopped runs, too
+        return logs
 
     def save_helpers(self, folder: Path) -> None:
         """Writes the discriminator and what it takes to use it again (`inference.loading`)."""
@@ -343,6 +393,7 @@ class ATLD(Method):
         ]
         right = [np.mean(scores[0] > 0), np.mean(scores[1] < 0)]
         return {
+            **({"warning": self.warning} if self.warning else {}),
             "discriminator_test_accuracy": float(np.mean(right)),
             "discriminator_clean_recognised": float(right[0]),
             "discriminator_adversarial_recognised": float(right[1]),
@@ -405,6 +456,11 @@ class Watch(keras.callbacks.Callback):
             self.warned = True
             warnings.warn(f"epoch {epoch + 1}: {problem}", DeadRegulariserWarning, stacklevel=2)
 
+    def first_problem(self, epochs: Sequence[dict[str, float]]) -> str | None:
+        """The first epoch with something wrong, and what; None where there is none."""
+        problems = ((number, self.diagnosis(logs)) for number, logs in enumerate(epochs, 1))
+        return next((f"epoch {number}: {text}" for number, text in problems if text), None)
+
     def diagnosis(self, logs: dict[str, float]) -> str | None:
         """What is wrong with the game, in one line; None where it is alive."""
         kind, accuracy = self.settings.divergence.term, logs.get("discriminator_accuracy", 0.75)
@@ -437,7 +493,7 @@ class Manifold(Record):
 
     latent: Latent
     latent_layer: str | None = None
-    imt: dict[str, float | bool]
+    imt: dict[str, float | bool | None]
 
 
 def load_settings(folder: Path) -> Manifold:

@@ -9,7 +9,8 @@ import keras
 
 from atk_latent.adversaries.gradient_ascent import AscentSettings
 from atk_latent.adversaries.latent_discriminator import Latent
-from atk_latent.config import check_linf_eps, check_range, known_as
+from atk_latent.config import check_linf_eps, check_range, in_pixels, known_as
+from atk_latent.errors import InputError
 from atk_latent.methods.optimizers import Optimizer
 from atk_latent.methods.settings import MethodSettings
 
@@ -24,6 +25,7 @@ class Crafting:
         eps: float >= 0, Linf radius in [0, 1] pixels. steps: int >= 1.
         step_size: float > 0; None is eps for one step, else 2.5 * eps / steps.
         random_start: craft from a random point of the ball instead of the clean image.
+        clip_start: whether that point is clipped to [0, 1]; the crafted image is in any case.
 
     Raises:
         InputError: for values out of range.
@@ -34,10 +36,11 @@ class Crafting:
         0.3
     """
 
-    eps: float = 8 / 255
+    eps: float = in_pixels(8 / 255)
     steps: int = 1
-    step_size: float | None = None
+    step_size: float | None = in_pixels(None)
     random_start: bool = False
+    clip_start: bool = True
 
     def __post_init__(self) -> None:
         """Refuses numbers out of range."""
@@ -51,6 +54,7 @@ class Crafting:
             steps=self.steps,
             step_size=self.step_size,
             random_start=self.random_start,
+            clip_start=self.clip_start,
             keep="last",
         )
 
@@ -94,8 +98,12 @@ class DiscriminatorSettings:
         steps: int >= 1, updates a batch.
         batches: "joint" normalises clean and adversarial latents by the statistics of both
             together, "separate" each by their own.
+        first_batch: which of two separate batches goes first; the running statistics remember
+            the second one better.
         mode: "inference" crafts (and judges for the classifier) with the running statistics,
             "training" with those of the batch.
+        crafting_moves_statistics: whether crafting in mode "training" moves the running
+            statistics: first the clean latents do, then those that crafting starts at.
         class_smoothing: float in [0, 1), of the labels of the class head.
 
     Raises:
@@ -114,7 +122,9 @@ class DiscriminatorSettings:
     weight_decay: float = known_as("discriminator_weight_decay", 2e-4)
     steps: int = known_as("d_steps", 1)
     batches: Literal["joint", "separate"] = known_as("discriminator_batches", "joint")
+    first_batch: Literal["clean", "adversarial"] = known_as("discriminator_first_batch", "clean")
     mode: Literal["inference", "training"] = known_as("discriminator_mode", "inference")
+    crafting_moves_statistics: bool = False
     class_smoothing: float = known_as("class_head_smoothing", 0.0)
 
     def __post_init__(self) -> None:
@@ -124,6 +134,12 @@ class DiscriminatorSettings:
         check_range("discriminator_weight_decay", self.weight_decay, 0)
         check_range("d_steps", self.steps, 1)
         check_range("class_head_smoothing", self.class_smoothing, 0, 0.999999)
+        if self.crafting_moves_statistics and self.mode != "training":
+            raise InputError(
+                "setting 'crafting_moves_statistics' must go with discriminator_mode=training: "
+                "only there are statistics of the batch. Received: discriminator_mode="
+                f"{self.mode}"
+            )
 
     def make_optimizer(
         self, classifier: Optimizer, steps_per_epoch: int
@@ -155,6 +171,8 @@ class IMTDefaults:
         low, high: between these probabilities of being clean IMT+ moves by `magnitude` (float
             in [0, 1]) times as much.
         scale_radius: whether the radius is multiplied, too.
+        clean_high, fgsm_factor: what the published evaluation does otherwise with images that
+            it knows to be clean, or attacked by FGSM; see `inference.imt.IMTSettings`.
 
     Example:
         >>> from atk_latent.methods import ATLDSettings, Crafting
@@ -162,12 +180,14 @@ class IMTDefaults:
         0.3
     """
 
-    step_size: float | None = known_as("imt_step_size", None)
-    radius: float | None = known_as("imt_radius", None)
+    step_size: float | None = in_pixels(None, "imt_step_size")
+    radius: float | None = in_pixels(None, "imt_radius")
     low: float = known_as("imt_low", 0.3)
     high: float = known_as("imt_high", 0.7)
     magnitude: float = known_as("imt_magnitude", 0.5)
     scale_radius: bool = known_as("imt_scale_radius", False)
+    clean_high: float | None = known_as("imt_clean_high", None)
+    fgsm_factor: float = known_as("imt_fgsm_factor", 1.0)
 
     def resolved(self, eps: float) -> IMTDefaults:
         """The same with `eps`, the radius of the game, for what is None."""
@@ -192,6 +212,10 @@ class ATLDSettings(MethodSettings):
             training batch, so both follow the gradient; "inference" takes those of the network
             in inference mode as constants; "batch" the constants of its training mode, with
             batch-norm statistics left alone.
+        clean_pass_every: int >= 0; after every so many batches, counted from the first, the
+            clean images go through the classifier in training mode, which moves its
+            batch-norm statistics and nothing else. 0 is never; the published code does it at
+            every tenth to log an accuracy.
 
     Raises:
         InputError: for values that are out of range or do not go together.
@@ -211,6 +235,12 @@ class ATLDSettings(MethodSettings):
     latent: Latent = "features"
     latent_layer: str | None = None
     clean_latents: Literal["joint", "inference", "batch"] = "joint"
+    clean_pass_every: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuses numbers out of range."""
+        super().__post_init__()
+        check_range("clean_pass_every", self.clean_pass_every, 0)
 
     @property
     def linf_radius(self) -> float | None:

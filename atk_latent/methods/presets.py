@@ -37,6 +37,7 @@ class Row:
             `data.aliases`) hold below its own, and "any" below both.
         model: registered name of a classifier; "" is all of them.
         when: overrides that must be there for the row to hold.
+        adapted: whether the values are ours because the source has no such data.
     """
 
     settings: Flat
@@ -44,6 +45,7 @@ class Row:
     data: tuple[str, ...] = ("any",)
     model: str = ""
     when: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    adapted: bool = False
 
 
 class Resolved(NamedTuple):
@@ -51,7 +53,8 @@ class Resolved(NamedTuple):
 
     Args:
         settings: of the method's `settings_type`.
-        preset: the preset they come from; "defaults" where none of its rows is about the data.
+        preset: the preset they come from; "defaults" where none of its rows is about the data,
+            "paper, adapted to mnist" where the source has no such data and we filled in.
     """
 
     settings: Any
@@ -93,13 +96,13 @@ def preset_values(
         method, data, preset, model, overrides: as for `resolve`.
 
     Returns:
-        Values by flat name, and the preset they come from: "defaults" where there is none.
+        Values by flat name, and the preset they come from, see `Resolved`.
 
     Raises:
         InputError: on a preset that the method does not have.
     """
     _check(method, preset)
-    overrides, values, applied = overrides or {}, dict[str, object](), False
+    overrides, values, applied, adapted = overrides or {}, dict[str, object](), False, ""
     for layer in dict.fromkeys(("", "paper", preset)):
         for name in widening(data):
             for row in rows(method):
@@ -108,6 +111,9 @@ def preset_values(
                 if all(str(overrides.get(key)) == value for key, value in row.when.items()):
                     values |= row.settings
                     applied |= bool(layer)
+                    adapted = name if row.adapted else adapted
+    if adapted and preset in ("paper", "official"):
+        return values, f"{preset}, adapted to {adapted}"
     return values, preset if applied else DEFAULTS
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import keras
 from keras import layers
 
@@ -17,6 +19,7 @@ def lenet(
     seed: int = 0,
     *,
     activation: str = "relu",
+    batch_norm: bool = False,
 ) -> keras.Model:
     """Builds LeNet: 431,080 weights at 28x28x1 with 10 classes.
 
@@ -30,6 +33,7 @@ def lenet(
         num_classes: int >= 2.
         seed: int >= 0 that fixes every weight.
         activation: "relu", or "silu" in the place of every ReLU.
+        batch_norm: whether both convolutions and `fc1` are followed by a batch normalisation.
 
     Returns:
         An uncompiled functional model: float32 (batch, height, width, channels) in [0, 1] to
@@ -54,12 +58,19 @@ def lenet(
     mean, std = (MNIST_MEAN, MNIST_STD) if channels == 1 else (COLOUR_MEAN, COLOUR_STD)
     x = layers.Rescaling(1 / std, -mean / std, name="scale")(inputs)
     x = init.conv(20, 5, channels * 25, seeds, name="conv1")(x)
+    x = init.batch_norm(name="conv1_norm")(x) if batch_norm else x
     x = layers.MaxPooling2D(name="pool1")(x)
     x = init.activation(activation, "relu1")(x)
     x = init.conv(50, 5, 20 * 25, seeds, name="conv2")(x)
+    x = init.batch_norm(name="conv2_norm")(x) if batch_norm else x
     x = layers.MaxPooling2D(name="pool2")(x)
     x = init.activation(activation, "relu2")(x)
     x = layers.Flatten(name="flat")(x)
     x = init.dense(500, flat, seeds, name="fc1")(x)
+    x = init.batch_norm(name="fc1_norm")(x) if batch_norm else x
     x = init.activation(activation, "latent")(x)
-    return keras.Model(inputs, init.logits(classes, 500, seeds)(x), name="lenet")
+    name = "lenet_bn" if batch_norm else "lenet"
+    return keras.Model(inputs, init.logits(classes, 500, seeds)(x), name=name)
+
+
+lenet_bn = functools.partial(lenet, batch_norm=True)

@@ -6,12 +6,14 @@ import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from atk_latent.errors import InputError
-from atk_latent.reporting.outcomes import Confusion, Outcome, confusion, outcomes_of
+from atk_latent.data.aliases import known
+from atk_latent.errors import InputError, visible
+from atk_latent.reporting.outcomes import Confusion, Outcome, confusion, outcomes_of, survives
 from atk_latent.reporting.plots import COLOURS, INK, Chart, ink_on
 from atk_latent.reporting.tables import Table, TableCell, slug
 from atk_latent.results.attack_result import Example
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 MANY = 20  # classes; with more, only the most confused pairs are shown
 PAIRS = 20  # of them
+MOST_PANELS = 24  # of a report; each has figures to draw and pictures to hold
 CHANGE = (
     "The middle picture is the change: grey is none, black and white are the ends of the scale "
     "said below it, down and up."
@@ -88,26 +91,41 @@ class Panel:
     first: bool = False
 
 
-def example_panels(result: Evaluation, number: int) -> tuple[Panel, ...]:
+def example_panels(result: Evaluation, number: int, most: int = MOST_PANELS) -> tuple[Panel, ...]:
     """A panel for every attack of which the file holds images or predictions.
 
+    Photographs of people are not shown.
+
     Args:
-        result: the record. number: of it in the report.
+        result: the record. number: of it in the report. most: panels, those of the strongest.
     """
-    outcomes = [o for o in outcomes_of(result) if o.result.examples or confusion(result, o.result)]
-    strongest = min(
-        outcomes,
-        key=lambda o: (not o.group.is_direct, o.eps is None, o.accuracy.value),
-        default=None,
-    )
+    outcomes = [
+        (i, outcome)
+        for i, outcome in enumerate(outcomes_of(result), 1)
+        if _examples(result, outcome) or survives(result, outcome.result) is not None
+    ]
+    strongest = sorted(
+        outcomes, key=lambda pair: (*_openness(pair[1]), pair[1].accuracy.value, pair[0])
+    )[:most]
     return tuple(
-        _panel(result, outcome, f"{number}-look-{i}-{slug(outcome.label)}", outcome is strongest)
-        for i, outcome in enumerate(outcomes, 1)
+        _panel(result, outcome, f"{number}-look-{i}-{slug(outcome.label)}", i == strongest[0][0])
+        for i, outcome in outcomes
+        if (i, outcome) in strongest
     )
+
+
+def _examples(result: Evaluation, outcome: Outcome) -> tuple[Example, ...]:
+    """The images that may be shown."""
+    return () if known(PurePath(result.data).stem).has_faces else outcome.result.examples
+
+
+def _openness(outcome: Outcome) -> tuple[bool, bool]:
+    """Attacks on what is deployed come before others, those with a radius before others."""
+    return not outcome.group.is_direct, outcome.eps is None
 
 
 def _panel(result: Evaluation, outcome: Outcome, anchor: str, first: bool) -> Panel:
-    triples = tuple(_triple(result, example) for example in outcome.result.examples)
+    triples = tuple(_triple(result, example) for example in _examples(result, outcome))
     charts = [_examples_chart(result, outcome, triples, anchor)] if triples else []
     counted, table = confusion(result, outcome.result), None
     if counted is not None:
@@ -121,9 +139,9 @@ def _panel(result: Evaluation, outcome: Outcome, anchor: str, first: bool) -> Pa
 def _triple(result: Evaluation, example: Example) -> Triple:
     def predicted(number: int, confidence: float | None) -> str:
         sure = "" if confidence is None else f" ({confidence:.1%})"
-        return f"predicted {result.class_name(number)}{sure}"
+        return f"predicted {visible(result.class_name(number))}{sure}"
 
-    about = f"image {example.index}, true class {result.class_name(example.label)}"
+    about = f"image {example.index}, true class {visible(result.class_name(example.label))}"
     length = "" if example.l2 is None else f", L2 {example.l2:.3g}"
     captions = (
         ("original", predicted(example.clean_prediction, example.clean_confidence)),
@@ -222,7 +240,7 @@ def _pairs(result: Evaluation, outcome: Outcome, counted: Confusion, name: str) 
 
 
 def _matrix_chart(result: Evaluation, outcome: Outcome, counted: Confusion, name: str) -> Chart:
-    names = [result.class_name(k) for k in range(len(counted.counts))]
+    names = [visible(result.class_name(k)) for k in range(len(counted.counts))]
 
     def draw(axis: Axes) -> None:
         from matplotlib import colormaps

@@ -59,6 +59,7 @@ def image_grid(
 STYLES = (  # colour, marker and dash; each alone tells series apart
     *(("#1b4f72", "o-"), (MARK, "s--"), ("#5b2c6f", "^:"), ("#0e6655", "v-.")),
     *(("#7b241c", "D-"), ("#424949", "x--"), ("#b7950b", "P:"), ("#2e86c1", "*-.")),
+    *(("#af7ac5", "<-"), ("#145a32", ">--")),
 )
 
 
@@ -68,7 +69,7 @@ def scatter(
     """Draws points, told apart by colour and marker.
 
     Args:
-        series: at most eight, name to [x, y] pairs in [0, 1], shown in percent.
+        series: at most ten, name to [x, y] pairs in [0, 1], shown in percent.
         path: a .png (or any format Matplotlib writes).
         labels: of the two axes. title: above it.
     """

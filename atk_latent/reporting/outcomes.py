@@ -15,6 +15,8 @@ from atk_latent.results.comparison import Comparison
 from atk_latent.results.evaluation import Evaluation
 from atk_latent.results.threat import NORM_WORDS, ThreatGroup, ThreatModel
 
+SINGLE_STEP = ("fgsm", "rs-fgsm")
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -87,6 +89,16 @@ class Outcome:
     def label(self) -> str:
         """Attack, radius and settings: "pgd, eps 0.3, steps=40"."""
         return ", ".join(part for part in (self.attack, self.settings) if part)
+
+    @property
+    def is_single_step(self) -> bool:
+        """Whether it is an attack that follows the gradient once."""
+        try:
+            name, settings = config.spec(self.result.spec)
+        except InputError:
+            name, settings = self.result.name, {}
+        steps = str(settings.get("steps", self.result.settings.get("steps", "")))
+        return name.removeprefix("art:") in SINGLE_STEP or steps == "1"
 
     def _set_by_user(self, but: set[str]) -> str:
         if self.parts:

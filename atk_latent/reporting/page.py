@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import functools
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from atk_latent import __version__
 from atk_latent.atomic import atomic_folder
+from atk_latent.errors import visible
+from atk_latent.progress import Progress
 from atk_latent.reporting import model_card
-from atk_latent.reporting.example_panels import CHANGE, Panel, example_panels
+from atk_latent.reporting.example_panels import CHANGE, MOST_PANELS, Panel, example_panels
+from atk_latent.reporting.leaderboard import Leaderboard, leaderboard_of
+from atk_latent.reporting.leaderboard_chart import scatter_of
+from atk_latent.reporting.leaderboard_data import script_data
 from atk_latent.reporting.outcomes import outcomes_of
-from atk_latent.reporting.plots import Chart, charts_of, ink_on
+from atk_latent.reporting.plots import MANY, Chart, charts_of, ink_on
 from atk_latent.reporting.result_tables import tables_of
 from atk_latent.reporting.tables import (
     Table,
@@ -25,7 +32,7 @@ from atk_latent.reporting.tables import (
     slug,
     text,
 )
-from atk_latent.reporting.verdicts import Verdict, verdicts_of
+from atk_latent.reporting.verdicts import Verdict, verdicts_of, with_audits
 from atk_latent.results.audit import Audit, Check
 from atk_latent.results.card import Card
 from atk_latent.results.comparison import Comparison
@@ -35,6 +42,7 @@ from atk_latent.results.provenance import Measured
 from atk_latent.results.threat import ThreatGroup
 
 _SHADES = 10  # steps of a shaded table
+WIDE = 10  # columns; the rows of a table with more are set as lists, near it in small letters
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,7 @@ class Report:
     Args:
         title: of the page. parts: one a file. charts: figures of all of them.
         verdicts: one an evaluation, comparison or audit. groups: of threat models, explained.
+        leaderboard: models side by side; None where there are fewer than two.
     """
 
     title: str
@@ -71,12 +80,14 @@ class Report:
     charts: tuple[Chart, ...]
     verdicts: tuple[Verdict, ...]
     groups: tuple[ThreatGroup, ...]
+    leaderboard: Leaderboard | None = None
 
     @property
     def tables(self) -> tuple[Table, ...]:
-        """Of all parts."""
+        """Of the leaderboard and all parts."""
         panels = [panel.table for part in self.parts for panel in part.panels]
         return (
+            *(self.leaderboard.tables if self.leaderboard else ()),
             *(table for part in self.parts for table in part.tables),
             *(table for table in panels if table is not None),
         )
@@ -99,13 +110,33 @@ def make_report(files: Sequence[ResultFile], title: str = "Robustness report") -
     parts = tuple(
         _part(file.result, number, str(file.path)) for number, file in enumerate(files, 1)
     )
-    verdicts = tuple(verdict for result in results for verdict in verdicts_of(result))
+    parts = _with_fewer_panels(parts)
+    audits = [result for result in results if isinstance(result, Audit)]
+    verdicts = with_audits([v for result in results for v in verdicts_of(result)], audits)
     attacked = [result for result in results if isinstance(result, Evaluation | Comparison)]
     seen = {outcome.group: None for result in attacked for outcome in outcomes_of(result)}
-    return Report(title, parts, charts_of(results), verdicts, tuple(seen))
+    board = leaderboard_of(files, [part.anchor for part in parts])
+    return Report(title, parts, charts_of(results), verdicts, tuple(seen), board)
 
 
-def write_report(report: Report, folder: Path) -> list[Path]:
+def _with_fewer_panels(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    """About `MOST_PANELS` in all, of each part as many: those of its strongest attacks.
+
+    Of many files none has figures of its own.
+    """
+    with_panels = sum(bool(part.panels) for part in parts)
+    most = max(1, MOST_PANELS // max(1, with_panels))
+    kept = []
+    for part in parts:
+        panels = sorted(part.panels, key=lambda panel: not panel.first)[:most]
+        few = [panel for panel in part.panels if panel in panels]
+        if len(parts) > MANY:
+            few = [replace(panel, charts=()) for panel in few]
+        kept.append(replace(part, panels=tuple(few)))
+    return tuple(kept)
+
+
+def write_report(report: Report, folder: Path, progress: Progress | None = None) -> list[Path]:
     """Writes a report into a new folder, whole or not at all.
 
     The folder holds `index.html`, which needs nothing else, `report.md`, `card-N.md` for
@@ -113,6 +144,7 @@ def write_report(report: Report, folder: Path) -> list[Path]:
 
     Args:
         report: what to write. folder: absent or empty.
+        progress: told how many of the files are ready.
 
     Returns:
         The files, `index.html` first.
@@ -127,7 +159,9 @@ def write_report(report: Report, folder: Path) -> list[Path]:
     for table in report.tables:
         files[f"tables/{table.name}.csv"] = csv_text(table)
         files[f"tables/{table.name}.tex"] = latex(table)
-    for chart in report.figures:
+    for done, chart in enumerate(report.figures, 1):
+        if progress:
+            progress("report, figures", done, len(report.figures))
         files[f"figures/{chart.name}.svg"] = chart.svg(alone=True)
         files[f"figures/{chart.name}.png"] = chart.image("png")
     with atomic_folder(folder) as part_folder:
@@ -139,21 +173,46 @@ def write_report(report: Report, folder: Path) -> list[Path]:
 
 
 def html(report: Report) -> str:
-    """The report as one HTML page without scripts and without anything from a network."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    """The report as one HTML page without anything from a network.
 
+    Its one script, of the leaderboard, is the only one that the page's policy lets run: it is
+    named there by its hash. All of the page is there without it.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    loader = PackageLoader("atk_latent.reporting")
     environment = Environment(
-        loader=PackageLoader("atk_latent.reporting"),
+        loader=loader,
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_visible,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters |= {"cell": text, "shade": _shade, "percent": percent}
+    environment.globals |= {"wide": WIDE, "scatter_of": scatter_of}
     page = environment.get_template("report.html.jinja")
+    script = loader.get_source(environment, "report.js")[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+    known = script_data(report.leaderboard) if report.leaderboard else ""
     return page.render(
-        report=report, version=__version__, shades=_shades_css(), change=CHANGE, interval=interval
+        report=report,
+        version=__version__,
+        shades=_shades_css(),
+        change=CHANGE,
+        interval=interval,
+        many=len(report.parts) > MANY,
+        fold_verdicts=report.leaderboard is not None and len(report.verdicts) > MANY,
+        script=Markup(script),
+        script_data=Markup(known),
+        script_hash=f"sha256-{digest}",
     )
+
+
+def _visible(value: object) -> object:
+    """What the page shows; text that is no HTML yet with no character that a reader obeys."""
+    return visible(value) if type(value) is str else value
 
 
 def _shade(share: float | None) -> str:
@@ -182,8 +241,11 @@ def _shades_css() -> str:
 def markdown_page(report: Report) -> str:
     """The report as Markdown; its figures are the files beside it."""
     lines = [f"# {markdown_text(report.title)}", ""]
+    ranked = report.leaderboard.tables if report.leaderboard else ()
+    lines += [f"{markdown(table)}\n" for table in ranked]
     for verdict in report.verdicts:
-        words = " ".join((verdict.says, verdict.means, verdict.not_means))
+        words = " ".join(filter(None, (verdict.says, verdict.means, verdict.doubt)))
+        words = f"{words} {verdict.not_means}"
         lines += [f"- **{verdict.word}. {markdown_text(verdict.about)}.** {markdown_text(words)}"]
     for part in report.parts:
         facts = "; ".join(f"{name}: {value}" for name, value in part.facts)
@@ -208,7 +270,7 @@ def markdown_page(report: Report) -> str:
 
 def _panel_markdown(panel: Panel) -> str:
     lines = [f"### {markdown_text(panel.title)} ({markdown_text(panel.threat)})", ""]
-    if panel.triples:
+    if panel.triples and panel.charts:
         chart = panel.charts[0]
         lines += [f"![{markdown_text(chart.title)}](figures/{chart.name}.png)", "", CHANGE, ""]
         lines += [*(f"- {markdown_text(triple.text)}." for triple in panel.triples), ""]

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Literal
 
+from atk_latent.errors import visible
 from atk_latent.reporting.label_places import free_places
 from atk_latent.reporting.outcomes import Outcome, groups, outcomes_of, worst_cases
 from atk_latent.reporting.result_tables import CLEAN
@@ -39,6 +40,8 @@ _LINES = ("-", "--", "-.", ":")
 _WIDTH = 5.0  # inches; about a phone's width, so that letters keep their size there
 _AXES = (300.0, 190.0)  # least width and height of a scatter chart's axes, typographic points
 _LONGEST = 34  # letters of a name beside a bar
+_MOST_BARS, _MOST_LINES = 40, 12  # of a chart; the tables have all
+MANY = 12  # results; with more there are only figures of all of them together
 
 
 @dataclass(frozen=True)
@@ -101,8 +104,9 @@ class Chart:
             '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
             f'viewBox="0 0 {width} {height}" role="img" '
             f'aria-labelledby="{self.name}-title {self.name}-desc">'
-            f'<title id="{self.name}-title">{escape(self.title)}</title>'
-            f'<desc id="{self.name}-desc">{escape(self.description)}</desc>{ground}{inside}'
+            f'<title id="{self.name}-title">{escape(visible(self.title))}</title>'
+            f'<desc id="{self.name}-desc">{escape(visible(self.description))}</desc>'
+            f"{ground}{inside}"
         )
 
 
@@ -127,7 +131,10 @@ def ink_on(ground: Sequence[float]) -> str:
 def charts_of(results: Sequence[Result]) -> tuple[Chart, ...]:
     """Every figure that the results give: bars, accuracy over eps, clean against robust."""
     charts = [
-        chart for number, result in enumerate(results, 1) for chart in _own_charts(result, number)
+        chart
+        for number, result in enumerate(results, 1)
+        if len(results) <= MANY
+        for chart in _own_charts(result, number)
     ]
     return (*charts, *_over_eps(_all_outcomes(results)), *trade_offs(results))
 
@@ -223,6 +230,10 @@ def bars_chart(
         first: colour of the first bar, which is hatched then; None: like all others.
     """
     marks = published or {}
+    if len(bars) > _MOST_BARS:
+        title = f"{title} ({_MOST_BARS} of {len(bars)}, those that leave least)"
+        least = sorted(bars, key=lambda bar: bar[1].value)[:_MOST_BARS]
+        bars = [bar for bar in bars if bar in least]
 
     def draw(axis: Axes) -> None:
         for row, (label, accuracy) in enumerate(bars):
@@ -268,6 +279,11 @@ def lines_chart(
         unit: of eps.
         series: name -> points (eps, accuracy); with a ribbon where an interval is known.
     """
+    if len(series) > _MOST_LINES:
+        title = f"{title} ({_MOST_LINES} of {len(series)} lines, those that fall lowest)"
+        lows = {label: min(_value(a) for _, a in points) for label, points in series.items()}
+        lowest = sorted(series, key=lambda label: lows[label])[:_MOST_LINES]
+        series = {label: points for label, points in series.items() if label in lowest}
 
     def draw(axis: Axes) -> None:
         for i, (label, points) in enumerate(series.items()):
@@ -412,6 +428,7 @@ def _cell(accuracy: Accuracy | float) -> Accuracy | str:
 
 def _cut(label: str) -> str:
     """A name short enough for a figure; its end tells names apart, so the middle goes."""
+    label = visible(label)
     if len(label) <= _LONGEST:
         return label
     return f"{label[: _LONGEST - 18]}…{label[-17:]}"

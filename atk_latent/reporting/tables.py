@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from atk_latent.errors import visible
 from atk_latent.results.accuracy import Accuracy
 from atk_latent.results.attack_result import Published
 
@@ -106,7 +107,7 @@ def markdown_text(words: str, *, strip: bool = True) -> str:
     Args:
         words: any text. strip: drop white space at both ends.
     """
-    line = re.sub(r"\s+", " ", words.strip() if strip else words)
+    line = re.sub(r"\s+", " ", visible(words.strip() if strip else words))
     line = line.replace("&", "&amp;").replace("<", "&lt;")
     return re.sub(r"([\\`*\[|>~$]|(?<!\w)_|_(?!\w))", r"\\\1", line)
 
@@ -175,12 +176,13 @@ def _csv_cells(cell: TableCell, kind: type) -> list[str | float]:
 
 
 def _csv_cell(words: str) -> str:
+    words = visible(words)
     return "'" + words if words.startswith(("=", "+", "-", "@", "\t", "\r")) else words
 
 
 def latex_text(words: str) -> str:
     """Words as LaTeX sets them literally."""
-    return "".join(_TEX.get(letter, letter) for letter in " ".join(words.split()))
+    return "".join(_TEX.get(letter, letter) for letter in " ".join(visible(words).split()))
 
 
 def latex(table: Table) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from atk_latent.reporting.outcomes import Outcome, groups, outcomes_of, worst_cases
@@ -18,6 +18,7 @@ UPPER_BOUND = (
     "It is an upper bound: a stronger attack may leave less, and it holds for this threat "
     "model and data only."
 )
+_FEW_IMAGES = 100  # the interval of 100 of 100 images begins at 96%
 _WORDS = {"bad": "Not robust", "fair": "Partly robust", "good": "Held", "open": "Not known"}
 
 
@@ -31,6 +32,8 @@ class Verdict:
         says: the finding. means: what follows. not_means: what does not.
         called: the tone in a word, where it is not that of an attack.
         headline: the robust accuracy, where there is one to show.
+        doubts: reasons not to believe it, sentences.
+        worst: what it is about: of all attacks on it, or their worst case, what left least.
     """
 
     about: str
@@ -40,6 +43,20 @@ class Verdict:
     not_means: str
     called: str = ""
     headline: Accuracy | None = None
+    doubts: tuple[str, ...] = ()
+    worst: Outcome | None = None
+
+    @property
+    def doubt(self) -> str:
+        """The doubts as one text, "" where there is none."""
+        return " ".join(self.doubts)
+
+    def doubted(self, *doubts: str) -> Verdict:
+        """The verdict with more doubts; a good one is open then."""
+        if not doubts:
+            return self
+        tone = "open" if self.tone == "good" else self.tone
+        return replace(self, tone=tone, doubts=(*self.doubts, *doubts))
 
     @property
     def word(self) -> str:
@@ -99,7 +116,9 @@ def attack_verdict(
         says = f"{attack} {surviving} right{clean}."
     if not direct:
         means = "Nothing attacked the model as it is deployed; who knows it may do far better."
-        return Verdict(about, "open", says, means, f"This is no robust accuracy. {UPPER_BOUND}")
+        upper = f"This is no robust accuracy. {UPPER_BOUND}"
+        verdict = Verdict(about, "open", says, means, upper, worst=worst)
+        return verdict.doubted(*_warnings(outcomes))
     left = worst.accuracy.value / worst.clean.value if worst.clean and worst.clean.value else 0.0
     if left < 0.1:
         tone, share = "bad", "nearly every image that the model gets right"
@@ -111,7 +130,35 @@ def attack_verdict(
         tone, share = "good", "few of the images that the model gets right"
     means = f"Such an attacker breaks {share}."
     headline = None if worst.eps is None else worst.accuracy  # else no radius, no robustness
-    return Verdict(about, tone, says, means, UPPER_BOUND, headline=headline)
+    verdict = Verdict(about, tone, says, means, UPPER_BOUND, headline=headline, worst=worst)
+    if tone == "good":
+        verdict = verdict.doubted(*_too_little(worst, direct))
+    return verdict.doubted(*_warnings(direct))
+
+
+def _too_little(worst: Outcome, direct: Sequence[Outcome]) -> Iterator[str]:
+    """What is missing before a model may be called robust."""
+    if worst.accuracy.n < _FEW_IMAGES:
+        yield f"{worst.accuracy.n} images are few; take {_FEW_IMAGES} or more."
+    if all(outcome.parts or outcome.is_single_step for outcome in direct):
+        yield "Only attacks of a single step were tried; models that resist those fall to longer."
+
+
+def _warnings(outcomes: Sequence[Outcome]) -> list[str]:
+    """What the attacks themselves say against their numbers, signs of masked gradients."""
+    lines = (f"{o.label} warns: {line}" for o in outcomes for line in o.result.warnings)
+    return [line if line.endswith(".") else f"{line}." for line in dict.fromkeys(lines)]
+
+
+def with_audits(verdicts: Sequence[Verdict], audits: Sequence[Audit]) -> tuple[Verdict, ...]:
+    """The verdicts; those on what failed an audit say so."""
+    failed = {audit.title: [c.name for c in audit.checks if not c.passed] for audit in audits}
+    return tuple(
+        verdict.doubted(f"The audit of it found signs of masked gradients: {', '.join(names)}.")
+        if (names := failed.get(verdict.about)) and verdict.worst
+        else verdict
+        for verdict in verdicts
+    )
 
 
 def _strongest(outcomes: Sequence[Outcome]) -> Outcome:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Protocol
 
 from atk_latent.config import number, spec
+from atk_latent.errors import InputError
 from atk_latent.results.threat import Norm, ThreatModel
 
 if TYPE_CHECKING:
@@ -41,7 +43,8 @@ class Budget:
             for all. Tables are measured on those of their columns.
         images: by name, how many of the first test images a column sees.
         settings: by method, on top of its preset; "song-gan" for the GAN.
-        texts: by name, what fills `{name}` in attacks, settings, titles and notes.
+        texts: by name, what fills `{name}` in attacks, settings, titles and notes. Beside
+            these `{unlabelled}` is a file of images without labels, see `Runner.unlabelled`.
 
     Example:
         >>> Budget("lenet", limit=6000, images={"many": 1000}, texts={"eps": "0.3"}).seeds
@@ -63,12 +66,15 @@ class RowSpec:
     """One classifier of a comparison, and how it is trained.
 
     Args:
-        label: what the table calls it.
+        label: what the table calls it; `{preset}` is filled in.
         method: registered name.
         settings: on top of the budget's; text is filled in, see `Budget.texts`.
         preset: of the method; None for that of `atkl reproduce`.
-        model: registered name of the network; None for the budget's.
+        model: registered name of the network, filled in; None for the budget's.
         start: the row whose classifier is trained on; None starts anew.
+        data: registered name of the data set to train on, filled in, where that is not the
+            experiment's: the row is no row of the table then, but a `start`, whose classifier
+            gets a new head.
         helpers: the row with the same start whose boundaries and generator serve this one.
         helper_files: which of its helpers; () for all of LADDER's.
         folder: name of its run; "" for the label. Rows of one folder share the run.
@@ -76,6 +82,8 @@ class RowSpec:
             does not speak of it.
         own_attack: label of the column with the attack that it was trained on; left out.
         is_timed: whether its training time stands in a table with times.
+        seeds: int >= 1, classifiers that its cells are the mean of, where the experiment says
+            `over_seeds`; None for the budget's.
 
     Example:
         >>> RowSpec("PGD, long", "pgd", {"eps": "{eps}", "epochs": 30}).folder
@@ -88,16 +96,22 @@ class RowSpec:
     preset: str | None = None
     model: str | None = None
     start: RowSpec | None = None
+    data: str = ""
     helpers: RowSpec | None = None
     helper_files: tuple[str, ...] = ()
     folder: str = ""
     inference: str = ""
     own_attack: str = ""
     is_timed: bool = True
+    seeds: int | None = None
 
     def __post_init__(self) -> None:
         """Names the run after the row."""
         object.__setattr__(self, "folder", self.folder or self.label)
+
+    def title(self, preset: str) -> str:
+        """The label in a table; `preset` is that of `atkl reproduce`."""
+        return self.label.replace("{preset}", self.preset or preset)
 
     @property
     def has_defence(self) -> bool:
@@ -151,6 +165,8 @@ class ColumnSpec:
         attack: as for `atkl evaluate`, filled in, see `Budget.texts`; None is no attack.
         images: which of `Budget.images` says how many test images; "" takes all.
         needs_defence: whether it is only for rows with a defence at prediction time.
+        told: what IMT is told of the images, as in the published evaluation; see
+            `inference.imt.IMTSettings`. "" is nothing, which is what a deployed model knows.
         crafted_on: the row on whose classifier the images are made; None for each row's own.
         fixed_set: images that are made once, in place of an attack on each row.
 
@@ -163,6 +179,7 @@ class ColumnSpec:
     attack: str | None = None
     images: str = ""
     needs_defence: bool = False
+    told: str = ""
     crafted_on: RowSpec | None = None
     fixed_set: FixedSet | None = None
 
@@ -245,3 +262,24 @@ class Experiment:
     def column(self, label: str) -> ColumnSpec:
         """The column of that label."""
         return next(column for column in self.columns if column.label == label)
+
+
+def check_rows(name: str, experiment: object, patterns: Sequence[str], preset: str) -> None:
+    """Refuses patterns that fit no row of a registered experiment.
+
+    Args:
+        name: under which it is registered. experiment: the object, an `Experiment` or a partial
+            of a function that measures one. patterns, preset: as for `run.Runner`.
+
+    Raises:
+        InputError: naming the rows that there are.
+    """
+    parts = (experiment, *getattr(experiment, "args", ()))
+    rows = [row for part in parts if isinstance(part, Experiment) for row in part.rows]
+    labels = [row.title(preset) for row in rows]
+    for pattern in patterns:
+        if not any(fnmatchcase(label, pattern) for label in labels):
+            known = "; ".join(labels) or "none, it is a figure"
+            raise InputError(
+                f"--rows must fit a row of {name}. Received: {pattern!r}. Its rows: {known}"
+            )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +14,8 @@ import numpy as np
 
 from atk_latent.art_bridge.context import AttackContext
 from atk_latent.art_bridge.estimator import CompiledKerasClassifier, estimator_for
-from atk_latent.data.dataset import Dataset
+from atk_latent.atomic import atomic_file
+from atk_latent.data.dataset import Dataset, select
 from atk_latent.data.loading import load_dataset
 from atk_latent.errors import InputError
 from atk_latent.evaluation.runner import (
@@ -27,11 +30,13 @@ from atk_latent.inference.imt import IMTClassifier
 from atk_latent.inference.loading import imt_for
 from atk_latent.methods.ladder import HELPERS
 from atk_latent.models.loading import load_classifier
+from atk_latent.models.new_head import with_new_head
 from atk_latent.progress import Progress, renamed
 from atk_latent.reproduction.experiment import Budget, ColumnSpec, Experiment, RowSpec, Settings
 from atk_latent.reproduction.table import with_ranks, write_table
 from atk_latent.results.accuracy import Accuracy, wilson_interval
 from atk_latent.results.comparison import Cell, Column, Comparison, Row
+from atk_latent.results.files import read_result
 from atk_latent.results.provenance import today, versions
 from atk_latent.training.gan_training import train_gan
 from atk_latent.training.pipeline import harden
@@ -81,6 +86,8 @@ class Runner:
         preset: the budget, "quick" or "paper".
         folder: where everything goes.
         seed: int >= 0, of training and attacks; means over seeds count on from it.
+        rows: patterns, as "wrn*", of the labels of the rows to measure; () for all. The tables
+            hold the rows of earlier calls, too, and are written after each row.
         progress: told (stage, done, in all, logs).
         execution: on what its classifiers are trained, and how.
 
@@ -95,12 +102,14 @@ class Runner:
         folder: Path,
         *,
         seed: int = 0,
+        rows: Sequence[str] = (),
         progress: Progress | None = None,
         execution: Execution | None = None,
     ) -> None:
         self.execution = execution or Execution()
         self.preset, self.folder, self.seed, self.progress = preset, folder, seed, progress
-        self._data = functools.lru_cache(maxsize=1)(
+        self.rows = tuple(rows)
+        self._data = functools.lru_cache(maxsize=2)(
             lambda name, limit: load_dataset(name, limit_train=limit, seed=seed)
         )
         self._target = functools.lru_cache(maxsize=LOADED_AT_ONCE)(_load)
@@ -112,11 +121,36 @@ class Runner:
         Raises:
             InputError: naming the row that cannot be trained as the experiment says.
         """
-        rows = [self._row(experiment, row) for row in experiment.rows]
-        return self.write(experiment, rows)
+        if not self.rows:
+            return self.write(experiment, [self._row(experiment, row) for row in experiment.rows])
+        table = self._table(experiment, self._earlier(experiment))
+        for row in experiment.rows:
+            if any(fnmatchcase(row.title(self.preset), pattern) for pattern in self.rows):
+                measured = {r.label: r for r in (*table.rows, self._row(experiment, row))}
+                labels = [r.title(self.preset) for r in experiment.rows]
+                table = self.write(experiment, [measured[x] for x in labels if x in measured])
+        return table
 
-    def write(self, experiment: Experiment, rows: list[Row]) -> Comparison:
+    def _earlier(self, experiment: Experiment) -> Sequence[Row]:
+        """The rows of a table that an earlier call left, if it was the same in all else."""
+        file = self.folder / f"{experiment.name}.json"
+        if not file.is_file():
+            return ()
+        table, known = read_result(file).result, self._table(experiment, ())
+        names = {"columns", "data_fingerprint", "seed", "title"}
+        same = isinstance(table, Comparison) and table.model_dump(
+            include=names
+        ) == known.model_dump(include=names)
+        return table.rows if isinstance(table, Comparison) and same else ()
+
+    def write(self, experiment: Experiment, rows: Sequence[Row]) -> Comparison:
         """Writes the table of rows that were measured; the record, with ranks."""
+        table = self._table(experiment, rows)
+        write_table(self.folder, table, experiment.name)
+        return table
+
+    def _table(self, experiment: Experiment, rows: Sequence[Row]) -> Comparison:
+        """The record of rows that were measured, with ranks where they make sense."""
         dataset = self.dataset(experiment)
         table = Comparison(
             date=today(),
@@ -129,9 +163,7 @@ class Runner:
             rows=tuple(rows),
             notes=tuple(self.text(experiment, note) for note in experiment.notes),
         )
-        table = with_ranks(table) if experiment.is_ranked else table
-        write_table(self.folder, table, experiment.name)
-        return table
+        return with_ranks(table) if experiment.is_ranked else table
 
     def budget(self, experiment: Experiment) -> Budget:
         """What the preset costs."""
@@ -157,7 +189,33 @@ class Runner:
             words["cost"] = budget.cost.format(model=budget.model, images=images)
         if "{gan}" in template:
             words["gan"] = self.gan(experiment)
+        if "{unlabelled}" in template:
+            words["unlabelled"] = self.unlabelled(experiment)
         return template.format_map(words)
+
+    def unlabelled(self, experiment: Experiment) -> Path:
+        """The images without labels, `unlabelled-DATA.npz` in the folder of the experiment.
+
+        Where there is no such file, it is made of the training images beyond the budget's.
+
+        Raises:
+            InputError: if there is no such file and no image is left over.
+        """
+        file = self.folder / f"unlabelled-{experiment.data}.npz"
+        if file.exists():
+            return file
+        limit, whole = self.budget(experiment).limit, self._data(experiment.data, None)
+        left = np.ones(len(whole.x_train), bool)
+        left[select(whole.y_train, limit, self.seed, "limit")] = False
+        if not left.any():
+            raise InputError(
+                f"images without labels are needed, and the preset {self.preset} trains on all "
+                f"there are; put some into {file}: an array 'x' (n, H, W, C)"
+            )
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(file) as part:
+            np.savez_compressed(part, x=np.round(255 * whole.x_train[left]).astype(np.uint8))
+        return file
 
     def gan(self, experiment: Experiment) -> Path:
         """The run of the GAN for Song et al.'s attack; trained where it is not there yet."""
@@ -182,6 +240,8 @@ class Runner:
             InputError: naming the row, if it cannot be trained so.
         """
         seed = self.seed if seed is None else seed
+        if row.data:
+            experiment = dataclasses.replace(experiment, data=self.text(experiment, row.data))
         folder = self.folder / experiment.runs.format(seed=seed) / row.folder
         request = self._request(experiment, row, seed)
         known, trained = self._trained.get(folder, (None, None))
@@ -197,14 +257,14 @@ class Runner:
                 run.adopt(others.folder / "helpers", row.helper_files or HELPERS)
             card = harden(request, dataset, folder, resume=True, progress=self.progress)
         except InputError as error:
-            raise InputError(f"row '{row.label}': {error}") from None
+            raise InputError(f"row '{row.title(self.preset)}': {error}") from None
         trained = Trained(folder, card.seconds, card.training_seconds, card.epochs)
         self._trained[folder] = request, trained
         return trained
 
     def _request(self, experiment: Experiment, row: RowSpec, seed: int) -> HardenRequest:
         budget = self.budget(experiment)
-        model = row.model or budget.model
+        model = self.text(experiment, row.model) if row.model else budget.model
         if row.start is not None:
             model = self._classifier_file(experiment, row.start, seed)
         settings = self._settings(experiment, row.method, row.settings)
@@ -223,19 +283,29 @@ class Runner:
     def _classifier_file(
         self, experiment: Experiment, row: RowSpec, seed: int | None = None
     ) -> str:
-        return str(self.train(experiment, row, seed).folder / "model.keras")
+        folder, seed = self.train(experiment, row, seed).folder, self.seed if seed is None else seed
+        if not row.data:
+            return str(folder / "model.keras")
+        file = folder / f"for-{experiment.data}.keras"
+        if not file.exists():
+            body = keras.models.load_model(folder / "model.keras", compile=False)
+            with atomic_file(file) as part:
+                with_new_head(body, self.dataset(experiment).num_classes, seed).save(part)
+        return str(file)
 
-    def target(self, experiment: Experiment, row: RowSpec, seed: int | None = None) -> Target:
-        """A row's classifier, trained and loaded; `seed` as for `train`."""
+    def target(
+        self, experiment: Experiment, row: RowSpec, seed: int | None = None, told: str = ""
+    ) -> Target:
+        """A row's classifier, trained and loaded; `seed` as for `train`, `told` of a column."""
         dataset, run = self.dataset(experiment), self.train(experiment, row, seed)
         return self._target(
-            run.folder, row.inference or "none", dataset.image_shape, dataset.num_classes
+            run.folder, _inference(row, told), dataset.image_shape, dataset.num_classes
         )
 
     def cell(self, experiment: Experiment, column: ColumnSpec, row: RowSpec) -> Cell:
         """What a column leaves of a row's accuracy, beside what is published for it."""
         if experiment.over_seeds:
-            seeds = range(self.seed, self.seed + self.budget(experiment).seeds)
+            seeds = range(self.seed, self.seed + (row.seeds or self.budget(experiment).seeds))
             cell = mean_cell([self._cell(experiment, column, row, seed) for seed in seeds])
         else:
             cell = self._cell(experiment, column, row, self.seed)
@@ -246,7 +316,7 @@ class Runner:
         run = self.train(experiment, row)
         cells = [self.cell(experiment, c, row) for c in experiment.columns if c.is_for(row)]
         measured = Row(
-            label=row.label,
+            label=row.title(self.preset),
             cells=tuple(cells),
             run=str(run.folder),
             inference=row.inference or None,
@@ -258,7 +328,8 @@ class Runner:
         return measured.model_copy(update=times)
 
     def _cell(self, experiment: Experiment, column: ColumnSpec, row: RowSpec, seed: int) -> Cell:
-        target, spec = self.target(experiment, row, seed), self._column(experiment, column).spec
+        target = self.target(experiment, row, seed, column.told)
+        spec = self._column(experiment, column).spec
         if column.fixed_set is not None:
             x_adv, y = column.fixed_set.images(column)
             threat = column.fixed_set.threat_model(row, spec)
@@ -273,9 +344,9 @@ class Runner:
         attack_seed = experiment.attack_seed
         options = Options(
             seed=self.seed if attack_seed is None else attack_seed,
-            deployed=Deployed(row.inference, target.scored) if target.imt else None,
+            deployed=Deployed(_inference(row, column.told), target.scored) if target.imt else None,
             context=AttackContext(imt=target.imt, data=self.dataset(experiment)),
-            progress=renamed(self.progress, row.label),
+            progress=renamed(self.progress, row.title(self.preset)),
             store=self.folder / "chunks",
         )
         (result,) = run_attacks(target.estimator, x, y, [Case(spec, surrogate)], options)
@@ -287,6 +358,11 @@ class Runner:
 
     def _limit(self, experiment: Experiment, column: ColumnSpec) -> int | None:
         return self.budget(experiment).images[column.images] if column.images else None
+
+
+def _inference(row: RowSpec, told: str = "") -> str:
+    """What a row deploys, as for ``--inference``."""
+    return f"{row.inference}:told={told}" if told else row.inference or "none"
 
 
 def _load(folder: Path, inference: str, shape: tuple[int, int, int], classes: int) -> Target:

@@ -11,6 +11,7 @@ import pydantic
 from atk_latent.errors import InputError
 from atk_latent.results.record import Fraction, Record
 
+_ROUNDED = 1e-4  # files may hold numbers of four digits
 _Z95 = 1.959963984540054  # the 97.5% point of the normal distribution
 
 
@@ -54,6 +55,19 @@ def images_needed(share: float, least: float) -> int | None:
     if share <= least:
         return None
     return max(1, math.ceil(_Z95**2 * least * (1 - least) / (share - least) ** 2))
+
+
+def check_interval(name: str, low: float, value: float, high: float) -> None:
+    """Refuses an accuracy that does not lie in its own interval.
+
+    Args:
+        name: of the accuracy's field. low, value, high: fractions.
+
+    Raises:
+        ValueError: naming the three.
+    """
+    if not low - _ROUNDED <= value <= high + _ROUNDED:
+        raise ValueError(f"{name} {value:g} must lie in its interval, {low:g} to {high:g}")
 
 
 class Accuracy(Record):

@@ -6,8 +6,9 @@ import base64
 from typing import Annotated
 
 import pydantic
+from typing_extensions import Self
 
-from atk_latent.results.accuracy import Accuracy
+from atk_latent.results.accuracy import Accuracy, check_interval
 from atk_latent.results.diagnostics import Component
 from atk_latent.results.record import Count, Fraction, JsonField, Length, Record, optional, short
 from atk_latent.results.threat import ThreatModel
@@ -152,6 +153,11 @@ class AttackResult(Record):
     predictions: tuple[ClassIndex, ...] | None = optional()
     examples: tuple[Example, ...] = optional(())
     published: Published | None = optional()
+
+    @pydantic.model_validator(mode="after")
+    def _accuracy_is_in_its_interval(self) -> Self:
+        check_interval("robust_accuracy", self.low, self.robust_accuracy, self.high)
+        return self
 
     @pydantic.computed_field  # type: ignore[prop-decorator]
     @property

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import pydantic
+from typing_extensions import Self
 
-from atk_latent.results.accuracy import Accuracy
+from atk_latent.results.accuracy import Accuracy, check_interval
 from atk_latent.results.attack_result import AttackResult, Published
 from atk_latent.results.provenance import Measured
 from atk_latent.results.record import Fraction, Length, Record, optional
@@ -59,6 +60,11 @@ class Cell(Record):
     seconds: Length | None = 0.0
     published: Published | None = optional()
     seeds: tuple[Fraction, ...] | None = optional()
+
+    @pydantic.model_validator(mode="after")
+    def _accuracy_is_in_its_interval(self) -> Self:
+        check_interval("accuracy", self.low, self.accuracy, self.high)
+        return self
 
     @pydantic.computed_field  # type: ignore[prop-decorator]
     @property

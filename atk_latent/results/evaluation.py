@@ -7,10 +7,30 @@ from typing import Annotated, Literal
 import pydantic
 from typing_extensions import Self
 
-from atk_latent.results.accuracy import Accuracy
+from atk_latent.results.accuracy import Accuracy, check_interval
 from atk_latent.results.attack_result import AttackResult, ClassIndex, Published
 from atk_latent.results.provenance import Measured
 from atk_latent.results.record import Fraction, optional
+
+
+def _check_count(name: str, accuracy: float, *classes: tuple[int, ...] | None) -> None:
+    """Refuses an accuracy that is not the share of images whose classes are all the same.
+
+    Args:
+        name: of the accuracy's field. accuracy: a fraction.
+        classes: of each image, several times; nothing is known where one is None.
+
+    Raises:
+        ValueError: naming the two numbers.
+    """
+    known = [each for each in classes if each is not None]
+    if len(known) < len(classes):
+        return
+    n, right = len(known[0]), sum(len(set(row)) == 1 for row in zip(*known, strict=True))
+    if abs(accuracy * n - right) > 0.5:
+        raise ValueError(
+            f"{name} must be that of the predictions in the file, {right / n:g}, not {accuracy:g}"
+        )
 
 
 class Evaluation(Measured):
@@ -18,6 +38,8 @@ class Evaluation(Measured):
 
     Args:
         target: the classifier, as the user named it.
+        input_range, preprocess: of the pixels that the classifier was said to want; None for
+            [0, 1].
         data: the data set's name.
         inference: what happens at prediction time; None where an older file does not say.
         n: images.
@@ -44,6 +66,8 @@ class Evaluation(Measured):
         default="atk_latent/evaluation/2", alias="schema"
     )
     target: str
+    input_range: str | None = optional()
+    preprocess: str | None = optional()
     data: str
     inference: str | None = optional()
     n: Annotated[int, pydantic.Field(ge=1)]
@@ -70,6 +94,26 @@ class Evaluation(Measured):
                     f"{name} must hold one class for each of the {self.n} images, "
                     f"not {len(classes)}"
                 )
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _numbers_agree(self) -> Self:
+        """Refuses accuracies that are not those of the classes beside them."""
+        check_interval("clean_accuracy", self.clean_low, self.clean_accuracy, self.clean_high)
+        _check_count("clean_accuracy", self.clean_accuracy, self.labels, self.clean_predictions)
+        for i, result in enumerate(self.attacks):
+            place = f"attacks[{i}]"
+            if result.n != self.n:
+                raise ValueError(f"{place}: n must be the {self.n} of the file, not {result.n}")
+            if self.clean_predictions is not None:
+                classes = (self.labels, self.clean_predictions, result.predictions)
+                _check_count(f"{place}: robust_accuracy", result.robust_accuracy, *classes)
+            for k, example in enumerate(result.examples):
+                label = (
+                    None if self.labels is None else self.labels[example.index : example.index + 1]
+                )
+                if example.index >= self.n or (label is not None and label != (example.label,)):
+                    raise ValueError(f"{place}: examples[{k}] shows none of the images of the file")
         return self
 
     @property

@@ -12,6 +12,7 @@ from pydantic import JsonValue
 
 from atk_latent.atomic import write_json
 from atk_latent.errors import InputError
+from atk_latent.files import MIB, FileKind, read_json
 from atk_latent.results.audit import Audit
 from atk_latent.results.card import Card
 from atk_latent.results.comparison import Comparison
@@ -20,6 +21,8 @@ from atk_latent.results.record import Json, short
 from atk_latent.results.version_1 import upgrade_comparison, upgrade_evaluation
 
 Result = Evaluation | Audit | Comparison | Card
+CARD = "card.json"  # of a run folder
+RESULT = FileKind("JSON result", 128 * MIB, "Give a file that atkl wrote")
 OURS = "evaluation by atkl evaluate, audit by atkl audit, comparison by atkl reproduce, run card"
 
 
@@ -79,7 +82,8 @@ def read_result(path: Path) -> ResultFile:
     was asked for beside the preset has it from the `request.json` beside it.
 
     Raises:
-        InputError: if it is missing, no JSON, no result, or a field is wrong.
+        InputError: if it is missing, no regular file or too large, no JSON, no result, or a
+            field is wrong or contradicts another.
     """
     file = _file(path)
     content = _load(file)
@@ -91,7 +95,13 @@ def read_result(path: Path) -> ResultFile:
         content = kind.upgrade(content, str(file))
     if name == "card" and "overrides" not in content:
         content |= {"overrides": _requested(file.parent)}
-    return ResultFile(file, kind.record.from_json(content, str(file)))
+    result = kind.record.from_json(content, str(file))
+    for field in kind.record.model_computed_fields:
+        if content.get(field, getattr(result, field)) != getattr(result, field):
+            follows = json.dumps(getattr(result, field))
+            came = short(content[field])
+            raise InputError(f"{file}: {field} must be {follows}, as its parts say, not {came}")
+    return ResultFile(file, result)
 
 
 def read_card(folder: Path) -> Card:
@@ -103,9 +113,9 @@ def read_card(folder: Path) -> Card:
     Raises:
         InputError: if it holds no `card.json`, or one with a wrong field.
     """
-    result = read_result(folder / "card.json").result
+    result = read_result(folder / CARD).result
     if not isinstance(result, Card):
-        raise InputError(f"{folder / 'card.json'} must be the card of a run")
+        raise InputError(f"{folder / CARD} must be the card of a run")
     return result
 
 
@@ -121,7 +131,7 @@ def write_result(path: str | Path, result: Result) -> None:
 def _file(path: Path) -> Path:
     if not path.is_dir():
         return path
-    for name in ("card.json", "result.json"):
+    for name in (CARD, "result.json"):
         if (path / name).is_file():
             return path / name
     raise InputError(
@@ -131,13 +141,7 @@ def _file(path: Path) -> Path:
 
 
 def _load(file: Path) -> Json:
-    def refuse(word: str) -> JsonValue:
-        raise ValueError(f"{word} is no JSON number")
-
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"), parse_constant=refuse)
-    except (OSError, ValueError, RecursionError) as problem:
-        raise InputError(f"{file} cannot be read as a JSON result: {problem}") from None
+    content = read_json(file, RESULT)
     if not isinstance(content, dict):
         raise InputError(f"{file} must hold one JSON object ({OURS}), not {short(content)}")
     return content

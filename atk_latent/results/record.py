@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
@@ -19,6 +20,7 @@ JsonField = Annotated[Json, pydantic.BeforeValidator(json_safe)]
 Fraction = Annotated[float, pydantic.Field(ge=0, le=1)]
 Count = Annotated[int, pydantic.Field(ge=0)]
 Length = Annotated[float, pydantic.Field(ge=0)]  # a size, a radius, seconds
+_SURROGATES = re.compile("[\ud800-\udfff]")  # of names that are no UTF-8; JSON has no room for them
 _TYPES = {
     "int": "integer",
     "float": "number",
@@ -67,9 +69,15 @@ class Record(pydantic.BaseModel):
             InputError: naming the first wrong field, what it must be and what came.
         """
         try:
-            return cls.model_validate_json(json.dumps(content))
+            text = json.dumps(content, ensure_ascii=False)
+            return cls.model_validate_json(_SURROGATES.sub(_escaped, text))
         except pydantic.ValidationError as error:
             raise InputError(_line(where, error)) from None
+
+
+def _escaped(surrogate: re.Match[str]) -> str:
+    """Four digits that can be read, after a backslash."""
+    return f"\\\\u{ord(surrogate[0]):04x}"
 
 
 def _line(where: str, error: pydantic.ValidationError) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from pathlib import Path
 
@@ -38,18 +39,16 @@ def harden(
     """Hardens a classifier and leaves a run folder behind.
 
     The folder holds `model.keras` (the bare classifier), `helpers/` (the vanilla model and
-    what the method trained beside it), `history.csv`, figures, `card.md` and, written last,
-    `card.json`. Stopped at any moment, the same request with `resume` goes on from the last
-    epoch that was finished.
+    what the method trained beside it), `history.csv`, figures, `card.md` and, last, `card.json`.
+    Stopped at any moment, the same request with `resume` goes on from the last whole epoch.
 
     Args:
         request: what to do. dataset: its data, already loaded and limited.
-        folder: the run folder.
-        resume: go on with what is there.
+        folder: the run folder. resume: go on with what is there.
         progress: told (stage, done, in all, logs).
 
     Returns:
-        The card of the run, as in `card.json`.
+        What `card.json` says.
 
     Raises:
         InputError: if anything asked for is wrong; nothing is written then.
@@ -57,7 +56,7 @@ def harden(
     options, fingerprint = request.options, dataset.fingerprint()
     with team_for(options.execution) as team:
         name = request.model or default_model(dataset)
-        start = StartingModel(name, dataset, options.seed, team.strategy)
+        start = StartingModel(name, dataset, options.seed, request.pixels, team.strategy)
         resolved = resolve(
             request.method, dataset.name, options.preset, start.name, options.overrides
         )
@@ -84,6 +83,7 @@ def _run(
 ) -> Card | None:
     """Trains and measures; None in a process that does not write, which only trains."""
     started, dataset, (settings, preset) = time.monotonic(), start.dataset, resolved
+    start = dataclasses.replace(start, pixels=run.pixels)
     with run.locked():
         keras.utils.set_random_seed(start.seed)
         method, vanilla = _ready_method(run.request, start, settings, run, progress)
@@ -102,6 +102,7 @@ def _run(
             "clean_accuracy": after,
             "vanilla_clean_accuracy": after if method.is_vanilla else before,
             "training_seconds": seconds,
+            **vars(run.pixels),
             **team.note(),
         }
         base = base_card(run, dataset, settings, metrics, started)

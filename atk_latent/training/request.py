@@ -10,7 +10,7 @@ from typing import ClassVar, Literal, get_args
 
 from atk_latent.config import check_range
 from atk_latent.errors import InputError
-from atk_latent.results.record import Count, Json, Record, optional
+from atk_latent.pixels import UNIT, PixelFormat
 
 FLOAT32 = "float32"
 Strategy = Literal["auto", "none", "mirrored", "multiworker"]
@@ -80,12 +80,14 @@ class HardenRequest:
     Args:
         method: registered name. options: see `RunOptions`.
         model: registered name, path to a trained model, or None for the data set's own.
+        pixels: what the trained model wants, where that is not [0, 1].
     """
 
     models: ClassVar[tuple[str, ...]] = ("model.keras",)  # what a finished run holds
     method: str
     options: RunOptions
     model: str | None = None
+    pixels: PixelFormat = UNIT
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +101,7 @@ class GANRequest:
 
     method: ClassVar[str] = "song-gan"
     models: ClassVar[tuple[str, ...]] = ("helpers/generator.keras", "helpers/discriminator.keras")
+    pixels: ClassVar[PixelFormat] = UNIT
     options: RunOptions
     judge: str | None = None
 
@@ -109,26 +112,6 @@ class GANRequest:
 
 
 Request = HardenRequest | GANRequest
-
-
-class StoredRequest(Record):
-    """The fields of `request.json`; an earlier version may have left some out.
-
-    Args:
-        method, data, preset, model, overrides, limit, seed: as in `RunOptions` and the requests.
-        data_fingerprint: of the images and labels; None where nobody noted it.
-        precision: as in `Execution`; earlier versions knew float32 alone.
-    """
-
-    method: str | None = None
-    data: str | None = None
-    preset: str | None = None
-    model: str | None = None
-    overrides: Json = {}
-    limit: Count | None = None
-    seed: Count | None = None
-    data_fingerprint: str | None = optional()
-    precision: str = optional("float32")
 
 
 def request_json(request: Request) -> dict[str, object]:
@@ -145,5 +128,6 @@ def request_json(request: Request) -> dict[str, object]:
     }
     if options.execution.precision != FLOAT32:  # as earlier versions wrote it
         content["precision"] = options.execution.precision
+    content |= {name: text for name, text in vars(request.pixels).items() if text is not None}
     reread: dict[str, object] = json.loads(json.dumps(content, default=str))
     return reread

@@ -13,8 +13,10 @@ from atk_latent.data.aliases import known
 from atk_latent.data.dataset import Dataset
 from atk_latent.errors import InputError
 from atk_latent.methods.natural import Natural, natural_settings
-from atk_latent.models.latent import require_logits
+from atk_latent.models.architectures import architecture, is_architecture
+from atk_latent.models.endings import require_logits
 from atk_latent.models.loading import load_classifier
+from atk_latent.pixels import UNIT, PixelFormat
 from atk_latent.progress import Progress, renamed
 from atk_latent.registry import MODELS
 from atk_latent.training.run_folder import RunFolder
@@ -37,23 +39,32 @@ class StartingModel:
     """Where a classifier comes from before a method trains it.
 
     Args:
-        name: registered name, or path to a trained model.
+        name: that `models.architectures` builds, or path to a trained model.
         dataset: what it classifies. seed: int >= 0, of new weights and their training.
-        strategy: under which it is made and trained; None is a single device.
+        pixels: what a trained model wants, where that is not [0, 1].
+        strategy: under which it is made and trained.
 
     Raises:
-        InputError: if the name is not registered, or there is nothing at the path.
+        InputError: if the name is not registered, there is nothing at the path, or a network
+            that takes [0, 1] is said to want other pixels.
     """
 
     name: str
     dataset: Dataset
     seed: int
+    pixels: PixelFormat = UNIT
     strategy: tf.distribute.Strategy = dataclasses.field(default_factory=tf.distribute.get_strategy)
 
     def __post_init__(self) -> None:
         """Refuses a model that is not there."""
         if not self.is_trained:
-            MODELS.entry(self.name)
+            if not is_architecture(self.name):
+                MODELS.entry(self.name)
+            if not self.pixels.is_unit:
+                raise InputError(
+                    f"--input-range and --preprocess are for a trained model; '{self.name}' "
+                    "takes pixels in [0, 1]. Leave them out"
+                )
         elif not Path(self.name).exists():
             raise InputError(f"--model {self.name}: no such file or folder")
 
@@ -61,19 +72,19 @@ class StartingModel:
     def is_trained(self) -> bool:
         """Whether it is a trained model, not a registered network."""
         looks_like_path = os.sep in self.name or "." in self.name
-        return self.name not in MODELS and (looks_like_path or Path(self.name).exists())
+        return not is_architecture(self.name) and (looks_like_path or Path(self.name).exists())
 
     def load(self) -> keras.Model:
         """The classifier: the trained model, or the network with new weights.
 
         Raises:
-            InputError: if the model does not fit the data or ends in softmax.
+            InputError: if the model does not fit the data or gives probabilities.
         """
         shape, classes = self.dataset.image_shape, self.dataset.num_classes
         with self.strategy.scope():
             if not self.is_trained:
-                return MODELS[self.name](shape, classes, seed=self.seed)
-            model = load_classifier(self.name, shape, classes)
+                return architecture(self.name)(shape, classes, seed=self.seed)
+            model = load_classifier(self.name, shape, classes, self.pixels)
         require_logits(model, self.dataset.x_test[:64])
         _check_precision(model, self.name)
         return model
@@ -112,7 +123,8 @@ def _check_precision(model: keras.Model, name: str) -> None:
         InputError: naming both.
     """
     wanted = keras.config.dtype_policy().name
-    own = {layer.dtype_policy.name for layer in model.layers} - {"float32"}
+    layers = model._flatten_layers(include_self=False)
+    own = {layer.dtype_policy.name for layer in layers if layer._trainable_variables} - {"float32"}
     if own != {wanted} - {"float32"}:
         has = ", ".join(sorted(own)) or "float32"
         raise InputError(

@@ -18,6 +18,7 @@ from atk_latent.cli.list import list_names
 from atk_latent.errors import InputError
 from atk_latent.evaluation import runner
 from atk_latent.results.schemas import schema
+from tests.run_cards import write_card
 
 COMMANDS = {"evaluate": evaluate_command, "attack": attack_command, "export": export_command}
 
@@ -37,7 +38,7 @@ def place(tmp_path_factory):
     model.save(folder / "model.keras")
     (folder / "run").mkdir()
     model.save(folder / "run" / "model.keras")
-    (folder / "run" / "card.json").write_text("{}")
+    write_card(folder / "run", "natural")
     rng = np.random.default_rng(0)
     y = np.arange(20) % 2
     x = (rng.uniform(-0.1, 0.1, (20, 8, 8, 1)) + 0.35 + 0.3 * y[:, None, None, None]).astype("f4")
@@ -213,12 +214,12 @@ WRONG = {
     "gate not run": (("--attack", "fgsm", "--fail-under", "pgd=0.1"), "not run"),
     "gate not a number": (("--fail-under", "pgd=x"), "must be a number"),
     "out is a folder": (("--out", "."), "is a folder"),
-    "out in no folder": (("--out", "no/such/r.json"), "does not exist"),
+    "out in a file": (("--out", "setup.py/r.json"), "cannot be written to"),
     "out exists": (("--out", "setup.py"), "exists already"),
     "device": (("--device", "tpu"), "auto, cpu or gpu:N"),
     "limit": (("--limit", "1"), "one image for each"),
     "suite": (("--suite", "lader"), "Did you mean 'ladder'"),
-    "suite file": (("--suite", "no.yaml"), "cannot be read"),
+    "suite file": (("--suite", "no.yaml"), "does not exist"),
     "suite needs": (("--suite", "transfer"), "needs surrogate"),
     "variable": (("--suite", "fast", "--set", "epz=1"), "no such variable. Known: eps"),
     "set without suite": (("--set", "eps=1"), "name one with --suite"),

@@ -18,6 +18,7 @@ from atk_latent.evaluation.target import run_folder
 from atk_latent.methods.atld import ATLD
 from atk_latent.methods.atld_settings import ATLDSettings
 from atk_latent.registry import ATTACKS
+from tests.run_cards import write_card
 
 
 def call(command, *arguments):
@@ -51,7 +52,7 @@ def place(tmp_path_factory):
     )
     model.save(folder / "model.keras")
     game.save_helpers(folder / "helpers")
-    (folder / "card.json").write_text("{}")
+    write_card(folder, "atld")
     rng = np.random.default_rng(0)
     y = np.arange(12) % 2
     x = (rng.uniform(-0.1, 0.1, (12, 8, 8, 1)) + 0.42 + 0.16 * y[:, None, None, None]).astype("f4")

@@ -59,15 +59,22 @@ def test_wrong_input_is_one_line_and_leaves_nothing(audit, tmp_path):
     cases = [
         ((wrong, "--out", tmp_path / "out"), "wrong.json is no result"),
         ((audit, wrong, "--out", tmp_path / "out"), "wrong.json is no result"),
-        ((tmp_path / "none.json", "--out", tmp_path / "out"), "none.json cannot be read"),
+        ((tmp_path / "none.json", "--out", tmp_path / "out"), "none.json does not exist"),
         ((audit, "--out", full), "not empty"),
-        ((audit, "--out", tmp_path / "no" / "out"), "does not exist"),
+        ((audit, "--out", audit / "out"), "cannot be written to"),
+        ((audit, "--out", "/proc/x"), "cannot be written to"),
+        ((audit, "--out", tmp_path / ("n" * 300)), "has a name of 300 bytes"),
     ]
     for arguments, message in cases:
         shown = reported(*arguments)
         assert shown.exit_code == 2
         assert message in shown.stderr and shown.stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_folders_above_the_report_are_made(audit, tmp_path):
+    assert reported(audit, "--out", tmp_path / "no" / "such" / "out").exit_code == 0
+    assert (tmp_path / "no" / "such" / "out" / "index.html").is_file()
 
 
 def test_no_tensorflow_is_imported(audit, tmp_path):

@@ -1,5 +1,6 @@
 """Suites: those that come with the package, and what is said of a wrong file."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -179,7 +180,7 @@ def test_a_wrong_file_is_named_and_so_is_what_is_wrong(tmp_path, case):
 
 
 def test_a_file_that_is_not_there_and_a_name_that_is_not_known(tmp_path):
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="does not exist"):
         load_suite(tmp_path / "nothing.yaml")
     with pytest.raises(InputError, match="Did you mean 'ladder'. Known: atld-adaptive, .*yaml"):
         load_suite("lader")
@@ -210,3 +211,44 @@ def test_a_suite_is_read_without_tensorflow():
 def test_the_files_are_shipped():
     setup = (Path(__file__).parents[2] / "setup.py").read_text()
     assert '"atk_latent.evaluation": ["suites/*.yaml"]' in setup and '"pyyaml"' in setup
+
+
+LAUGHS = "\n".join(
+    ["a0: &a0 [fgsm]"]
+    + [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 10)]
+    + ["attacks: *a9"]
+)
+HOSTILE = {
+    "for itself": ("attacks: &a [{attacks: *a}]", "more than 20,000 parts, or for itself"),
+    "for itself as a list": ("attacks: &a [*a]", "more than 20,000 parts, or for itself"),
+    "for itself as a mapping": ("&a {attacks: *a}", "more than 20,000 parts, or for itself"),
+    "for a billion": (LAUGHS, "more than 20,000 parts"),
+    "deep": ("attacks: " + "[" * 50_000, "is not YAML"),
+    "python": ("attacks: [!!python/object/apply:os.system [ls]]", "is not YAML"),
+    "timestamp": ("attacks: [!!timestamp 2001-01-01]", "tags are not allowed"),
+    "binary": ("attacks: [!!binary aGk=]", "tags are not allowed"),
+    "number": ("attacks: [!!int 3]", "tags are not allowed"),
+    "set": ("attacks: !!set {fgsm}", "tags are not allowed"),
+    "large": ("#" * (1 << 21), "has 2,097,152 bytes"),
+    "latin": (b"name: \xe9", "is no suite"),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_a_hostile_file_is_one_line_at_once(tmp_path, case):
+    text, message = HOSTILE[case]
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(InputError, match=message):
+        load_suite(path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "mine.yaml")
+    with pytest.raises(InputError, match="is a pipe"):
+        load_suite(tmp_path / "mine.yaml")
+
+
+def test_an_alias_may_say_again_what_was_said(tmp_path):
+    text = "attacks:\n- &a fgsm:eps=0.1\n- {attack: *a, surrogate: runs/x}\n"
+    assert specs(planned(tmp_path, text)) == ["fgsm:eps=0.1"] * 2

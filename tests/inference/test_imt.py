@@ -4,9 +4,9 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from atk_latent import exporting
 from atk_latent.adversaries.latent_discriminator import LatentDiscriminator
 from atk_latent.errors import InputError
+from atk_latent.exporting import export as exporting
 from atk_latent.inference.imt import BACKWARDS, IMT, IMTClassifier, IMTSettings
 from tests.adversaries.test_latent_discriminator import EPS, image, linear_discriminator, network
 
@@ -47,6 +47,12 @@ def test_golden_imt_plus_moves_an_unsure_image_by_half(toy):
         ({"high": 0.6}, EPS),  # SVHN's interval on attacked images: p = 0.692 is outside
         ({"step_size": 4 * EPS}, EPS),  # the FGSM configuration: the projection undoes the half
         ({"step_size": 4 * EPS, "scale_radius": True}, 0.5 * EPS),  # SVHN: it does not
+        ({"high": 0.6, "clean_high": 0.7}, EPS),  # nobody says what the image is
+        ({"high": 0.6, "clean_high": 0.7, "told": "clean"}, 0.5 * EPS),
+        ({"high": 0.6, "told": "clean"}, EPS),
+        ({"fgsm_factor": 4.0}, 0.5 * EPS),
+        ({"fgsm_factor": 4.0, "told": "fgsm"}, EPS),
+        ({"fgsm_factor": 1.5, "told": "fgsm"}, 0.75 * EPS),
         ({"radius": 0.3 * EPS}, 0.3 * EPS),
         ({"low": 0.7, "high": 2.0}, EPS),  # section IV-B with D0's threshold at 0.3: p is below
         ({"low": 0.65, "high": 2.0}, 0.5 * EPS),
@@ -157,7 +163,7 @@ def test_saved_signatures_answer_bit_for_bit(manifold, images, tmp_path):
         name: IMTClassifier(IMT(manifold, variant=variant))
         for name, variant in (("imt", "imt"), ("imt_plus", "imt+"))
     }
-    export = exporting.export_saved_model(
+    export = exporting.export_classifier(
         manifold.classifier, tmp_path / "out", images, endpoints=endpoints
     )
     assert export.signatures == {"serving_default": 0.0, "imt": 0.0, "imt_plus": 0.0}

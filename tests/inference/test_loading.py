@@ -38,6 +38,18 @@ def test_inference_is_named_with_settings_on_top_of_the_runs(run):
     assert imt.settings.step_size == pytest.approx(8 / 255)
 
 
+def test_a_run_stores_what_the_published_evaluation_is_told(tmp_path):
+    classifier, discriminator = network()
+    settings = {"eps": 0.1, "imt_high": 0.6, "imt_clean_high": 0.7, "imt_fgsm_factor": 4}
+    game = ATLD(classifier, build(ATLDSettings, settings), discriminator=discriminator)
+    game.save_helpers(tmp_path / "helpers")
+    high = {
+        text: imt_for(text, tmp_path, classifier).transform.settings
+        for text in ("imt+", "imt+:told=clean", "imt+:told=fgsm")
+    }
+    assert [(s.high, s.step_size) for s in high.values()] == [(0.6, 0.1), (0.7, 0.1), (0.6, 0.4)]
+
+
 @pytest.mark.parametrize(
     ("text", "word"),
     [

@@ -48,7 +48,7 @@ FAST = {
 }
 VARIANTS = {
     "pgd-awp": ("pgd", {"awp_gamma": 0.05, "alpha": 0.5, "augment": "crop-flip"}),
-    "atld-official": ("atld", {"preset": "official", "d_steps": 2}),
+    "atld-official": ("atld", {"preset": "official", "d_steps": 2, "clean_pass_every": 2}),
     "ladder-fresh": ("ladder", {"examples": "fresh", "targets": "balanced"}),
     "tla-both": ("tla", {"positives": "both"}),
     "feature-scattering-steps": ("feature-scattering", {"steps": 2}),

@@ -504,6 +504,18 @@ def test_a_dead_regulariser_is_warned_of_once(recwarn):
     assert [str(w.message)[:8] for w in recwarn] == ["epoch 1:"]
 
 
+def test_the_card_of_a_dead_game_says_so():
+    method = small(theta_term="mse_ratio", epochs=1)
+    x, y = data()
+    assert "warning" not in method.measure(x, y)
+    watch = Watch(method.settings)
+    epochs = [{"scale": 1.0}, {"scale": 1e-6, "divergence": 3.0}, {"discriminator_accuracy": 0.5}]
+    assert watch.first_problem(epochs[:1]) is None
+    method.warning = watch.first_problem(epochs)
+    assert method.warning.startswith("epoch 2: the divergence term is dead")
+    assert method.measure(x, y)["warning"] == method.warning
+
+
 def test_evaluation_logs_hold_no_game():
     method = small()
     method.compile("sgd", metrics=["accuracy"], run_eagerly=True)

@@ -10,7 +10,7 @@ from scipy.signal import correlate
 
 from atk_latent.errors import InputError
 from atk_latent.models import initialising, latent
-from atk_latent.models.lenet import lenet
+from atk_latent.models.lenet import lenet, lenet_bn
 from atk_latent.models.resnet import cifarnet, padded_conv, resnet_body
 from atk_latent.models.vgg import celebanet, svhnnet
 from atk_latent.registry import MODELS
@@ -25,6 +25,7 @@ def trainable(model):
     ("builder", "count", "latents", "classes"),
     [
         (lenet, 431_080, 500, 10),
+        (lenet_bn, 432_220, 500, 10),  # two numbers for each of 20 + 50 + 500 channels more
         (svhnnet, 21_751_306, 4096, 10),
         (celebanet, 51_177_217, 4096, 2),
         (cifarnet, 11_173_962, 512, 10),
@@ -41,8 +42,8 @@ def test_default_model_has_the_published_size(builder, count, latents, classes):
 
 
 def test_registry_names_are_these_builders():
-    names = ("lenet", "svhnnet", "celebanet", "cifarnet")
-    assert [MODELS[name] for name in names] == [lenet, svhnnet, celebanet, cifarnet]
+    names = ("lenet", "lenet-bn", "svhnnet", "celebanet", "cifarnet")
+    assert [MODELS[name] for name in names] == [lenet, lenet_bn, svhnnet, celebanet, cifarnet]
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
 """The page: whole by itself, safe from names, and fair in what it says."""
 
 import re
-import shutil
 import subprocess
+from base64 import b64encode
+from hashlib import sha256
 from html.parser import HTMLParser
 
 import numpy as np
@@ -12,9 +13,11 @@ from PIL import Image
 from atk_latent.errors import InputError
 from atk_latent.reporting.outcomes import outcomes_of
 from atk_latent.reporting.page import html, make_report, markdown_page, write_report
+from atk_latent.reporting.tables import csv_text, latex
 from atk_latent.reporting.verdicts import attack_verdict
 from atk_latent.results.files import read_result, read_results
 
+from .browser import CHROMIUM
 from .colours import contrast, luminance
 
 KINDS = ("evaluation", "audit", "comparison", "card")
@@ -61,7 +64,7 @@ def page(report):
 
 def test_the_page_is_whole_and_asks_nothing_of_a_network(page, report):
     assert page.open == []
-    assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in page.tags}
+    assert not {"link", "iframe", "object"} & {tag for tag, _ in page.tags}
     for tag, attrs in page.tags:
         inside = ("data:image/png;base64,",) if tag == "img" else ("#",)
         for name in ("href", "src", "xlink:href"):
@@ -69,7 +72,19 @@ def test_the_page_is_whole_and_asks_nothing_of_a_network(page, report):
     source = html(report)
     assert "url(http" not in source and "@import" not in source
     policy = next(attrs["content"] for attrs in page.all("meta") if "http-equiv" in attrs)
+    script, policy = (
+        re.search("script-src '(.+?)'; ", policy)[1],
+        re.sub("script-.+?; ", "", policy),
+    )
     assert policy == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    assert page.all("script") == [{"type": "application/json", "id": "leaderboard-data"}, {}]
+    (source,) = re.findall("<script>(.+?)</script>", source, re.DOTALL)
+    assert script == f"sha256-{b64encode(sha256(source.encode()).digest()).decode()}"
+
+
+def test_a_report_of_one_model_has_no_script(files):
+    source = html(make_report([read_result(files["evaluation"])]))
+    assert "<script" not in source and "script-src" not in source
 
 
 def test_landmarks_headings_and_labels(page):
@@ -119,7 +134,8 @@ def test_a_hostile_name_stays_text(evaluation, audit, comparison, card, write):
     paths = [write(f"{i}.json", record) for i, record in enumerate(records)]
     report = make_report(read_results(paths), HOSTILE)
     page = Page(html(report))
-    assert page.open == [] and page.all("script") == []
+    assert page.open == [] and len(page.all("script")) == 2
+    assert html(report).count("</script>") == 2 and "alert(1)<" not in html(report)
     assert not any("onload" in attrs for _, attrs in page.tags)
     assert HOSTILE in "".join(page.words)
     assert "<script" not in markdown_page(report)
@@ -154,9 +170,144 @@ def test_transfer_or_static_numbers_alone_prove_nothing(evaluation, write):
 )  # fmt: skip
 def test_tones(evaluation, write, left, tone, share):
     evaluation["attacks"] = evaluation["attacks"][1:2]
-    evaluation["attacks"][0]["robust_accuracy"] = left
+    evaluation["attacks"][0] |= {"robust_accuracy": left, "low": left - 0.02, "high": left + 0.02}
     found = verdict(evaluation, write)
-    assert found.tone == tone and share in found.means
+    assert found.tone == tone and share in found.means and not found.doubts
+
+
+def held(evaluation, **more):
+    """One attack that breaks nothing."""
+    evaluation["attacks"] = evaluation["attacks"][1:2]
+    evaluation["attacks"][0] |= {"robust_accuracy": 0.95, "low": 0.9, "high": 0.99, **more}
+    return evaluation
+
+
+@pytest.mark.parametrize(
+    ("more", "doubt"),
+    [
+        ({"spec": "fgsm:eps=0.3"}, "Only attacks of a single step"),
+        ({"spec": "art:fgsm:eps=0.3"}, "Only attacks of a single step"),
+        ({"spec": "pgd:eps=0.3,steps=1"}, "Only attacks of a single step"),
+        ({"warnings": ["gradients are zero for 40 images"]}, "gradients are zero for 40 images."),
+    ],
+)
+def test_little_evidence_and_warnings_are_said_in_short_and_never_called_held(
+    evaluation, write, more, doubt
+):
+    found = verdict(held(evaluation, **more), write)
+    assert found.tone == "open" and found.word != "Held" and doubt in found.doubt
+    report = make_report([read_result(write("e.json", evaluation))])
+    short = html(report).partition("In short</h2>")[2].partition("</section>")[0]
+    assert "Doubtful." in short and doubt in short
+    assert doubt in markdown_page(report).partition("## ")[0]
+
+
+def test_few_images_are_never_enough(evaluation, write):
+    evaluation = held(evaluation) | {"n": 20}
+    evaluation["attacks"][0]["n"] = 20
+    found = verdict(evaluation, write)
+    assert found.word == "Not known" and "20 images are few" in found.doubt
+
+
+def test_a_failed_audit_of_the_same_target_is_said_in_short(evaluation, audit, write):
+    paths = [write("e.json", held(evaluation)), write("a.json", audit)]
+    about, audited = make_report(read_results(paths)).verdicts
+    assert (about.word, audited.word) == ("Not known", "Failed")
+    assert "signs of masked gradients: restarts" in about.doubt
+    audit["target"] = "runs/other"
+    paths = [paths[0], write("b.json", audit)]
+    assert make_report(read_results(paths)).verdicts[0].word == "Held"
+
+
+def test_many_files_begin_with_one_comparison(evaluation, told_evaluation, write):
+    """20 models: tables of all, the worst last; no figure of one alone, few pictures."""
+    paths = []
+    for i in range(20):
+        record = {**(evaluation if i % 2 else told_evaluation), "target": f"runs/{i}"}
+        paths.append(write(f"{i}.json", record))
+    report = make_report(read_results(paths))
+    boards = report.leaderboard.boards
+    assert len({row.model for board in boards for row in board.rows}) == 20
+    for board in boards:
+        values = [row[1].value for row in board.table.rows]
+        assert len(values) == 10 and values == sorted(values, reverse=True)
+    assert len(report.verdicts) == 20
+    source = html(report)
+    assert source.index("<table") < source.index('<article class="verdict')
+    assert "Each in words (20)" in source
+    assert len(report.figures) < 20 and len(source) < 3_000_000
+    assert Page(source).open == []
+
+
+def test_a_record_of_400_attacks_is_a_page_at_once(told_evaluation, write, tmp_path):
+    attack = told_evaluation["attacks"][1]
+    told_evaluation["attacks"] = [
+        {**attack, "spec": f"pgd:eps=0.3,steps={k}"} for k in range(2, 402)
+    ]
+    report = make_report([read_result(write("e.json", told_evaluation))])
+    assert len(report.parts[0].tables[0].rows) > 400
+    assert len(report.parts[0].panels) == 24 and sum(p.first for p in report.parts[0].panels) == 1
+    assert len(report.figures) < 60 and Page(html(report)).open == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+@pytest.mark.parametrize("width", [1280, 390])
+def test_tables_are_whole_on_a_screen_and_on_a_phone(told_evaluation, write, tmp_path, width):
+    """Ten classes of long names and ten columns: nothing is to be scrolled to."""
+    names = [
+        "airplane",
+        "automobile",
+        "bird",
+        "cat",
+        "deer",
+        "dog",
+        "frog",
+        "horse",
+        "ship",
+        "truck",
+    ]
+    told_evaluation["class_names"] = names
+    for attack in told_evaluation["attacks"]:
+        attack["published"] = {"value": 0.5, "source": "A paper, Table 2"}
+    source = html(make_report([read_result(write("e.json", told_evaluation))]))
+    source = source.replace("default-src 'none';", "script-src 'unsafe-inline';")
+    source = source.replace('<details class="panel">', '<details class="panel" open>')
+    probe = (
+        "<script>onload=()=>parent.postMessage([...document.querySelectorAll('.scroll')]"
+        ".map(e=>e.scrollWidth-e.clientWidth),'*')</script>"
+    )
+    (tmp_path / "page.html").write_text(source.replace("</body>", f"{probe}</body>"))
+    frame = tmp_path / "frame.html"
+    frame.write_text(
+        f"<iframe src=page.html style='border:0;width:{width}px;height:900px'></iframe>"
+        "<pre id=wide></pre><script>onmessage=e=>{wide.textContent=e.data}</script>"
+    )
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000"]
+    flags += [f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", frame.as_uri()]
+    done = subprocess.run([CHROMIUM, *flags], capture_output=True, text=True, timeout=240)
+    over = [
+        int(part) for part in done.stdout.partition('id="wide">')[2].partition("<")[0].split(",")
+    ]
+    assert len(over) == 8 and max(over) <= 1
+
+
+CONTROLS = "\x1b[31mred\x1b[0m \u202eback\u202c \x00\x07"
+
+
+def test_what_a_terminal_or_a_page_obeys_is_written_out(evaluation, comparison, card, write):
+    evaluation["target"] = comparison["rows"][0]["label"] = card["class_names"][0] = CONTROLS
+    evaluation["attacks"][0]["attack"] = "=cmd()" + CONTROLS
+    records = (evaluation, comparison, card)
+    paths = [write(f"{i}.json", record) for i, record in enumerate(records)]
+    report = make_report(read_results(paths), CONTROLS)
+    texts = [html(report), markdown_page(report)]
+    texts += [form(table) for table in report.tables for form in (csv_text, latex)]
+    texts += [chart.svg(alone=True) for chart in report.figures]
+    for letter in "\x1b\u202e\x00\x07":
+        assert not any(letter in text for text in texts)
+    assert "\\x1b[31mred" in texts[0]
+    assert any("'=cmd()" in text for text in texts)
 
 
 def test_no_attack_is_no_knowledge(evaluation, write):
@@ -187,7 +338,7 @@ def test_every_file_is_written_and_the_markdown_finds_its_figures(
         assert f"](figures/{chart.name}.svg)" in markdown
     for chart in report.figures:
         assert {f"figures/{chart.name}.svg", f"figures/{chart.name}.png"} <= names
-    assert len([name for name in names if name.endswith(".csv")]) == len(report.tables) == 11
+    assert len([name for name in names if name.endswith(".csv")]) == len(report.tables) == 15
 
 
 def test_a_panel_shows_images_with_words_beside_them(report, page):
@@ -243,9 +394,6 @@ def test_a_folder_that_holds_something_is_left_alone(files, tmp_path):
     with pytest.raises(InputError, match="not empty"):
         write_report(make_report(read_results([files["audit"]])), tmp_path / "out")
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["mine.txt"]
-
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 @pytest.mark.slow

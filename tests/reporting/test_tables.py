@@ -94,7 +94,7 @@ def test_two_threat_models_never_share_a_column_and_two_defences_do(comparison, 
 
 
 def test_ranks_are_of_one_kind_each_and_best_first(comparison, write):
-    comparison["rows"][1]["cells"][2]["accuracy"] = 0.9
+    comparison["rows"][1]["cells"][2] |= {"accuracy": 0.9, "low": 0.85, "high": 0.93}
     *_, white, moved = tables_of(read_result(write("c.json", comparison)).result, 1)
     assert white.name != moved.name and white.rows[0][0] == "PGD & Co"
     assert moved.rows == (("Natural", 1.0, 1.0, 1.0), ("PGD & Co", 2.0, 2.0, 2.0))

@@ -6,11 +6,14 @@ import json
 import numpy as np
 import pytest
 
+from atk_latent.adversaries.carlini import CarliniSettings
+from atk_latent.config import build, spec
 from atk_latent.data.loading import load_dataset
 from atk_latent.evaluation.ranking import average_ranks
 from atk_latent.methods.ladder import HELPERS
 from atk_latent.models.lenet import lenet
 from atk_latent.registry import METHODS
+from atk_latent.reporting.image_grid import STYLES
 from atk_latent.reproduction import run
 from atk_latent.reproduction.experiment import FixedSet
 from atk_latent.reproduction.ladder import experiments as ladder, figures, surrogates, tables
@@ -45,6 +48,19 @@ def test_every_row_has_published_numbers_but_for_its_own_attack(experiment):
     source = f"LADDER, Table {number}"
     assert {c.source for row in experiment.published.values() for c in row.values()} == {source}
     assert f"Table {number}:" in experiment.title
+
+
+def test_celeba_has_the_papers_ten_rows():
+    labels = [row.label for row in ladder.CELEBA.rows]
+    assert len(labels) == 10 and set(labels) == set(published("ladder", "transfer", "celeba"))
+    assert len(labels) - 1 <= len(set(STYLES)) == 10  # Figure 8 has a series for all but Vanilla
+
+
+def test_the_papers_cw_has_the_rate_and_the_constant_of_its_authors(noted):
+    text = noted("paper").text(ladder.MNIST, ladder.ATTACKS["CW"])
+    settings = build(CarliniSettings, spec(text)[1])
+    assert (settings.learning_rate, settings.initial_const) == (0.005, 0.01)
+    assert (settings.steps, settings.search_steps) == (1000, 9)
 
 
 @pytest.mark.parametrize("preset", ["quick", "paper"])

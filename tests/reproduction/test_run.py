@@ -1,15 +1,24 @@
 """An experiment is trained, attacked, ranked and goes on where it was stopped."""
 
 import dataclasses
+import functools
 import json
 
 import numpy as np
 import pytest
 
+from atk_latent.data.dataset import Dataset
 from atk_latent.errors import InputError
 from atk_latent.methods.ladder import HELPERS
 from atk_latent.reproduction import baselines, run
-from atk_latent.reproduction.experiment import Budget, ColumnSpec, Experiment, FixedSet, RowSpec
+from atk_latent.reproduction.experiment import (
+    Budget,
+    ColumnSpec,
+    Experiment,
+    FixedSet,
+    RowSpec,
+    check_rows,
+)
 from atk_latent.reproduction.run import Runner, mean_cell
 from atk_latent.results.accuracy import Accuracy
 from atk_latent.results.attack_result import Published
@@ -195,6 +204,94 @@ def test_a_row_takes_over_the_helpers_of_another(card, tmp_path, monkeypatch):
         "second": {name: f"made for {name}" for name in HELPERS},
         "third": {HELPERS[0]: f"made for {HELPERS[0]}"},
     }
+
+
+def test_chosen_rows_join_the_table_of_earlier_calls(tmp_path, noted, monkeypatch):
+    runner, cells = noted("quick"), []
+
+    def cell(experiment, column, row, seed):
+        cells.append(row.label)
+        return Cell.of(column.label, Accuracy.of([True, False]))
+
+    monkeypatch.setattr(run.Runner, "_cell", lambda self, *args: cell(*args))
+    plan = dataclasses.replace(PLAN, columns=PLAN.columns[:1])
+    for patterns, labels in ((("lo*",), ["long"]), (("short", "none"), ["short", "long"])):
+        runner.rows = patterns
+        table = runner.measure(plan)
+        assert [row.label for row in table.rows] == labels
+        written = json.loads((tmp_path / "result.json").read_text())
+        assert [row["label"] for row in written["rows"]] == labels
+    assert cells == ["long", "short"]
+    runner.seed = 1  # another seed is another table
+    assert [row.label for row in runner.measure(plan).rows] == ["short"]
+
+
+def test_rows_may_have_seeds_of_their_own(noted, monkeypatch):
+    runner, plan = noted("quick"), dataclasses.replace(PLAN, over_seeds=True)
+    monkeypatch.setattr(
+        runner, "_cell", lambda e, column, row, seed: Cell.of(column.label, Accuracy.of([True]))
+    )
+    cells = [
+        runner.cell(plan, PLAN.columns[0], dataclasses.replace(SHORT, seeds=seeds))
+        for seeds in (None, 3)
+    ]
+    assert [len(cell.seeds) for cell in cells] == [1, 3]
+
+
+def test_patterns_that_fit_no_row_are_refused():
+    check_rows("plan", PLAN, ("lo*", "short"), "quick")
+    check_rows("plan", functools.partial(baselines.reproduce, PLAN), ("lo*",), "quick")
+    with pytest.raises(InputError, match="--rows must fit a row of plan.*short; long"):
+        check_rows("plan", PLAN, ("longer",), "quick")
+    with pytest.raises(InputError, match="none, it is a figure"):
+        check_rows("plan", baselines.reproduce, ("long",), "quick")
+
+
+def test_a_row_starts_from_a_classifier_of_other_data_with_a_new_head(
+    measured, dataset, tmp_path, monkeypatch
+):
+    """Two classes elsewhere, three here."""
+    few = dataset.y_train < 2
+    other = Dataset.from_arrays(
+        "other", dataset.x_train[few], dataset.y_train[few], dataset.x_test[:9], np.arange(9) % 2
+    )
+    monkeypatch.setattr(run, "load_dataset", lambda n, **_: other if n == "other" else dataset)
+    first = RowSpec("first", "natural", {"epochs": 1}, data="other")
+    second = RowSpec("second", "natural", {"epochs": 1, "learning_rate": 1e-12}, start=first)
+    runner = Runner("quick", tmp_path)
+    target = runner.target(PLAN, second)
+    assert target.model.output_shape == (None, 3)
+    before = runner.target(dataclasses.replace(PLAN, data="other"), first).model
+    assert before.output_shape == (None, 2)
+    for one, two in zip(before.get_weights()[:-2], target.model.get_weights()[:-2], strict=True):
+        np.testing.assert_allclose(one, two, atol=1e-6)
+
+
+def test_images_without_labels_are_those_that_the_budget_leaves_out(dataset, tmp_path, monkeypatch):
+    load = lambda name, limit_train, seed: dataset.subset(limit_train, None, seed)  # noqa: E731
+    monkeypatch.setattr(run, "load_dataset", load)
+    budget = dataclasses.replace(PLAN.budgets["quick"], limit=100)
+    plan = dataclasses.replace(PLAN, budgets={"quick": budget})
+    runner = Runner("quick", tmp_path)
+    path = runner.text(plan, "{unlabelled}")
+    x = np.load(path)["x"]
+    assert path == str(tmp_path / "unlabelled-digits.npz") and x.shape == (20, 16, 16, 1)
+    every = {image.tobytes() for image in np.round(255 * dataset.x_train).astype(np.uint8)}
+    trained = np.round(255 * runner.dataset(plan).x_train).astype(np.uint8)
+    left = every - {image.tobytes() for image in trained}
+    assert {image.tobytes() for image in x} == left and len(left) == 20
+    with pytest.raises(InputError, match="put some into .*unlabelled-digits.npz"):
+        Runner("quick", tmp_path / "other").unlabelled(PLAN)
+
+
+def test_imt_is_told_what_a_column_says(noted, monkeypatch):
+    runner, asked = noted("quick"), []
+    monkeypatch.setattr(runner, "_target", lambda folder, inference, *_: asked.append(inference))
+    row = dataclasses.replace(SHORT, inference="imt+")
+    for told in ("", "fgsm"):
+        runner.target(PLAN, row, told=told)
+    runner.target(PLAN, SHORT)
+    assert asked == ["imt+", "imt+:told=fgsm", "none"]
 
 
 def test_a_row_that_cannot_be_is_named(tmp_path):

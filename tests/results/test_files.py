@@ -1,12 +1,16 @@
 """What a result file is, and what a wrong one is told."""
 
 import copy
+import dataclasses
 import json
+import os
 from pathlib import Path
 
 import jsonschema
 import pytest
 
+import atk_latent.results.files as files_module
+from atk_latent.atomic import write_json
 from atk_latent.errors import InputError
 from atk_latent.results.audit import Audit
 from atk_latent.results.card import Card
@@ -116,8 +120,8 @@ def test_a_wrong_file_of_version_1_is_told_where(comparison, write, path, value,
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "cannot be read as a JSON result"),
-        ('{"n": NaN}', "NaN is no JSON number"),
+        ("{", "is no JSON"),
+        ('{"n": NaN}', "NaN is no finite number"),
         ("[1]", r"one JSON object .* not \[1\]"),
         ('{"colour": 1}', r"no result. Expected: .*It has \['colour'\]"),
     ],
@@ -157,11 +161,109 @@ def test_images_and_their_classes_must_fit(told_evaluation, write, path, value, 
         read_result(write("wrong.json", _set(told_evaluation, path, value)))
 
 
+@pytest.mark.parametrize(
+    ("kind", "path", "value", "message"),
+    [
+        ("told", ("clean_accuracy",), 0.6, "clean_accuracy must be that of the predictions"),
+        ("told", ("attacks", 1, "robust_accuracy"), 0.8, r"attacks\[1\]: robust_accuracy must be"),
+        (
+            "told",
+            ("attacks", 0, "predictions"),
+            [0] * 6,
+            "robust_accuracy must be that of the pred",
+        ),
+        (
+            "told",
+            ("labels",),
+            [2] * 6,
+            "clean_accuracy must be that of the predictions in the file, 0",
+        ),
+        ("told", ("attacks", 0, "n"), 7, r"attacks\[0\]: n must be the 6 of the file, not 7"),
+        ("told", ("attacks", 0, "examples", 0, "index"), 6, r"examples\[0\] shows none of the"),
+        ("told", ("attacks", 0, "examples", 0, "label"), 2, r"examples\[0\] shows none of the"),
+        ("evaluation", ("attacks", 0, "low"), 0.9, r"robust_accuracy 0.6 must lie in its interval"),
+        ("evaluation", ("clean_high",), 0.1, "clean_accuracy 0.99 must lie in its interval"),
+        (
+            "comparison",
+            ("rows", 0, "cells", 0, "high"),
+            0.1,
+            "accuracy 0.95 must lie in its interval",
+        ),
+        ("audit", ("passed",), True, "passed must be false, as its parts say, not True"),
+    ],
+)
+def test_numbers_that_contradict_each_other_are_refused(files, write, kind, path, value, message):
+    wrong = _set(json.loads(files[kind].read_text()), path, value)
+    with pytest.raises(InputError, match=message) as refused:
+        read_result(write("wrong.json", wrong))
+    assert "\n" not in str(refused.value)
+
+
+def test_what_has_no_end_is_not_read(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "pipe.json")
+    (tmp_path / "run").mkdir()
+    for path in (tmp_path / "pipe.json", Path("/dev/zero")):
+        with pytest.raises(InputError, match="is a pipe, a device"):
+            read_result(path)
+    small = dataclasses.replace(files_module.RESULT, limit=10)
+    monkeypatch.setattr(files_module, "RESULT", small)
+    (tmp_path / "large.json").write_text("{}" + " " * 20)
+    with pytest.raises(InputError, match="has 22 bytes; a JSON result has 10 at most"):
+        read_result(tmp_path / "large.json")
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e999", "1" * 5000])
+def test_a_number_that_no_float_holds_is_refused(tmp_path, number):
+    (tmp_path / "x.json").write_text(f'{{"n": {number}}}')
+    with pytest.raises(InputError, match="is no JSON"):
+        read_result(tmp_path / "x.json")
+
+
+def test_a_name_that_is_no_utf_8_is_written_and_read(evaluation, tmp_path):
+    """A file name may hold any byte; Python has lone surrogates for those."""
+    named = Evaluation.from_json({**evaluation, "target": "runs/\udcff\x1b[31m"}, "here")
+    assert named.target == "runs/\\udcff\x1b[31m"
+    write_json(tmp_path / "e.json", {**evaluation, "target": "runs/\udcff"})
+    assert read_result(tmp_path / "e.json").result.target == "runs/\\udcff"
+
+
+def _mutations(record):
+    """Values of a JSON record, each changed to a few others, and each field left out."""
+
+    def places(value, path=()):
+        inner = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, part in inner:
+            yield (*path, key)
+            if isinstance(part, dict | list):
+                yield from places(part, (*path, key))
+
+    others = (None, "x", -1, 1e308, True, [], {}, [[]], 10**30, "\ud800", "=1+1")
+    for path in places(record):
+        for value in others:
+            yield path, value
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [*KINDS, "told"])
+def test_every_value_changed_is_one_line_or_a_sound_record(kind, files, write):
+    """Thousands of records with one value of another kind: refused in a line, or read."""
+    record, cases = json.loads(files[kind].read_text()), 0
+    for path, value in _mutations(record):
+        cases += 1
+        try:
+            result = read_result(write("m.json", _set(record, path, value))).result
+        except InputError as error:
+            assert "\n" not in str(error) and "m.json" in str(error)
+        else:
+            write_result(write("m.json", {}), result)
+    assert cases > 250
+
+
 def test_a_binary_file_a_missing_one_and_an_empty_folder_are_refused(tmp_path):
     (tmp_path / "x.png").write_bytes(b"\x89PNG\xff")
-    for path in (tmp_path / "x.png", tmp_path / "none.json"):
-        with pytest.raises(InputError, match="cannot be read"):
-            read_result(path)
+    for name, problem in (("x.png", "is no JSON result"), ("none.json", "does not exist")):
+        with pytest.raises(InputError, match=f"{name} {problem}"):
+            read_result(tmp_path / name)
     with pytest.raises(InputError, match="neither card.json"):
         read_result(tmp_path)
 

@@ -110,7 +110,10 @@ BUDGETS = {
     "paper": _budget(
         {},
         {"eps": "0.3"},
-        {"cw": "steps=1000,search_steps=9", "song": "steps=1000"},
+        {
+            "cw": "steps=1000,search_steps=9,learning_rate=0.005,initial_const=0.01",
+            "song": "steps=1000",
+        },
         seeds=3,
         many=4500,
         few=1000,
@@ -160,7 +163,9 @@ def experiment(
 
 MNIST = experiment("mnist", "lenet", 2, ABLATIONS)
 SVHN = experiment("svhn", "svhnnet", 1, ABLATIONS)
-CELEBA = experiment("celeba", "celebanet", 3, LADDER_GAN, "100 200 400 800 1200 1600 2000")
+CELEBA = experiment(
+    "celeba", "celebanet", 3, (*ABLATIONS, *LADDER_GAN), "100 200 400 800 1200 1600 2000"
+)
 CIFAR10 = experiment("cifar10", "cifarnet", 4, LADDER_GAN)
 
 
