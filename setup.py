@@ -61,6 +61,7 @@ setup(
     extras_require={
         "datasets": DATASETS,
         "gpu": ["tensorflow[and-cuda]>=2.18"],
+        "ray": ["ray>=2.40"],
         "test": TEST,
         "bench": ["foolbox", "torch", "torchattacks"],
         "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.6", "mkdocstrings[python]>=0.29"],

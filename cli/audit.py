@@ -12,6 +12,7 @@ import click
 from atk_latent import atomic, config
 
 from . import _common as common
+from ._cluster import Cluster, ray_options
 
 if TYPE_CHECKING:
     from atk_latent.results.audit import Audit
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 @common.seed_option
 @common.batch_size_option
 @common.store_option
+@ray_options
 @click.option("--out", metavar="FILE", help="Also write the JSON there; must not exist yet.")
 @common.trust_option
 @common.device_option
@@ -78,22 +80,29 @@ class _Options:
     store: Path | None
     trust: bool
     device: str
+    cluster: Cluster
 
 
 def _audit(options: _Options, eps: float | None) -> Audit:
-    common.setup_tensorflow(options.device)
-    from atk_latent import api
+    common.choose_device(options.device)
+    with (
+        common.progress_bars("audit:") as progress,
+        options.cluster.executor(progress) as executor,
+    ):
+        common.setup_tensorflow(options.device)
+        from atk_latent import api
 
-    with common.limit_by_its_option():
-        dataset = api.load_dataset(options.data, limit_test=options.limit, seed=options.seed)
-    with common.progress_bars("audit:") as progress:
+        with common.limit_by_its_option():
+            dataset = api.load_dataset(options.data, limit_test=options.limit, seed=options.seed)
         return api.audit(
             options.target,
             dataset,
             eps,
             inference=options.inference,
             surrogate=options.surrogate,
-            options=api.Options(options.seed, options.batch_size, progress, options.store),
+            options=api.Options(
+                options.seed, options.batch_size, progress, options.store, executor=executor
+            ),
             trust=options.trust,
         )
 
