@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from atk_latent import atomic
 from atk_latent.registry import EXPERIMENTS
 
 from . import _common as common
+from ._cluster import Cluster, ray_options
 from ._names import Names
+
+if TYPE_CHECKING:
+    from atk_latent.results.record import Json
 
 
 @click.command("reproduce")
@@ -33,35 +38,23 @@ from ._names import Names
 @click.option("--out", type=click.Path(path_type=Path), help="Folder; default reproduced/NAME.")
 @common.seed_option
 @common.device_option
+@ray_options
 @common.json_option
 @common.run_command
-def reproduce(
-    name: str,
-    preset: str,
-    rows: tuple[str, ...],
-    out: Path | None,
-    seed: int,
-    device: str,
-    as_json: bool,
-) -> None:
+def reproduce(name: str, out: Path | None, as_json: bool, **options: Any) -> None:
     """Run an experiment of `atkl list experiments` and leave its tables and figures.
 
     The same command goes on where a stopped one was: finished runs and attacked images are
-    found again.
+    found again. With --ray the rows of a table are trained side by side.
     """
     EXPERIMENTS.entry(name)
-    folder = out or Path("reproduced") / (name if preset == "quick" else f"{name}-{preset}")
-    _check_folder(folder)
+    chosen = _Options(**options)
+    default = name if chosen.preset == "quick" else f"{name}-{chosen.preset}"
+    folder = out or Path("reproduced") / default
+    common.check_folder(folder)
     with common.stdout_kept_clean():
-        common.setup_tensorflow(device)
         try:
-            from atk_latent.reproduction.experiment import check_rows
-            from atk_latent.reproduction.run import Runner
-
-            check_rows(name, EXPERIMENTS[name], rows, preset)
-            with common.progress_bars() as show:
-                runner = Runner(preset, folder, seed=seed, rows=rows, progress=show)
-                record = EXPERIMENTS[name](runner)
+            record = _record(name, folder, chosen)
         except KeyboardInterrupt:
             common.say(f"Stopped. The same command goes on in {folder}.", err=True)
             sys.exit(common.INTERRUPTED)
@@ -73,13 +66,27 @@ def reproduce(
     common.say(f"Written: {folder}")
 
 
-def _check_folder(folder: Path) -> None:
-    atomic.check_parent(_nearest(folder) / "x", "--out")
+@dataclass(frozen=True)
+class _Options:
+    """The command's options by name."""
+
+    preset: str
+    rows: tuple[str, ...]
+    seed: int
+    device: str
+    cluster: Cluster
 
 
-def _nearest(folder: Path) -> Path:
-    """The folder itself, or the nearest one above it that exists."""
-    folder = folder.absolute()
-    while not folder.exists():
-        folder = folder.parent
-    return folder
+def _record(name: str, folder: Path, options: _Options) -> Json:
+    common.setup_tensorflow(options.device)
+    from atk_latent.reproduction.experiment import check_rows
+    from atk_latent.reproduction.run import Runner
+
+    preset, rows = options.preset, options.rows
+    check_rows(name, EXPERIMENTS[name], rows, preset)
+    with common.progress_bars() as show, options.cluster.executor(show) as executor:
+        runner = Runner(
+            preset, folder, seed=options.seed, rows=rows, progress=show, executor=executor
+        )
+        record: Json = EXPERIMENTS[name](runner)
+    return record

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class SerialExecutor:
         [3]
     """
 
-    is_parallel: ClassVar[bool] = False
+    is_parallel: bool = False
 
     def run(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Any]]:
         """The tasks with their results, each run when it is asked for."""

@@ -8,7 +8,7 @@ import io
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from typing_extensions import Self
@@ -53,7 +53,7 @@ class RayExecutor:
         ...     results = [result for _, result in executor.run(tasks)]
     """
 
-    is_parallel: ClassVar[bool] = True
+    is_parallel: bool = True
 
     def __init__(
         self,
