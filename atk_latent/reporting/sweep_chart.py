@@ -18,8 +18,8 @@ def sweep_chart(table: Comparison) -> Chart:
     """Accuracy of every row under every column, in percent, over seeds.
 
     Args:
-        table: cells with `seeds`. A line joins the means of a column, its bars are one standard
-            deviation long each way, small dots are the seeds.
+        table: cells with `seeds`. Large marks are the means, bars are one standard deviation
+            long each way, small dots are the seeds.
     """
     labels = [row.label for row in table.rows]
     series = {
@@ -41,7 +41,7 @@ def sweep_chart(table: Comparison) -> Chart:
                 yerr=[statistics.stdev(v) if len(v) > 1 else 0.0 for _, v in drawn],
                 color=colour,
                 marker=_MARKERS[i % len(_MARKERS)],
-                linestyle=("-", "--", "-.", ":")[i % 4],
+                linestyle="none",
                 capsize=3,
                 label=name,
             )
