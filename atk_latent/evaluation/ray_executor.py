@@ -68,7 +68,7 @@ class RayExecutor:
         self._idle: list[Any] = []
         self._starting: dict[Any, Any] = {}  # first answer -> actor
         self._sent = Latest()  # models: key -> (model, reference)
-        self._losses = self._jobs = 0
+        self._losses = 0
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -221,9 +221,9 @@ class RayExecutor:
     def _job(self, task: Task, jobs: dict[int, tuple[Task, tuple[Any, ...]]]) -> tuple[Any, ...]:
         """What a worker is told of a task's job: its key, its content, its models."""
         if id(task.job) not in jobs:
-            self._jobs += 1
             content, models = self._pickled(task.job)
-            jobs[id(task.job)] = task, (f"{self._jobs}", [self.ray.put(content)], models)
+            key = hashlib.sha256(content).hexdigest()
+            jobs[id(task.job)] = task, (key, [self.ray.put(content)], models)
         return jobs[id(task.job)][1]
 
     def _pickled(self, job: Any) -> tuple[bytes, dict[str, Any]]:

@@ -58,13 +58,13 @@ class Axis:
         """
         key, _, values = text.partition("=")
         method, _, name = key.strip().rpartition(":")
-        item = r"\s*(\[[^\[\]]*\]|[^\[\],\s][^\[\],]*?)\s*"
-        if not name or not re.fullmatch(f"{item}(,{item})*", values):
+        item = r"(?:\[[^\[\]]*\]|[^\[\],]+)"
+        found = tuple(v.strip().strip("[]").strip() for v in re.findall(item, values))
+        if not name or not re.fullmatch(f"\\s*{item}\\s*(,\\s*{item}\\s*)*", values) or "" in found:
             raise InputError(
                 "--set must read KEY=A,B,C, or METHOD:KEY=A,B,C, with [A,B] for a value that is a "
                 f"list. Received: {text!r}"
             )
-        found = tuple(value.strip("[]").strip() for value in re.findall(item, values))
         twice = next((value for value in found if found.count(value) > 1), None)
         if twice is not None:
             raise InputError(f"--set {text} has the value {twice!r} twice; leave one out")
