@@ -54,6 +54,7 @@ setup(
         "scikit-learn",
         "matplotlib",
         "rich",
+        "tqdm",
         "pillow",
         "jinja2",
         "pyyaml",
@@ -61,6 +62,7 @@ setup(
     extras_require={
         "datasets": DATASETS,
         "gpu": ["tensorflow[and-cuda]>=2.18"],
+        "onnx": ["tf2onnx>=1.17", "onnxruntime"],
         "ray": ["ray>=2.40"],
         "test": TEST,
         "bench": ["foolbox", "torch", "torchattacks"],

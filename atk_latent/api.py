@@ -19,9 +19,11 @@ from atk_latent.errors import InputError
 from atk_latent.evaluation import audit as auditing, runner
 from atk_latent.evaluation.runner import Case, Options
 from atk_latent.evaluation.target import Target, with_classes_of
-from atk_latent.exporting import CARD, Export, export_saved_model
+from atk_latent.exporting.export import CARD, Export, export_classifier
 from atk_latent.inference.loading import imt_for
+from atk_latent.models.endings import original
 from atk_latent.models.loading import load_classifier
+from atk_latent.pixels import UNIT, PixelFormat
 from atk_latent.progress import Progress
 from atk_latent.results.audit import Audit
 from atk_latent.results.card import Card
@@ -39,7 +41,8 @@ class Hardened:
     """What `harden` leaves.
 
     Args:
-        model: the hardened classifier, a plain Keras model.
+        model: the hardened classifier, a plain Keras model that ends in logits; the one in the
+            run folder ends as the model ended that was hardened.
         card: what was trained, on what, how, and what was measured.
         folder: the run folder.
 
@@ -59,6 +62,7 @@ def harden(
     out: str | Path,
     *,
     model: str | Path | None = None,
+    pixels: PixelFormat = UNIT,
     options: RunOptions | None = None,
     progress: Progress | None = None,
     **settings: object,
@@ -72,6 +76,7 @@ def harden(
         data: registered name, path of an `.npz` or a folder, or a `Dataset`.
         out: the run folder.
         model: registered name, or path of a trained model; None takes the data set's own.
+        pixels: what the trained model wants, where that is not [0, 1].
         options: preset, seed and training images at most; its `data` and `overrides` are
             those given here.
         progress: told (stage, done, in all, logs).
@@ -91,7 +96,7 @@ def harden(
     dataset = _dataset(data, options)
     name = dataset.name if isinstance(data, Dataset) else str(data)
     options = dataclasses.replace(options, data=name, overrides={**options.overrides, **settings})
-    request = HardenRequest(method, options, None if model is None else str(model))
+    request = HardenRequest(method, options, None if model is None else str(model), pixels)
     folder = Path(out)
     card = pipeline.harden(request, dataset, folder, resume=True, progress=progress)
     hardened = load_classifier(folder, dataset.image_shape, dataset.num_classes)
@@ -105,8 +110,8 @@ def evaluate(
     *,
     inference: str = "none",
     surrogate: Source | None = None,
+    pixels: PixelFormat = UNIT,
     options: Options | None = None,
-    trust: bool = False,
 ) -> Evaluation:
     """Attacks a classifier and says what accuracy is left, as `atkl evaluate` does.
 
@@ -117,8 +122,8 @@ def evaluate(
             radius of the images.
         inference: "imt" or "imt+" scores an ATLD run behind IMT.
         surrogate: the attacks are made on this model and only scored on `target`.
+        pixels: what `target` wants, where that is not [0, 1].
         options: seed, batch size, progress and store.
-        trust: load a SavedModel even if its graph touches files or runs Python.
 
     Returns:
         The record; ``.attacks`` holds one result an attack.
@@ -135,8 +140,8 @@ def evaluate(
         ('white-box, Linf', 20)
     """
     options = options or Options()
-    dataset = with_classes_of(target, _dataset(data))
-    attacked = Target.load(target, dataset, inference, trust=trust)
+    dataset, trust = with_classes_of(target, _dataset(data)), options.trust
+    attacked = Target.load(target, dataset, inference, pixels, trust=trust)
     crafted_on = (
         None if surrogate is None else Target.load(surrogate, dataset, trust=trust).surrogate
     )
@@ -147,7 +152,7 @@ def evaluate(
     evaluation = runner.evaluate(
         attacked.model, dataset.x_test, dataset.y_test, cases, attacked.options(options, dataset)
     )
-    return evaluation.model_copy(update={"class_names": dataset.class_names})
+    return evaluation.model_copy(update={"class_names": dataset.class_names, **vars(pixels)})
 
 
 def audit(
@@ -157,13 +162,14 @@ def audit(
     *,
     inference: str = "none",
     surrogate: Source | None = None,
+    pixels: PixelFormat = UNIT,
     options: Options | None = None,
-    trust: bool = False,
 ) -> Audit:
     """Looks for gradient masking in a classifier, as `atkl audit` does.
 
     Args:
-        target, data, inference, surrogate, options, trust: as of `evaluate`; about 200 test images.
+        target, data, inference, surrogate, pixels, options: as of `evaluate`; about 200 test
+            images.
         eps: Linf radius that the figures in question are for, in [0, 1] pixels; None is the
             customary one of the images.
 
@@ -173,9 +179,10 @@ def audit(
     Raises:
         InputError: on a target, data or a radius that will not do.
     """
-    dataset = with_classes_of(target, _dataset(data))
-    audited = Target.load(target, dataset, inference, trust=trust)
-    return auditing.audit(
+    options = options or Options()
+    dataset, trust = with_classes_of(target, _dataset(data)), options.trust
+    audited = Target.load(target, dataset, inference, pixels, trust=trust)
+    record = auditing.audit(
         audited.model,
         dataset.x_test,
         dataset.y_test,
@@ -185,6 +192,7 @@ def audit(
             None if surrogate is None else Target.load(surrogate, dataset, trust=trust).surrogate
         ),
     )
+    return record.model_copy(update=vars(pixels))
 
 
 def export(
@@ -192,19 +200,21 @@ def export(
     data: str | Path | Dataset,
     out: str | Path,
     *,
+    format: str = "savedmodel",
     imt: bool = False,
     images: int = 256,
-    trust: bool = False,
+    pixels: PixelFormat = UNIT,
 ) -> Export:
-    """Writes a classifier as a SavedModel and proves that it still says the same.
+    """Writes a classifier in another format and proves that it still says the same.
 
     Args:
-        target: run folder, `.keras` file or Keras model that ends in logits.
+        target: run folder, `.keras` file or Keras model; it keeps the ending it came with.
         data: registered name, path or `Dataset`, whose test images it is checked on.
-        out: the folder to be; absent or empty.
+        out: the folder to be, absent or empty; the file to be for ONNX and TFLite.
+        format: "savedmodel", "onnx" or "tflite".
         imt: also the signatures `imt` and `imt_plus`; `target` is an ATLD run then.
         images: int >= 1, test images of the check.
-        trust: as of `evaluate`.
+        pixels: what `target` wants, where that is not [0, 1]; what is exported takes [0, 1].
 
     Raises:
         InputError: if `out` is taken, or the target will not do.
@@ -213,15 +223,16 @@ def export(
     if images < 1:
         raise InputError(f"images must be at least 1. Received: {images}")
     dataset = with_classes_of(target, _dataset(data))
-    exported = Target.load(target, dataset, trust=trust)
+    exported = Target.load(target, dataset, pixels=pixels)
     variants = {"imt": "imt", "imt_plus": "imt+"} if imt else {}
     endpoints = {
         name: imt_for(variant, exported.run, exported.model) for name, variant in variants.items()
     }
-    return export_saved_model(
-        exported.model,
+    return export_classifier(
+        original(exported.model),
         out,
         dataset.x_test[:images],
+        format=format,
         card=exported.run / CARD if exported.run else None,
         endpoints=endpoints,
     )

@@ -26,7 +26,7 @@ class APGD(AdversaryAttack):
             one for a classifier that answers at random.
         seed: int >= 0; None draws it from NumPy's global state at each `generate`, as ART's own
             attacks do.
-        verbose: kept for ART; nothing is shown.
+        verbose: show a progress bar on stderr; without it nothing is shown.
 
     Lengths are in the estimator's own pixel units, those of its `clip_values`.
 
@@ -80,7 +80,7 @@ class APGDTargeted(AdversaryAttack):
             one for a classifier that answers at random.
         seed: int >= 0; None draws it from NumPy's global state at each `generate`, as ART's own
             attacks do.
-        verbose: kept for ART; nothing is shown.
+        verbose: show a progress bar on stderr; without it nothing is shown.
 
     Lengths are in the estimator's own pixel units, those of its `clip_values`.
 
@@ -130,7 +130,7 @@ class FAB(AdversaryAttack):
         batch_size: int >= 1, images at once.
         seed: int >= 0; None draws it from NumPy's global state at each `generate`, as ART's own
             attacks do.
-        verbose: kept for ART; nothing is shown.
+        verbose: show a progress bar on stderr; without it nothing is shown.
 
     Lengths are in the estimator's own pixel units, those of its `clip_values`.
 
@@ -178,7 +178,7 @@ class FABTargeted(AdversaryAttack):
         nb_targets: int >= 1, classes aimed at: those next to the label in the clean logits.
         seed: int >= 0; None draws it from NumPy's global state at each `generate`, as ART's own
             attacks do.
-        verbose: kept for ART; nothing is shown.
+        verbose: show a progress bar on stderr; without it nothing is shown.
 
     Lengths are in the estimator's own pixel units, those of its `clip_values`.
 
@@ -230,7 +230,7 @@ class FastCarliniL2(AdversaryAttack):
         eps: an image changed by more, in L2, is handed back unchanged; None: any change counts.
         seed: int >= 0; None draws it from NumPy's global state at each `generate`, as ART's own
             attacks do.
-        verbose: kept for ART; nothing is shown.
+        verbose: show a progress bar on stderr; without it nothing is shown.
 
     Lengths are in the estimator's own pixel units, those of its `clip_values`.
 
@@ -280,7 +280,7 @@ class FastJSMA(AdversaryAttack):
             among those that are not its label.
         seed: int >= 0; None draws it from NumPy's global state at each `generate`, as ART's own
             attacks do.
-        verbose: kept for ART; nothing is shown.
+        verbose: show a progress bar on stderr; without it nothing is shown.
 
     Lengths are in the estimator's own pixel units, those of its `clip_values`.
 
@@ -338,7 +338,7 @@ class FastPGD(AdversaryAttack):
             one for a classifier that answers at random.
         seed: int >= 0; None draws it from NumPy's global state at each `generate`, as ART's own
             attacks do.
-        verbose: kept for ART; nothing is shown.
+        verbose: show a progress bar on stderr; without it nothing is shown.
 
     Lengths are in the estimator's own pixel units, those of its `clip_values`.
 
@@ -353,8 +353,8 @@ class FastPGD(AdversaryAttack):
     Reference: Goodfellow et al. 2015 (FGSM); Kurakin et al. 2017 (BIM); Madry et al. 2018
         (PGD); Dong et al. 2018, Algorithm 1 (MIM); Carlini and Wagner 2017 (margin).
     Differs: cross-entropy is climbed through `losses.log_odds`, whose gradient has the same
-        direction and does not vanish; random starts are clipped to the bounds, which ATLD's
-        code leaves to the first step.
+        direction and does not vanish; random starts are clipped to the bounds unless
+        `clip_start` is off: ATLD's code leaves that to the first step.
         ART hands back the last iterate of the best start, this one the best iterate
         (`keep="last"` does as ART); a random start is uniform in the ball in every norm;
         `random_eps`, `summary_writer` and masks are not supported.
@@ -395,7 +395,7 @@ class FastSquare(AdversaryAttack):
         batch_size: int >= 1, images at once.
         seed: int >= 0; None draws it from NumPy's global state at each `generate`, as ART's own
             attacks do.
-        verbose: kept for ART; nothing is shown.
+        verbose: show a progress bar on stderr; without it nothing is shown.
 
     Lengths are in the estimator's own pixel units, those of its `clip_values`.
 
@@ -453,7 +453,7 @@ class MarginPGD(AdversaryAttack):
         margin: number >= 0, confidence of the margin loss; 50 in the papers.
         seed: int >= 0; None draws it from NumPy's global state at each `generate`, as ART's own
             attacks do.
-        verbose: kept for ART; nothing is shown.
+        verbose: show a progress bar on stderr; without it nothing is shown.
 
     Lengths are in the estimator's own pixel units, those of its `clip_values`.
 
@@ -468,8 +468,8 @@ class MarginPGD(AdversaryAttack):
     Reference: Goodfellow et al. 2015 (FGSM); Kurakin et al. 2017 (BIM); Madry et al. 2018
         (PGD); Dong et al. 2018, Algorithm 1 (MIM); Carlini and Wagner 2017 (margin).
     Differs: cross-entropy is climbed through `losses.log_odds`, whose gradient has the same
-        direction and does not vanish; random starts are clipped to the bounds, which ATLD's
-        code leaves to the first step.
+        direction and does not vanish; random starts are clipped to the bounds unless
+        `clip_start` is off: ATLD's code leaves that to the first step.
         ART hands back the last iterate of the best start, this one the best iterate
         (`keep="last"` does as ART); a random start is uniform in the ball in every norm;
         `random_eps`, `summary_writer` and masks are not supported.
@@ -511,7 +511,7 @@ class NIFGSM(AdversaryAttack):
         batch_size: int >= 1, images at once.
         seed: int >= 0; None draws it from NumPy's global state at each `generate`, as ART's own
             attacks do.
-        verbose: kept for ART; nothing is shown.
+        verbose: show a progress bar on stderr; without it nothing is shown.
 
     Lengths are in the estimator's own pixel units, those of its `clip_values`.
 
@@ -559,7 +559,7 @@ class RayS(AdversaryAttack):
             of the budget, for the smallest distance. Without `eps` none stops.
         seed: int >= 0; None draws it from NumPy's global state at each `generate`, as ART's own
             attacks do.
-        verbose: kept for ART; nothing is shown.
+        verbose: show a progress bar on stderr; without it nothing is shown.
 
     Lengths are in the estimator's own pixel units, those of its `clip_values`.
 
@@ -610,7 +610,7 @@ class StandardAutoAttack(AdversaryAttack):
             the others take one.
         seed: int >= 0; None draws it from NumPy's global state at each `generate`, as ART's own
             attacks do.
-        verbose: kept for ART; nothing is shown.
+        verbose: show a progress bar on stderr; without it nothing is shown.
 
     Lengths are in the estimator's own pixel units, those of its `clip_values`.
 

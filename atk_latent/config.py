@@ -27,18 +27,28 @@ def known_as(name: str, default: T) -> T:
     return dataclasses.field(default=default, metadata={"flat": name})
 
 
+def in_pixels(default: T, name: str = "") -> T:
+    """A field that is a length in [0, 1] pixels; `name` as of `known_as`.
+
+    At ART's door it is read in the range of the estimator's clip values.
+    """
+    flat = {"flat": name} if name else {}
+    return dataclasses.field(default=default, metadata={"pixels": True, **flat})
+
+
 class Place(NamedTuple):
     """Where the value of a flat name lives in composed settings.
 
     Args:
         part: the field that holds the part, "" for the settings' own fields.
         field: name of the field, in the part where there is one.
-        kind: its type.
+        kind: its type. is_pixels: it is a length in [0, 1] pixels.
     """
 
     part: str
     field: str
     kind: object
+    is_pixels: bool = False
 
 
 @functools.cache
@@ -57,7 +67,9 @@ def places(kind: type) -> Mapping[str, Place]:
                 for name, place in places(typing.cast(type, hint)).items()
             }
         else:
-            inner = {field.metadata.get("flat", field.name): Place("", field.name, hint)}
+            is_pixels = field.metadata.get("pixels", False)
+            name = field.metadata.get("flat", field.name)
+            inner = {name: Place("", field.name, hint, is_pixels)}
         twice = sorted(result.keys() & inner.keys())
         if twice:
             raise TypeError(f"{kind.__name__} has two settings called '{twice[0]}'")

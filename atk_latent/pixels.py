@@ -71,11 +71,65 @@ class PixelRange:
         """Pixels in [0, 1], an array or a tensor, in this range."""
         return x * self.width + self.low
 
+    @classmethod
+    def read(cls, text: str) -> PixelRange:
+        """The range that a text names: "0,255" or "-1,1".
+
+        Raises:
+            InputError: if it is not two rising numbers.
+        """
+        try:
+            low, high = (float(part) for part in text.split(","))
+        except ValueError:
+            raise InputError(
+                f"a range of pixels is two numbers, such as 0,255 or -1,1. Received: {text!r}"
+            ) from None
+        return cls(low, high)
+
     def layers(self) -> list[keras.Layer]:
         """The Keras layers that turn [0, 1] into this range; none for [0, 1] itself."""
         from keras import layers
 
         return [] if self.is_unit else [layers.Rescaling(self.width, offset=self.low)]
+
+
+@dataclasses.dataclass(frozen=True)
+class PixelFormat:
+    """The pixels that a model was trained on, where they are not those in [0, 1].
+
+    Args:
+        input_range: "0,255" or "-1,1", their lowest and highest; None for [0, 1].
+        preprocess: in its place, the module of `keras.applications` whose `preprocess_input`
+            stood before the model: "keras.applications.resnet50", or "resnet50".
+
+    Raises:
+        InputError: on another range, or both.
+
+    Example:
+        >>> PixelFormat("0,255").is_unit
+        False
+    """
+
+    input_range: str | None = None
+    preprocess: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuses what cannot be read."""
+        if self.input_range is not None and self.preprocess is not None:
+            raise InputError(
+                "--input-range and --preprocess both say what pixels a model wants: "
+                "preprocess_input takes 0..255 by itself. Give one of them"
+            )
+        if self.input_range is not None:
+            PixelRange.read(self.input_range)
+
+    @property
+    def is_unit(self) -> bool:
+        """Whether the model takes pixels in [0, 1] as they are."""
+        return self.input_range is None and self.preprocess is None
+
+
+UNIT = PixelFormat()
 
 
 def standardisation(mean: npt.ArrayLike, std: npt.ArrayLike) -> list[keras.Layer]:

@@ -139,6 +139,12 @@ MODELS = Registry(
         "wrn-34-15": Entry("atk_latent.models.wide_resnet:wrn_34_15", "WideResNet-34-15, 103.8 M"),
         "wrn-34-20": Entry("atk_latent.models.wide_resnet:wrn_34_20", "WideResNet-34-20, 184.5 M"),
         "wrn-70-16": Entry("atk_latent.models.wide_resnet:wrn_70_16", "WideResNet-70-16, 266.8 M"),
+        "wrn-28-10-silu": Entry(
+            "atk_latent.models.wide_resnet:wrn_28_10_silu", "WideResNet-28-10 with SiLU"
+        ),
+        "wrn-34-10-silu": Entry(
+            "atk_latent.models.wide_resnet:wrn_34_10_silu", "WideResNet-34-10 with SiLU"
+        ),
         "wrn-16-4": Entry("atk_latent.models.wide_resnet:wrn_16_4", "WideResNet-16-4, 2.7 M"),
         "wrn-10-4": Entry("atk_latent.models.wide_resnet:wrn_10_4", "WideResNet-10-4, 1.2 M"),
         "wrn-10-2": Entry("atk_latent.models.wide_resnet:wrn_10_2", "WideResNet-10-2, 0.3 M"),

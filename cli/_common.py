@@ -20,6 +20,7 @@ import click
 from atk_latent.atomic import check_parent, json_text, write_problem
 from atk_latent.config import spec
 from atk_latent.errors import InputError, visible
+from atk_latent.pixels import PixelFormat
 from atk_latent.registry import ATTACKS, DATA
 
 from ._names import Names
@@ -80,6 +81,29 @@ trust_option = click.option(
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="One JSON object on stdout, nothing else there."
 )
+
+
+def pixel_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds --input-range and --preprocess, and hands the command one `PixelFormat` for them."""
+
+    @functools.wraps(command)
+    def wrapped(
+        *arguments: Any, input_range: str | None, preprocess: str | None, **options: Any
+    ) -> None:
+        command(*arguments, pixels=PixelFormat(input_range, preprocess), **options)
+
+    by_range = click.option(
+        "--input-range",
+        metavar="LOW,HIGH",
+        help="Pixels that the model was trained on, such as 0,255 or -1,1. eps stays in [0, 1].",
+    )
+    by_name = click.option(
+        "--preprocess",
+        metavar="MODULE",
+        help="In its place: the model was trained behind preprocess_input of this module, such as "
+        "keras.applications.resnet50.",
+    )
+    return by_range(by_name(wrapped))
 
 
 def run_command(function: F) -> F:
@@ -311,6 +335,9 @@ def _described(title: str, what: str, logs: Mapping[str, float] | None) -> str:
 class ProgressLines:
     """Progress for a log file: nothing in the first seconds, then a line every half minute.
 
+    A line has the stage, what is done of it and the time that is left at the pace so far; of a
+    stage inside another ("pgd: steps" in "pgd") also where the outer one stands.
+
     Args:
         title: written before each line. clock: seconds that only rise.
     """
@@ -320,15 +347,29 @@ class ProgressLines:
     def __init__(self, title: str = "", clock: Callable[[], float] = time.monotonic) -> None:
         self.title, self.clock = title, clock
         self.next = clock() + self.FIRST
+        self.begun: dict[str, tuple[float, int]] = {}  # when each stage was first heard of, where
+        self.reached: dict[str, str] = {}
 
     def __call__(
         self, what: str, done: int, total: int, logs: Mapping[str, float] | None = None
     ) -> None:
         """Writes where `what` stands, if it is time."""
-        if self.clock() >= self.next:
-            self.next = self.clock() + self.EVERY
-            text = f"{_described(self.title, what, logs)} {done}/{total}"
-            click.echo(f"{time.strftime('%H:%M:%S')} {text}", err=True)
+        now = self.clock()
+        since, first = self.begun.setdefault(what, (now, done))
+        if done < first or done >= total:  # the stage begins again, or the next one does
+            self.begun[what] = since, first = now, done
+        self.reached[what] = f"{done}/{total}"
+        if now < self.next:
+            return
+        self.next = now + self.EVERY
+        text = f"{_described(self.title, what, logs)} {done}/{total}"
+        outer = what.partition(": ")[0]
+        if outer != what and outer in self.reached:
+            text += f", {outer} {self.reached[outer]}"
+        if done > first:
+            left = round((now - since) * (total - done) / (done - first))
+            text += f", left {left // 3600}:{left // 60 % 60:02}:{left % 60:02}"
+        click.echo(f"{time.strftime('%H:%M:%S')} {text}", err=True)
 
 
 def console() -> Console:

@@ -10,6 +10,7 @@ import click
 
 from atk_latent import atomic
 from atk_latent.errors import InputError
+from atk_latent.pixels import PixelFormat
 from atk_latent.registry import ATTACKS
 
 from . import _common as common
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 @common.device_option
 @common.json_option
 @common.run_command
+@common.pixel_options
 def attack_command(force: bool, as_json: bool, **options: Any) -> None:
     """Attacks images on TARGET and writes them to FILE.npz.
 
@@ -80,6 +82,7 @@ class _Options:
     seed: int
     batch_size: int
     trust: bool
+    pixels: PixelFormat
     device: str
 
 
@@ -110,7 +113,7 @@ def _attack(options: _Options) -> tuple[AttackResult, _Clean]:
     x, y = (getattr(dataset, f"{name}_{options.split}") for name in "xy")
     index = select(y, options.limit, options.seed, "--limit")
     x, y = x[index], y[index]
-    target = Target.load(options.target, dataset, trust=options.trust)
+    target = Target.load(options.target, dataset, pixels=options.pixels, trust=options.trust)
     batch_size, seed = options.batch_size, options.seed
     estimator = estimator_for(target.model, image_shape=dataset.image_shape, batch_size=batch_size)
     with common.progress_bars() as progress:

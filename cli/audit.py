@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from atk_latent import atomic, config
+from atk_latent.pixels import PixelFormat
 
 from . import _common as common
 from ._cluster import Cluster, ray_options
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 @common.device_option
 @common.json_option
 @common.run_command
+@common.pixel_options
 def audit_command(eps: str | None, out: str | None, as_json: bool, **options: Any) -> None:
     """Looks for gradient masking in TARGET; exits with 3 where a check fails.
 
@@ -77,6 +79,7 @@ class _Options:
     surrogate: str | None
     seed: int
     batch_size: int
+    pixels: PixelFormat
     store: Path | None
     trust: bool
     device: str
@@ -100,10 +103,15 @@ def _audit(options: _Options, eps: float | None) -> Audit:
             eps,
             inference=options.inference,
             surrogate=options.surrogate,
+            pixels=options.pixels,
             options=api.Options(
-                options.seed, options.batch_size, progress, options.store, executor=executor
+                options.seed,
+                options.batch_size,
+                progress,
+                options.store,
+                trust=options.trust,
+                executor=executor,
             ),
-            trust=options.trust,
         )
 
 

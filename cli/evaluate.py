@@ -12,6 +12,7 @@ import click
 
 from atk_latent import atomic, config
 from atk_latent.errors import InputError
+from atk_latent.pixels import PixelFormat
 from atk_latent.registry import ATTACKS
 
 from . import _common as common
@@ -87,6 +88,7 @@ if TYPE_CHECKING:
 @common.device_option
 @common.json_option
 @common.run_command
+@common.pixel_options
 def evaluate_command(out: str | None, force: bool, as_json: bool, **options: Any) -> None:
     """Attacks TARGET and says what accuracy is left, with its 95% interval.
 
@@ -128,6 +130,7 @@ class _Options:
     values: tuple[str, ...]
     seed: int
     batch_size: int
+    pixels: PixelFormat
     fail_under: tuple[str, ...]
     gate_on: Literal["interval", "accuracy"]
     store: Path | None
@@ -161,10 +164,15 @@ def _evaluate(options: _Options) -> tuple[Evaluation, list[str]]:
             dataset,
             _cases(plan, dataset, options.trust),
             inference=options.inference,
+            pixels=options.pixels,
             options=api.Options(
-                options.seed, options.batch_size, progress, options.store, executor=executor
+                options.seed,
+                options.batch_size,
+                progress,
+                options.store,
+                trust=options.trust,
+                executor=executor,
             ),
-            trust=options.trust,
         )
     evaluation = evaluation.model_copy(
         update={

@@ -13,6 +13,7 @@ import click
 from atk_latent.config import convert, places
 from atk_latent.errors import InputError
 from atk_latent.files import MIB, FileKind, read_json_object
+from atk_latent.pixels import PixelFormat
 from atk_latent.registry import DATA, METHODS, MODELS
 from atk_latent.training.request import HardenRequest
 
@@ -82,8 +83,9 @@ def _percent(share: float | None) -> str:
 @click.option(
     "--model",
     type=Names(MODELS),
-    metavar="NAME|PATH",
-    help="Registered model, or a trained one to harden.",
+    metavar="NAME|plain:PARTS|PATH",
+    help="Registered model, small network written out (see "
+    "atkl import-torch --help), or a trained one to harden.",
 )
 @click.option("--latent-layer", metavar="NAME", help="Layer whose output is perturbed.")
 @click.option("--preset", type=click.Choice(PRESETS), default="paper", show_default=True)
@@ -99,11 +101,13 @@ def _percent(share: float | None) -> str:
 @common.device_option
 @common.json_option
 @common.run_command
+@common.pixel_options
 @training.gather_job
 def harden(
     job: training.Job,
     method: str,
     model: str | None,
+    pixels: PixelFormat,
     config: Path | None,
     as_json: bool,
     **shorthands: str | None,
@@ -114,6 +118,7 @@ def harden(
     atkl harden --method ladder --data digits
     atkl harden --method ladder --data mnist --set examples=fresh --epochs 12
     atkl harden --method ladder --data my.npz --model my.keras --latent-layer dense_1
+    atkl harden --method ladder --data photos/ --model my.keras --input-range 0,255
     atkl harden --method pgd --data mnist --preset quick --eps 0.3
     atkl harden --method trades --data digits --set early_stopping=true --set awp_gamma=0.005
     atkl harden --method augment --data mnist --set attack=jsma
@@ -128,7 +133,7 @@ def harden(
         from atk_latent.training import pipeline
 
         _check_shorthands(method, shorthands)
-        request = HardenRequest(method, options, model)
+        request = HardenRequest(method, options, model, pixels)
         card = pipeline.harden(request, dataset, folder, resume=job.resume, progress=show)
     if as_json:
         common.print_json(card.to_json())

@@ -14,6 +14,7 @@ from atk_latent.adversaries.balls import BALLS, Ball
 from atk_latent.adversaries.base import Classifier
 from atk_latent.adversaries.expectation import expected_gradient, expected_logits
 from atk_latent.adversaries.gradients import GradientAdversary, wide
+from atk_latent.adversaries.loop_watch import Report
 from atk_latent.adversaries.noise import RowNoise
 from atk_latent.adversaries.settings import read_settings
 from atk_latent.adversaries.spec import BATCH_SIZE, NB_TARGETS, ArtClass, ArtParameter, AttackSpec
@@ -181,7 +182,8 @@ class AdaptiveAscent(GradientAdversary):
 
         def run(index: tf.Tensor, result: _Result) -> tuple[tf.Tensor, _Result]:
             problem = _Problem(classifier, x, y, aims[:, index // settings.restarts])
-            return index + 1, self._run(problem, self._start(x, noise, index), result)
+            budget = index * settings.steps, runs * settings.steps
+            return index + 1, self._run(problem, self._start(x, noise, index), result, budget)
 
         odds = losses.log_odds(logits, y)
         result = _Result(x, odds, _fooled(logits, y, odds))
@@ -195,8 +197,14 @@ class AdaptiveAscent(GradientAdversary):
     def _start(self, x: tf.Tensor, noise: RowNoise, index: tf.Tensor) -> tf.Tensor:
         return self.ball.random_start_on_sphere(x, noise.fork(_START).fork(index))
 
-    def _run(self, problem: _Problem, start: tf.Tensor, result: _Result) -> _Result:
-        """`result` after one run from `start`, window by window."""
+    def _run(
+        self, problem: _Problem, start: tf.Tensor, result: _Result, budget: tuple[tf.Tensor, int]
+    ) -> _Result:
+        """`result` after one run from `start`, window by window.
+
+        Args:
+            budget: steps before this run, and of all runs.
+        """
         fixed = problem.x.shape[0] is not None  # the classifier may take no other batch size
         leave = self.settings.early_stop and not fixed
         ends = checkpoints(self.settings.steps)
@@ -205,7 +213,7 @@ class AdaptiveAscent(GradientAdversary):
 
         def window(index: tf.Tensor, result: _Result, run: _Run) -> tuple[tf.Tensor, _Result, _Run]:
             span = marks[index], marks[index + 1]
-            run = self._climb(problem.rows(run.row), run, *span)
+            run = self._climb(problem.rows(run.row), run, span, budget)
             run = self._check(run, tf.cast(span[1] - span[0], tf.float32))
             result = _stored(result, run)
             return index + 1, result, _selected(run, ~run.fooled) if leave else run
@@ -250,8 +258,14 @@ class AdaptiveAscent(GradientAdversary):
             halved=tf.ones_like(fooled),
         )
 
-    def _climb(self, problem: _Problem, run: _Run, first: tf.Tensor, end: tf.Tensor) -> _Run:
-        """The run after the iterations `first` to `end` - 1."""
+    def _climb(
+        self,
+        problem: _Problem,
+        run: _Run,
+        span: tuple[tf.Tensor, tf.Tensor],
+        budget: tuple[tf.Tensor, int],
+    ) -> _Run:
+        """The run after the iterations `span[0]` to `span[1]` - 1; `budget` as of `_run`."""
 
         def step(index: tf.Tensor, run: _Run) -> tuple[tf.Tensor, _Run]:
             share = tf.where(index == 0, 1.0, _INERTIA)
@@ -278,9 +292,10 @@ class AdaptiveAscent(GradientAdversary):
                 new.set_shape(old.shape)
             return index + 1, moved
 
-        state = (first, run)
-        _, run = tf.while_loop(lambda index, _: index < end, step, state, parallel_iterations=1)
-        return run
+        def report(index: tf.Tensor, run: _Run) -> Report:
+            return Report(budget[0] + index, budget[1], ~run.fooled, run.row)
+
+        return self.watch.rounds(step, span, run, report)
 
     def _check(self, run: _Run, length: tf.Tensor) -> _Run:
         """The run after a window of `length` steps: steps halved where the loss stalls."""

@@ -20,6 +20,7 @@ from atk_latent.adversaries.spec import BATCH_SIZE, NB_TARGETS, ArtClass, ArtPar
 from atk_latent.config import check_range
 from atk_latent.errors import InputError
 from atk_latent.labels import label_tensor
+from atk_latent.progress import Progress, part_of, renamed
 from atk_latent.results import diagnostics as results
 from atk_latent.results.diagnostics import Diagnostics
 
@@ -85,9 +86,12 @@ class AutoAttack:
         *,
         batch_size: int = 256,
         seed: int | None = None,
+        progress: Progress | None = None,
     ) -> np.ndarray:
         """The images of `run`, whose other findings `result` holds afterwards."""
-        self.result = self.run(classifier, x, y, batch_size=batch_size, seed=seed)
+        self.result = self.run(
+            classifier, x, y, batch_size=batch_size, seed=seed, progress=progress
+        )
         return self.result.x_adv
 
     def diagnostics(self) -> Diagnostics | None:
@@ -102,6 +106,7 @@ class AutoAttack:
         *,
         batch_size: int = 256,
         seed: int | None = None,
+        progress: Progress | None = None,
     ) -> AutoAttackResult:
         """Attacks `x` and says what is left.
 
@@ -110,6 +115,8 @@ class AutoAttack:
             x: floating (n >= 1, H, W, C) inside the bounds.
             y: true labels, integer (n,) or one-hot (n, K).
             batch_size: images at once, int >= 1. seed: int >= 0; None is the attack's own.
+            progress: told ("apgd-t (2 of 4)", steps done, in all, {"standing": images}) by
+                each attack, a few times a second.
 
         Raises:
             InputError: for images, labels or logits that cannot be attacked.
@@ -128,10 +135,16 @@ class AutoAttack:
         x_adv, robust, records = x.copy(), is_correct.copy(), []
         for index, component in enumerate(components):
             rows, began = np.flatnonzero(robust), time.perf_counter()
+            stage = renamed(progress, f"{component.name} ({index + 1} of {len(components)})")
             for start in range(0, len(rows), batch_size):
                 here = rows[start : start + batch_size]
-                name = f"{index}-{component.name}-{start}"
-                batch = self._attacked(judge, component, x[here], y[here], _seed_of(seed, name))
+                batch = self._attacked(
+                    judge,
+                    component,
+                    (x[here], y[here]),
+                    _seed_of(seed, f"{index}-{component.name}-{start}"),
+                    part_of(stage, start // batch_size, -(-len(rows) // batch_size)),
+                )
                 x_adv[here[batch.fooled]] = batch.x_adv
                 robust[here[batch.fooled]] = False
             records.append(
@@ -147,16 +160,27 @@ class AutoAttack:
         return AutoAttackResult(x_adv, robust, clean, left, tuple(records), notes, doubts)
 
     def _attacked(
-        self, judge: _Judge, component: Component, x: np.ndarray, y: np.ndarray, seed: int
+        self,
+        judge: _Judge,
+        component: Component,
+        batch: tuple[np.ndarray, np.ndarray],
+        seed: int,
+        progress: Progress | None,
     ) -> _Batch:
-        """What one attack does to a batch, checked and judged."""
+        """What one attack does to a batch of images and labels, checked and judged."""
+        x, y = batch
         key = str(component)
         if key not in self._adversaries:
             self._adversaries[key] = make_adversary(component.name, **component.settings)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ZeroGradientWarning)  # the result says it
             x_adv = self._adversaries[key].craft_all(
-                judge.classifier, x, y, batch_size=judge.batch_size, seed=seed
+                judge.classifier,
+                x,
+                y,
+                batch_size=judge.batch_size,
+                seed=seed,
+                progress=progress,
             )
         low, high = self.settings.bounds
         order = {"linf": np.inf, "l2": 2}[self.settings.norm]

@@ -9,10 +9,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from atk_latent.adversaries.loop_watch import LoopWatch
 from atk_latent.adversaries.noise import RowNoise
 from atk_latent.config import check_range
 from atk_latent.errors import InputError
 from atk_latent.labels import label_tensor
+from atk_latent.progress import Progress, part_of
 from atk_latent.results.diagnostics import Diagnostics
 
 Classifier = Callable[[tf.Tensor], tf.Tensor]
@@ -47,6 +49,7 @@ class Adversary(abc.ABC):
             check_range("seed", seed, 0)
             seed = keras.random.SeedGenerator(seed)
         self.seeds = seed
+        self.watch = LoopWatch()
         self._compiled: dict[tuple[int, tuple[int, ...]], tuple[Classifier, Compiled]] = {}
 
     @abc.abstractmethod
@@ -96,6 +99,7 @@ class Adversary(abc.ABC):
         batch_size: int = 256,
         seed: int | None = None,
         on_batch: Callable[[int, int], None] | None = None,
+        progress: Progress | None = None,
     ) -> np.ndarray:
         """Adversarial images of whole arrays, batch by batch; the last batch is padded.
 
@@ -104,6 +108,8 @@ class Adversary(abc.ABC):
             batch_size: images at once, int >= 1; a model of a fixed batch size keeps to its own.
             seed: int >= 0, of this result alone; None takes the generator's next.
             on_batch: called with (images done, images in all).
+            progress: told ("steps", done, in all, {"standing": images}) a few times a second
+                by an attack that loops.
 
         Returns:
             float32 (n, H, W, C).
@@ -116,7 +122,9 @@ class Adversary(abc.ABC):
         seeds, function = tf.cast(drawn, tf.int64), self._function(classifier, pixels.shape[1:])
         result = np.empty_like(pixels)
         for start, count, images, targets in padded_batches(classifier, pixels, labels, batch_size):
-            x_adv = function(images, targets, seeds, tf.constant(start, tf.int64))
+            part = part_of(progress, start // len(targets), -(-len(x) // len(targets)))
+            with self.watch.heard(part, count):
+                x_adv = function(images, targets, seeds, tf.constant(start, tf.int64))
             result[start : start + count] = x_adv.numpy()[:count]
             if on_batch:
                 on_batch(start + count, len(x))
@@ -132,20 +140,18 @@ class Adversary(abc.ABC):
         if key not in self._compiled:
             batch, call = fixed_batch(classifier), inference(classifier)
 
-            @tf.function(
-                autograph=False,
-                input_signature=[
-                    tf.TensorSpec([batch, *image_shape], tf.float32),
-                    tf.TensorSpec([batch], tf.int32),
-                    tf.TensorSpec([2], tf.int64),
-                    tf.TensorSpec([], tf.int64),
-                ],
-            )
-            def function(
+            def body(
                 x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor, first_row: tf.Tensor
             ) -> tf.Tensor:
                 return self.craft(call, x, y, RowNoise(seed, first_row))
 
+            signature = [
+                tf.TensorSpec([batch, *image_shape], tf.float32),
+                tf.TensorSpec([batch], tf.int32),
+                tf.TensorSpec([2], tf.int64),
+                tf.TensorSpec([], tf.int64),
+            ]
+            function = self.watch.compiled(body, signature)
             while len(self._compiled) >= _CLASSIFIERS_KEPT:
                 self._compiled.pop(next(iter(self._compiled)))
             self._compiled[key] = (classifier, function)  # the classifier: its id stays its own

@@ -11,6 +11,7 @@ import tensorflow as tf
 from atk_latent.adversaries import losses
 from atk_latent.adversaries.base import Classifier
 from atk_latent.adversaries.gradients import GradientAdversary, loss_gradient, wide
+from atk_latent.adversaries.loop_watch import Report
 from atk_latent.adversaries.minimal import (
     ActiveRows,
     MinimalSettings,
@@ -157,7 +158,8 @@ class CarliniL2(GradientAdversary):
         def search(
             index: tf.Tensor, constant: _Constant, nearest: _Nearest
         ) -> tuple[tf.Tensor, _Constant, _Nearest]:
-            won, nearest = self._descend(classifier, _Problem(x, y, constant.value), nearest)
+            problem = _Problem(x, y, constant.value)
+            won, nearest = self._descend(classifier, problem, nearest, index * settings.steps)
             return index + 1, _following(constant, won), nearest
 
         _, _, nearest = tf.while_loop(
@@ -171,9 +173,13 @@ class CarliniL2(GradientAdversary):
         return where_rows(nearest.distance <= settings.eps**2, nearest.x, x)
 
     def _descend(
-        self, classifier: Classifier, problem: _Problem, nearest: _Nearest
+        self, classifier: Classifier, problem: _Problem, nearest: _Nearest, before: tf.Tensor
     ) -> tuple[tf.Tensor, _Nearest]:
-        """Adam at one constant: which images met a success, and the nearest ones."""
+        """Adam at one constant: which images met a success, and the nearest ones.
+
+        Args:
+            before: steps at the constants before, which count for `watch` alone.
+        """
         settings, x = self.settings, problem.x
         stretch = max(1, settings.steps // _CHECKS)
         low, high = settings.bounds
@@ -189,12 +195,16 @@ class CarliniL2(GradientAdversary):
             rows = ActiveRows(active)
             part, own = rows.take((state, problem))
             stop = tf.minimum(index + stretch, settings.steps)
-            _, part = tf.while_loop(
-                lambda i, _: i < stop,
-                lambda i, part: (i + 1, self._step(classifier, own, part, i)),
-                (index, part),
-                parallel_iterations=1,
-            )
+
+            def step(i: tf.Tensor, part: _Descent) -> tuple[tf.Tensor, _Descent]:
+                return i + 1, self._step(classifier, own, part, i)
+
+            def report(i: tf.Tensor, part: _Descent) -> Report:
+                missed = part.best.distance >= tf.float32.max
+                total = settings.search_steps * settings.steps
+                return Report(before + i, total, missed, rows.places)
+
+            part = self.watch.rounds(step, (index, stop), part, report)
             going = rows.active
             if settings.abort_early:
                 going &= part.loss < 0.9999 * part.before

@@ -7,6 +7,7 @@ import math
 from typing import Literal, NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from atk_latent.adversaries import losses
@@ -14,6 +15,7 @@ from atk_latent.adversaries.balls import BALLS
 from atk_latent.adversaries.base import Classifier
 from atk_latent.adversaries.gradients import GradientAdversary, loss_gradient, repeat, wide
 from atk_latent.adversaries.hyperplane import dual_size, shortest_change, size
+from atk_latent.adversaries.loop_watch import Report
 from atk_latent.adversaries.minimal import ActiveRows
 from atk_latent.adversaries.noise import RowNoise
 from atk_latent.adversaries.rows import choose
@@ -75,12 +77,13 @@ class FABSettings:
 
 
 class _Problem(NamedTuple):
-    """Images to change: the classifier, the images, labels and, where there is one, targets."""
+    """Images to change: classifier, images, labels, targets if any, places in the batch."""
 
     classifier: Classifier
     x: tf.Tensor
     y: tf.Tensor
     target: tf.Tensor | None
+    row: tf.Tensor
 
 
 class _Nearest(NamedTuple):
@@ -136,8 +139,9 @@ class FastAdaptiveBoundary(GradientAdversary):
             start = self._start(x, noise.fork(index), index % restarts)
             images, labels, aims, start, mine = rows.take((x, y, targets, start, nearest))
             aim = tf.gather(aims, index // restarts, axis=1) if targets.shape[1] else None
-            problem = _Problem(classifier, images, labels, aim)
-            return index + 1, rows.put(nearest, self._run(problem, start, mine))
+            problem = _Problem(classifier, images, labels, aim, rows.places)
+            budget = index * self.settings.steps, runs * self.settings.steps
+            return index + 1, rows.put(nearest, self._run(problem, start, mine, budget))
 
         unknown = tf.where(losses.predicted(logits, y), float("inf"), 0.0)
         _, nearest = tf.while_loop(
@@ -154,6 +158,11 @@ class FastAdaptiveBoundary(GradientAdversary):
         """Which images are still looked at: those without a success, without `eps` all."""
         return nearest.distance > (self.settings.eps or 0.0)
 
+    @property
+    def _enough(self) -> float:
+        """The distance at which an image counts as fallen."""
+        return float(np.finfo(np.float32).max) if self.settings.eps is None else self.settings.eps
+
     def _targets(self, logits: tf.Tensor) -> tf.Tensor:
         """The classes to head for by falling logit, int32 (B, targets); none is (B, 0)."""
         count = min(self.settings.targets, logits.shape[1] - 1)
@@ -166,13 +175,28 @@ class FastAdaptiveBoundary(GradientAdversary):
         ball = BALLS[norm](0.5 * (START_RADIUS[norm] if eps is None else eps), self.settings.bounds)
         return tf.where(restart == 0, x, ball.random_start_on_sphere(x, noise))
 
-    def _run(self, problem: _Problem, start: tf.Tensor, nearest: _Nearest) -> _Nearest:
-        """The nearest of `nearest` and all adversarial points of one run from `start`."""
+    def _run(
+        self,
+        problem: _Problem,
+        start: tf.Tensor,
+        nearest: _Nearest,
+        budget: tuple[tf.Tensor, int],
+    ) -> _Nearest:
+        """The nearest of `nearest` and all adversarial points of one run from `start`.
+
+        Args:
+            budget: steps before this run, and of all runs.
+        """
 
         def step(index: tf.Tensor, state: _State) -> tuple[tf.Tensor, _State]:
             return index + 1, self._step(problem, *state)
 
-        return repeat(step, self.settings.steps, (start, nearest))[1]
+        def report(index: tf.Tensor, state: _State) -> Report:
+            far = state[1].distance > self._enough
+            return Report(budget[0] + index, budget[1], far, problem.row)
+
+        state: _State = (start, nearest)
+        return self.watch.rounds(step, (0, self.settings.steps), state, report)[1]
 
     def _step(
         self, problem: _Problem, point: tf.Tensor, nearest: _Nearest

@@ -13,7 +13,8 @@ from atk_latent.adversaries import losses
 from atk_latent.adversaries.balls import BALLS, Ball, unit_l1
 from atk_latent.adversaries.base import Classifier
 from atk_latent.adversaries.expectation import expected_gradient, expected_logits
-from atk_latent.adversaries.gradients import GradientAdversary, repeat, wide
+from atk_latent.adversaries.gradients import GradientAdversary, wide
+from atk_latent.adversaries.loop_watch import Report
 from atk_latent.adversaries.minimal import ActiveRows
 from atk_latent.adversaries.noise import RowNoise
 from atk_latent.adversaries.settings import read_settings
@@ -181,7 +182,8 @@ class GradientAscent(GradientAdversary):
         def restart(index: tf.Tensor, best: Best) -> tuple[tf.Tensor, Best]:
             rows = ActiveRows((index == 0) | ~best.success)
             images, labels, begin, part = rows.take((x, y, self._start(x, noise, index), best))
-            part = self._climbed(Problem(classifier, images, labels), begin, part)
+            before = index * settings.steps
+            part = self._climbed(Problem(classifier, images, labels), begin, part, before)
             return index + 1, rows.put(best, part)
 
         _, best = tf.while_loop(
@@ -194,10 +196,12 @@ class GradientAscent(GradientAdversary):
         )
         return best.x
 
-    def _climbed(self, problem: Problem, begin: tf.Tensor, best: Best) -> Best:
-        """`best`, or what one start gives where that is better."""
+    def _climbed(
+        self, problem: Problem, begin: tf.Tensor, best: Best, before: tf.Tensor | int = 0
+    ) -> Best:
+        """`best`, or what one start gives where that is better; `before` as of `_climb`."""
         tracked = best if self.settings.keep == "best" else ()
-        last, passed = self._climb(problem, begin, tracked)
+        last, passed = self._climb(problem, begin, tracked, before)
         return (passed or best).or_better(self._judged(problem, last))
 
     def _start(self, x: tf.Tensor, noise: RowNoise, index: tf.Tensor | int) -> tf.Tensor:
@@ -207,12 +211,18 @@ class GradientAscent(GradientAdversary):
         return drawn(x, noise.fork(_START).fork(index))
 
     def _climb(
-        self, problem: Problem, start: tf.Tensor, best: Best | tuple[()]
+        self,
+        problem: Problem,
+        start: tf.Tensor,
+        best: Best | tuple[()],
+        before: tf.Tensor | int = 0,
     ) -> tuple[tf.Tensor, Best | tuple[()]]:
         """The last iterate from `start`, and the best of `best` and all before the last.
 
-        Without a `best`, (), none is looked for.
+        Without a `best`, (), none is looked for. `before`: steps of earlier starts, which count
+        for `watch` alone.
         """
+        total = self.settings.restarts * self.settings.steps
         length = self.settings.step_length
 
         def step(index: tf.Tensor, state: _State) -> tuple[tf.Tensor, _State]:
@@ -228,7 +238,12 @@ class GradientAscent(GradientAdversary):
             return index + 1, (moved, velocity, best_so_far)
 
         velocity = tf.zeros_like(start) if self.settings.decay else ()
-        last, _, best_so_far = repeat(step, self.settings.steps, (start, velocity, best))
+        last, _, best_so_far = self.watch.rounds(
+            step,
+            (0, self.settings.steps),
+            (start, velocity, best),
+            lambda index, _: Report(before + index, total),
+        )
         return last, best_so_far
 
     def _gradient(self, problem: Problem, x_adv: tf.Tensor) -> tuple[tf.Tensor, Best]:

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from atk_latent.adversaries.base import Classifier
 from atk_latent.adversaries.gradients import GradientAdversary
+from atk_latent.adversaries.loop_watch import Report
 from atk_latent.adversaries.minimal import (
     ActiveRows,
     MinimalSettings,
@@ -109,11 +110,12 @@ class SaliencyMap(GradientAdversary):
             return index + 1, rows.put(state, self._step(classifier, shape, part, wanted))
 
         flat = tf.reshape(x, [-1, math.prod(shape)])
-        _, end = tf.while_loop(
-            lambda index, state: (index < steps) & tf.reduce_any(state.active),
+        end = self.watch.rounds(
             step,
-            (0, _State(flat, tf.ones_like(y, tf.bool))),
-            parallel_iterations=1,
+            (0, steps),
+            _State(flat, tf.ones_like(y, tf.bool)),
+            lambda index, state: Report(index, steps, state.active),
+            going=lambda state: tf.reduce_any(state.active),
         )
         x_adv = tf.reshape(end.x, tf.shape(x))
         x_adv.set_shape(x.shape)

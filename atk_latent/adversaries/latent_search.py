@@ -10,10 +10,12 @@ import numpy as np
 import tensorflow as tf
 
 from atk_latent.adversaries.base import Classifier, inference
+from atk_latent.adversaries.loop_watch import LoopWatch, Report
 from atk_latent.adversaries.noise import RowNoise
 from atk_latent.config import check_range
 from atk_latent.errors import InputError
 from atk_latent.models.song_gan import GAN
+from atk_latent.progress import Progress, part_of
 
 PUBLISHED_BATCH = 64  # the published objective is a mean over so many images
 START_DRAWS = 10
@@ -72,6 +74,15 @@ class Searched(NamedTuple):
     step: tf.Tensor
 
 
+class _Search(NamedTuple):
+    """Where a search stands: latents (B, ...), tau of the noise, and `Searched`'s fields."""
+
+    z: tf.Tensor
+    tau: tf.Tensor
+    x_adv: tf.Tensor
+    step: tf.Tensor
+
+
 def gradient_noise_variance(step: tf.Tensor | float) -> tf.Tensor | float:
     """The variance 0.01 / (1 + t)^0.55 of what is added to the latents' gradient."""
     return 0.01 / (1.0 + step) ** 0.55
@@ -123,6 +134,7 @@ class LatentSearch:
         check_range("batch_size", batch_size, 2)
         self.gan, self.settings = gan, settings or LatentSearchSettings()
         self.batch_size = batch_size
+        self.watch = LoopWatch()
         self._compiled: tuple[Classifier, Callable[..., Searched]] | None = None
 
     def craft_all(
@@ -133,6 +145,7 @@ class LatentSearch:
         target: np.ndarray | None = None,
         seed: int = 0,
         on_batch: Callable[[int, int], None] | None = None,
+        progress: Progress | None = None,
     ) -> dict[str, np.ndarray]:
         """One search for each class in `y`.
 
@@ -142,6 +155,7 @@ class LatentSearch:
                 None draws them. Only a targeted search takes them.
             seed: int >= 0; the same seed gives the same images.
             on_batch: called with (images done, images in all).
+            progress: told ("steps", done, in all, {"standing": searches}) a few times a second.
 
         Returns:
             The fields of `Searched` by name, each (n, ...).
@@ -166,7 +180,9 @@ class LatentSearch:
             rows = slice(start, start + count)
             filling = np.arange(size - count, dtype=np.int32) % self.gan.num_classes
             labels, targets = (np.concatenate([a[rows], filling]) for a in (source, wanted))
-            searched = search(labels, targets, tf.constant([seed, 0], tf.int64), start, count)
+            part = part_of(progress, start // size, -(-len(source) // size))
+            with self.watch.heard(part, count):
+                searched = search(labels, targets, tf.constant([seed, 0], tf.int64), start, count)
             parts.append([tensor.numpy()[:count] for tensor in searched])
             if on_batch:
                 on_batch(rows.stop, len(source))
@@ -190,22 +206,19 @@ class LatentSearch:
         if self._compiled is None or self._compiled[0] is not classifier:
             call, size = inference(classifier), self.batch_size
 
-            @tf.function(
-                autograph=False,
-                input_signature=[
-                    tf.TensorSpec([size], tf.int32),
-                    tf.TensorSpec([size], tf.int32),
-                    tf.TensorSpec([2], tf.int64),
-                    tf.TensorSpec([], tf.int64),
-                    tf.TensorSpec([], tf.int32),
-                ],
-            )
-            def function(
+            def search(
                 y: tf.Tensor, target: tf.Tensor, seed: tf.Tensor, first: tf.Tensor, count: tf.Tensor
             ) -> Searched:
                 return self.search(call, y, target, RowNoise(seed, first), count)
 
-            self._compiled = (classifier, function)
+            signature = [
+                tf.TensorSpec([size], tf.int32),
+                tf.TensorSpec([size], tf.int32),
+                tf.TensorSpec([2], tf.int64),
+                tf.TensorSpec([], tf.int64),
+                tf.TensorSpec([], tf.int32),
+            ]
+            self._compiled = (classifier, self.watch.compiled(search, signature))
         return self._compiled[1]
 
     def search(
@@ -228,23 +241,23 @@ class LatentSearch:
         tau = tf.zeros_like(x0) if self.settings.noise else tf.zeros((y.shape[0], 0))
         wanted = tf.range(y.shape[0]) < count
 
-        def running(
-            t: tf.Tensor, z: tf.Tensor, tau: tf.Tensor, x_adv: tf.Tensor, step: tf.Tensor
-        ) -> tf.Tensor:
-            return (t <= self.settings.steps) & tf.reduce_any(wanted & (step < 0))
-
-        def body(
-            t: tf.Tensor, z: tf.Tensor, tau: tf.Tensor, x_adv: tf.Tensor, step: tf.Tensor
-        ) -> tuple[tf.Tensor, ...]:
+        def body(t: tf.Tensor, state: _Search) -> tuple[tf.Tensor, _Search]:
+            z, tau, x_adv, step = state
             x, success, gradients = self._look(classifier, y, target, z0, z, tau)
             step = tf.where(success & (step < 0), t, step)
             x_adv = tf.where((step == t)[:, None, None, None], x, x_adv)
             z, tau = self._moved(t, z, tau, gradients, noise.fork(1).fork(t), resting=step >= 0)
-            return t + 1, z, tau, x_adv, step
+            return t + 1, _Search(z, tau, x_adv, step)
 
-        start = (tf.constant(0), z0, tau, x0, tf.fill((y.shape[0],), -1))
-        _, _, _, x_adv, step = tf.while_loop(running, body, start, parallel_iterations=1)
-        return Searched(x_adv, x0, target, step)
+        open_rows = lambda state: wanted & (state.step < 0)  # noqa: E731
+        end = self.watch.rounds(
+            body,
+            (0, self.settings.steps + 1),
+            _Search(z0, tau, x0, tf.fill((y.shape[0],), -1)),
+            lambda t, state: Report(t, self.settings.steps + 1, open_rows(state)),
+            going=lambda state: tf.reduce_any(open_rows(state)),
+        )
+        return Searched(end.x_adv, x0, target, end.step)
 
     def _starts(self, y: tf.Tensor, noise: RowNoise) -> tf.Tensor:
         """z_0 ~ N(0, I), drawn anew where the image is not of its class."""

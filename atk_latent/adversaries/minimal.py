@@ -77,6 +77,11 @@ class ActiveRows:
             self._taken = tf.gather(self._rows, tf.minimum(tf.range(size), count - 1))
         self.active = tf.gather(active, self._taken)
 
+    @property
+    def places(self) -> tf.Tensor:
+        """The rows that `take` takes, int32; the last one more than once where it is padded."""
+        return self._taken
+
     def take(self, state: Nest) -> Nest:
         """The active rows of every tensor (B, ...) in `state`."""
         rows: Nest = tf.nest.map_structure(lambda whole: tf.gather(whole, self._taken), state)

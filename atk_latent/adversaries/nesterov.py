@@ -12,7 +12,8 @@ import tensorflow as tf
 from atk_latent.adversaries import losses
 from atk_latent.adversaries.balls import BALLS, unit_l1
 from atk_latent.adversaries.base import Classifier
-from atk_latent.adversaries.gradients import GradientAdversary, loss_gradient, repeat
+from atk_latent.adversaries.gradients import GradientAdversary, loss_gradient
+from atk_latent.adversaries.loop_watch import Report
 from atk_latent.adversaries.noise import RowNoise
 from atk_latent.adversaries.settings import read_settings
 from atk_latent.adversaries.spec import BATCH_SIZE, ArtClass, ArtParameter, AttackSpec
@@ -101,7 +102,12 @@ class NesterovAscent(GradientAdversary):
             moved = x_adv + length * self.ball.steepest_direction(momentum, x_adv)
             return index + 1, (self.ball.project(x, moved), momentum)
 
-        x_adv, _ = repeat(step, settings.steps, (x, tf.zeros_like(x)))
+        x_adv, _ = self.watch.rounds(
+            step,
+            (0, settings.steps),
+            (x, tf.zeros_like(x)),
+            lambda index, _: Report(index, settings.steps),
+        )
         return x_adv
 
 

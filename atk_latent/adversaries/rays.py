@@ -22,11 +22,13 @@ from atk_latent.adversaries.base import (
     padded_batches,
 )
 from atk_latent.adversaries.gradients import wide
+from atk_latent.adversaries.loop_watch import Report
 from atk_latent.adversaries.minimal import ActiveRows
 from atk_latent.adversaries.noise import RowNoise
 from atk_latent.adversaries.rows import choose
 from atk_latent.adversaries.settings import read_settings
 from atk_latent.adversaries.spec import BATCH_SIZE, ArtClass, ArtParameter, AttackSpec
+from atk_latent.progress import Progress, part_of
 
 SEGMENT = 100  # queries between two looks at which images are finished
 _Search = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
@@ -158,6 +160,7 @@ class RaySearch(Adversary):
         batch_size: int = 256,
         seed: int | None = None,
         on_batch: Callable[[int, int], None] | None = None,
+        progress: Progress | None = None,
     ) -> np.ndarray:
         """Adversarial images of whole arrays; see `Adversary.craft_all`.
 
@@ -167,7 +170,9 @@ class RaySearch(Adversary):
         pixels, labels = checked_arrays(x, y, batch_size)
         search, parts = self._search(classifier, pixels.shape[1:]), []
         for start, count, images, targets in padded_batches(classifier, pixels, labels, batch_size):
-            parts.append([values.numpy()[:count] for values in search(images, targets)])
+            part = part_of(progress, start // len(targets), -(-len(x) // len(targets)))
+            with self.watch.heard(part, count):
+                parts.append([values.numpy()[:count] for values in search(images, targets)])
             if on_batch:
                 on_batch(start + count, len(x))
         none = np.empty(0, np.float32), np.empty(0, np.int32)
@@ -184,12 +189,11 @@ class RaySearch(Adversary):
             image = tf.TensorSpec([batch, *shape], tf.float32)
             label = tf.TensorSpec([batch], tf.int32)
 
-            @tf.function(autograph=False, input_signature=[image, label])
             def search(x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
                 state = self._end(call, x, y)
                 return self._images(x, state), state.distance, state.needed
 
-            self._compiled_search = (classifier, search)
+            self._compiled_search = (classifier, self.watch.compiled(search, [image, label]))
         return self._compiled_search[1]
 
     def __getstate__(self) -> dict[str, object]:
@@ -224,12 +228,16 @@ class RaySearch(Adversary):
         """Up to `SEGMENT` queries more of each image that is open, of which there is one."""
         rows = ActiveRows(self._is_open(state))
         images, labels, mine = rows.take((x, y, state))
-        _, mine = tf.while_loop(
-            lambda index, mine: tf.reduce_any(self._is_open(mine)),
-            lambda index, mine: (index + 1, self._query(classifier, images, labels, mine)),
-            (tf.zeros((), tf.int32), mine),
-            parallel_iterations=1,
-            maximum_iterations=SEGMENT,
+
+        def query(index: tf.Tensor, mine: _State) -> tuple[tf.Tensor, _State]:
+            return index + 1, self._query(classifier, images, labels, mine)
+
+        def report(index: tf.Tensor, mine: _State) -> Report:
+            far, done = ~self._within(mine.distance), tf.reduce_max(mine.spent)
+            return Report(done, self.settings.queries, far, rows.places)
+
+        mine = self.watch.rounds(
+            query, (0, SEGMENT), mine, report, lambda mine: tf.reduce_any(self._is_open(mine))
         )
         return rows.put(state, mine)
 

@@ -15,6 +15,7 @@ import tensorflow as tf
 from atk_latent.adversaries import losses
 from atk_latent.adversaries.balls import BALLS, unit
 from atk_latent.adversaries.base import Adversary, Classifier
+from atk_latent.adversaries.loop_watch import Report
 from atk_latent.adversaries.minimal import ActiveRows
 from atk_latent.adversaries.noise import RowNoise
 from atk_latent.adversaries.rows import choose
@@ -72,12 +73,18 @@ class SquareSettings:
 
 
 class _Problem(NamedTuple):
-    """A batch: the classifier, the images, the labels and where random numbers come from."""
+    """A batch: classifier, images, labels, where random numbers come from, places in the whole.
+
+    Args:
+        budget: queries before this search, and of all searches.
+    """
 
     classifier: Classifier
     x: tf.Tensor
     y: tf.Tensor
     draw: Draw
+    row: tf.Tensor
+    budget: tuple[tf.Tensor, int]
 
 
 class _Best(NamedTuple):
@@ -145,7 +152,15 @@ class Square(Adversary):
             rows = ActiveRows(~best.won)
             draw = _drawer(noise.fork(index), x)
             images, labels, mine = rows.take((x, y, best))
-            problem = _Problem(classifier, images, labels, lambda *what: rows.take(draw(*what)))
+            queries, restarts = self.settings.queries, self.settings.restarts
+            problem = _Problem(
+                classifier,
+                images,
+                labels,
+                lambda *what: rows.take(draw(*what)),
+                rows.places,
+                (index * queries, restarts * queries),
+            )
             return index + 1, rows.put(best, self._search(problem, mine))
 
         _, best = tf.while_loop(
@@ -165,20 +180,22 @@ class Square(Adversary):
 
         def segment(index: tf.Tensor, best: _Best) -> tuple[tf.Tensor, _Best]:
             rows = ActiveRows(~best.won)
-            images, labels, mine = rows.take((problem.x, problem.y, best))
-            part = _Problem(
-                problem.classifier, images, labels, lambda *what: rows.take(problem.draw(*what))
+            images, labels, row, mine = rows.take((problem.x, problem.y, problem.row, best))
+            part = problem._replace(
+                x=images, y=labels, row=row, draw=lambda *what: rows.take(problem.draw(*what))
             )
 
             def window(index: tf.Tensor, best: _Best) -> tuple[tf.Tensor, _Best]:
                 tried = proposals.propose(part.x, best.x, index, part.draw)
                 return index + 1, _update(part, best, tried)
 
+            def report(index: tf.Tensor, best: _Best) -> Report:
+                before, total = part.budget
+                return Report(before + 1 + index, total, ~best.won, part.row)
+
             end = tf.minimum(index + SEGMENT, windows)
-            index, mine = tf.while_loop(
-                lambda index, _: index < end, window, (index, mine), parallel_iterations=1
-            )
-            return index, rows.put(best, mine)
+            mine = self.watch.rounds(window, (index, end), mine, report)
+            return end, rows.put(best, mine)
 
         best: _Best = _update(problem, nothing, first)
         _, best = tf.while_loop(

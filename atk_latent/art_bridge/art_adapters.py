@@ -113,7 +113,7 @@ def _dlr(y: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
 def _with_loss(estimator: TensorFlowV2Classifier, loss: Loss | None) -> CompiledKerasClassifier:
     """A second estimator of the same model that attacks another loss."""
     return CompiledKerasClassifier(
-        estimator.model,
+        getattr(estimator, "logits_model", estimator.model),
         estimator.nb_classes,
         estimator.input_shape,
         loss_object=loss,

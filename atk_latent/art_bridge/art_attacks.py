@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ from atk_latent.art_bridge import art_settings as settings_of
 from atk_latent.art_bridge.art_adapters import FromOtherClass, WithoutLabels, art_autoattack
 from atk_latent.art_bridge.bound_attack import NORMS, Attack, BoundAttack
 from atk_latent.art_bridge.context import AttackContext
+from atk_latent.art_bridge.passes import Kind, teller
 from atk_latent.results.threat import ThreatModel
 
 _QUIET: Values = {"verbose": False}
@@ -32,11 +34,14 @@ class ArtBinding:
         parameters: our settings that its constructor takes, with ART's names for them.
         fixed: what the constructor is always handed.
         adapt: what is put around the attack, ``adapt(attack, settings)``.
+        passes: the passes of its attack that progress counts, and at most how many an image
+            makes, ``passes(settings, image_shape)``.
         label: what results call it; default the name.
     """
 
     art_class: str
     parameters: Mapping[str, str]
+    passes: Callable[[Any, tuple[int, ...]], tuple[Kind, int]]
     fixed: Values = dataclasses.field(default_factory=lambda: _QUIET)
     adapt: Callable[[EvasionAttack, Any], Attack] | None = None
     label: str = ""
@@ -67,6 +72,7 @@ class ArtBinding:
             label=self.label,
             minimal=spec.minimal,
             settings=dataclasses.asdict(settings),
+            teller=teller(*self.passes(settings, estimator.input_shape)),
         )
 
     def create(self, settings: Any, estimator: TensorFlowV2Classifier) -> Attack:
@@ -94,15 +100,24 @@ class _AutoAttackBinding(ArtBinding):
         return art_autoattack(settings, estimator, last)
 
 
+def _cw_linf_passes(settings: settings_of.CarliniLinfSettings, _: object) -> tuple[Kind, int]:
+    """Of every bound that is tried, each smaller than the one before, down to 1/256."""
+    bounds = math.ceil(math.log(1 / 256) / math.log(settings.decrease_factor))
+    return "gradients", bounds * settings.steps
+
+
 _SQUARE = ArtBinding(
     "SquareAttack",
     {"eps": "eps", "queries": "max_iter", "restarts": "nb_restarts", "p_init": "p_init"},
+    lambda settings, _: ("predictions", settings.queries * settings.restarts),
 )
 FGSM = AttackSpec(
     "fgsm",
     settings_of.FGSMSettings,
     norms=("linf", "l2"),
-    bind=ArtBinding("FastGradientMethod", {"eps": "eps", "norm": "norm"}, fixed={}),
+    bind=ArtBinding(
+        "FastGradientMethod", {"eps": "eps", "norm": "norm"}, lambda *_: ("gradients", 1), fixed={}
+    ),
 )
 PGD = AttackSpec(
     "pgd",
@@ -117,6 +132,7 @@ PGD = AttackSpec(
             "restarts": "num_random_init",
             "norm": "norm",
         },
+        lambda settings, _: ("gradients", settings.steps * max(settings.restarts, 1)),
     ),
 )
 CW_L2 = AttackSpec(
@@ -133,6 +149,7 @@ CW_L2 = AttackSpec(
             "initial_const": "initial_const",
             "confidence": "confidence",
         },
+        lambda settings, _: ("gradients", settings.steps * settings.search_steps),
     ),
 )
 CW_LINF = AttackSpec(
@@ -147,6 +164,7 @@ CW_LINF = AttackSpec(
             "decrease_factor": "decrease_factor",
             "confidence": "confidence",
         },
+        _cw_linf_passes,
         fixed={**_QUIET, "initial_const": 10.0, "largest_const": 20.0, "const_factor": 5.0},
     ),
 )
@@ -158,6 +176,10 @@ JSMA = AttackSpec(
     bind=ArtBinding(
         "SaliencyMapMethod",
         {"theta": "theta", "gamma": "gamma"},
+        lambda settings, shape: (
+            "gradients",
+            math.ceil(settings.gamma * math.prod(shape) / 2),
+        ),
         adapt=lambda attack, settings: WithoutLabels(attack),
     ),
 )
@@ -167,7 +189,9 @@ DEEPFOOL = AttackSpec(
     norms=("l2",),
     minimal=True,
     bind=ArtBinding(
-        "DeepFool", {"steps": "max_iter", "overshoot": "epsilon", "classes": "nb_grads"}
+        "DeepFool",
+        {"steps": "max_iter", "overshoot": "epsilon", "classes": "nb_grads"},
+        lambda settings, _: ("gradients", (settings.steps + 1) * settings.classes),
     ),
 )
 SQUARE = AttackSpec("square", settings_of.SquareSettings, access="score-based", bind=_SQUARE)
@@ -185,13 +209,19 @@ HOPSKIPJUMP = AttackSpec(
             "first_queries": "init_eval",
             "most_queries": "max_eval",
         },
+        lambda settings, _: ("predictions", settings.steps * settings.most_queries),
         adapt=lambda attack, settings: FromOtherClass(attack, settings.draws),
     ),
 )
 AUTOATTACK = AttackSpec(
     "autoattack",
     settings_of.AutoAttackSettings,
-    bind=_AutoAttackBinding("AutoAttack", {}, label="autoattack (ART variant)"),
+    bind=_AutoAttackBinding(
+        "AutoAttack",
+        {},
+        lambda settings, _: ("gradients", 2 * settings.steps * max(settings.restarts, 1)),
+        label="autoattack (ART variant)",
+    ),
 )
 ART_ATTACKS = {
     spec.name: spec

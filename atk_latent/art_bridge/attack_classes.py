@@ -20,11 +20,13 @@ from art.estimators.classification import TensorFlowV2Classifier
 from atk_latent import config
 from atk_latent.adversaries.settings import check_radius
 from atk_latent.adversaries.spec import BATCH_SIZE, ArtClass, ArtParameter, AttackSpec, Values
+from atk_latent.art_bridge.bars import ProgressBars
 from atk_latent.art_bridge.bound_attack import BoundAttack, default_eps
 from atk_latent.art_bridge.context import AttackContext
 from atk_latent.art_bridge.inputs import drawn_seed, labels_for
 from atk_latent.art_bridge.unit_pixels import UnitPixels
 from atk_latent.errors import InputError
+from atk_latent.progress import Progress, prefixed
 from atk_latent.registry import ATTACKS
 from atk_latent.results.diagnostics import Diagnostics
 from atk_latent.results.threat import ThreatModel
@@ -41,7 +43,7 @@ _TEXTS = {
     BATCH_SIZE: "int >= 1, images at once.",
     "seed": "int >= 0; None draws it from NumPy's global state at each `generate`, as ART's own "
     "attacks do.",
-    "verbose": "kept for ART; nothing is shown.",
+    "verbose": "show a progress bar on stderr; without it nothing is shown.",
 }
 _KINDS = {BATCH_SIZE: int, "norm": float | str}
 _NORM_TEXTS = {"linf": 'np.inf, "inf"', "l2": "2", "l1": "1"}
@@ -52,7 +54,8 @@ class AdversaryAttack(EvasionAttack):
 
     `attack_class` makes a subclass for each attack; see `atk_latent.attacks`. Lengths (`eps`)
     are in the estimator's own pixel units, those of its `clip_values`; the adversary sees images
-    in [0, 1]. Parameters may be changed with `set_params`.
+    in [0, 1]. Parameters may be changed with `set_params`. A `Progress` at the attribute
+    `progress` is told of the steps and of the images that are still standing.
 
     Args:
         estimator: ART's `TensorFlowV2Classifier` (or ours) around a Keras model with logits.
@@ -81,6 +84,7 @@ class AdversaryAttack(EvasionAttack):
             if name != "estimator":
                 setattr(self, name, value)
         self._compiled: Any = None
+        self.progress: Progress | None = None
         self._check_params()
 
     @classmethod
@@ -148,8 +152,15 @@ class AdversaryAttack(EvasionAttack):
             labels,
             batch_size=int(self.batch_size),
             seed=drawn_seed(self.seed),
+            progress=self._listener(),
         )
         return self._restored(pixels, x_adv - images).astype(dtype, copy=False)
+
+    def _listener(self) -> Progress | None:
+        """Who hears of the steps: `progress`, else bars where `verbose`."""
+        if self.progress is None and self.verbose:
+            return prefixed(ProgressBars(), self.spec.name)
+        return self.progress
 
     def _restored(self, pixels: np.ndarray, change: np.ndarray) -> np.ndarray:
         """Images with a change in [0, 1] units, kept in the ball and the clip values."""
@@ -215,7 +226,7 @@ class AdversaryAttack(EvasionAttack):
 
     def __getstate__(self) -> dict[str, object]:
         """The state without the view of the estimator and what was compiled for it."""
-        return {**self.__dict__, "view": None, "_compiled": None}
+        return {**self.__dict__, "view": None, "_compiled": None, "progress": None}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         """Makes the view anew around the copied estimator."""

@@ -15,6 +15,8 @@ import numpy as np
 import tensorflow as tf
 
 from atk_latent.adversaries.spec import Values
+from atk_latent.art_bridge.passes import Teller
+from atk_latent.progress import Progress, prefixed
 from atk_latent.results.diagnostics import Diagnostics
 from atk_latent.results.threat import ThreatModel
 
@@ -74,6 +76,8 @@ class BoundAttack:
         minimal: the attack looks for a small change, not for one inside a ball: with `eps`
             an image changed by more counts as not attacked and is handed back as it was.
         settings: every setting it ran with, for the record.
+        teller: how its progress is heard, for an attack of ART's own. Others have an attribute
+            `progress`.
     """
 
     name: str
@@ -82,6 +86,7 @@ class BoundAttack:
     label: str = ""
     minimal: bool = False
     settings: Values = field(default_factory=dict)
+    teller: Teller | None = None
 
     @property
     def norm(self) -> str:
@@ -103,22 +108,42 @@ class BoundAttack:
         diagnostics = getattr(self.attack, "diagnostics", None)
         return diagnostics() if diagnostics else None
 
-    def generate(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    def generate(
+        self, x: np.ndarray, y: np.ndarray, progress: Progress | None = None
+    ) -> np.ndarray:
         """Attacks `x`.
 
         Args:
             x: float32 images (n, height, width, channels) in [0, 1].
             y: int64 labels (n,).
+            progress: told ("`title`: steps", done, in all, {"standing": images}) a few times a
+                second, by parts where the attack has some.
 
         Returns:
             float32 attacked images, the shape of `x`.
         """
-        with quiet():
+        heard = prefixed(progress, self.title)
+        with quiet(), self._telling(len(x), heard):
             x_adv = np.asarray(self.attack.generate(x=np.array(x), y=np.array(y)), np.float32)
         if self.minimal and self.eps is not None:
             outside = change_size(x, x_adv, self.norm) > self.eps
             x_adv = np.where(outside.reshape(-1, *([1] * (x.ndim - 1))), x, x_adv)
         return x_adv
+
+    @contextlib.contextmanager
+    def _telling(self, images: int, progress: Progress | None) -> Iterator[None]:
+        """While it lasts, `progress` hears of the attack's steps."""
+        if self.teller is not None:
+            with self.teller(self.attack, images, progress):
+                yield
+            return
+        if hasattr(self.attack, "progress"):
+            self.attack.progress = progress
+        try:
+            yield
+        finally:
+            if hasattr(self.attack, "progress"):
+                self.attack.progress = None
 
 
 @contextlib.contextmanager

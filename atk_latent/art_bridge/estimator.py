@@ -26,8 +26,15 @@ from atk_latent.art_bridge import (
 from atk_latent.art_bridge.estimator_graphs import Array, Graph, as_array, as_float32
 from atk_latent.atomic import atomic_file
 from atk_latent.errors import InputError
+from atk_latent.models.endings import as_logits, original
 
 Kind: TypeAlias = str | tuple[str, int | str]  # what is computed; activations of which layer
+
+_OTHER_FORMATS = (".ckpt", ".h5", ".hdf5", ".onnx", ".pb", ".pt", ".pth", ".tf", ".tflite")
+
+_PASSES: dict[object, str] = dict.fromkeys(
+    ("loss_gradient", "all_classes", "one_class"), "gradients"
+)
 
 Classifier: TypeAlias = "keras.Model | CompiledKerasClassifier"  # a model, or an estimator of it
 
@@ -56,7 +63,9 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
 
     Args:
         model: keras.Model, float32 images (batch, height, width, channels) to logits
-            (batch, classes). Not a softmax: the loss would see flattened differences.
+            (batch, classes). Where it ends in softmax or sigmoid, `model` here is its logits
+            with the same weights, and `save` writes it as it came. One logit z, of the second
+            of two classes, is taken as the logits (0, z).
         nb_classes: int >= 2; taken from the model where it says.
         input_shape: (height, width, channels); taken from the model where it says.
         loss_object: loss that `loss_gradient` and `fit` use: a keras.losses.Loss with
@@ -72,12 +81,12 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
         preprocessing: (subtrahend, divisor), an ART preprocessor or None. ART's default
             (0, 1) does nothing and costs two copies; None does nothing and costs nothing.
         batch_size: int >= 1, images at once where the caller does not say.
-        probabilities: `predict` and `class_gradient` are those of softmax(logits); losses
-            still start from the logits.
+        probabilities: `predict`, `class_gradient` and the public `model` are those of
+            softmax(logits); losses still start from the logits, those of `logits_model`.
 
     Raises:
         InputError: if classes or shape cannot be inferred, do not fit the model, or the
-            model ends in a softmax.
+            model ends in a softmax that cannot be undone.
 
     Example:
         >>> import keras, numpy as np
@@ -115,15 +124,17 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
         batch_size: int = 256,
         probabilities: bool = False,
     ) -> None:
-        if batch_size < 1:
-            raise InputError(f"batch_size must be at least 1. Received: {batch_size!r}")
+        _check_batch_size(batch_size)
+        model = as_logits(model)
+        self.batch_size, self.probabilities = batch_size, probabilities
         shape = models.image_shape(model, input_shape)
+        self._softmax_model: keras.Model | None = None
         super().__init__(
             model=model,
             nb_classes=models.class_count(model, shape, nb_classes),
             input_shape=shape,
             loss_object=graphs.loss_object(loss_object),
-            optimizer=_optimizer(optimizer, model),
+            optimizer=_optimizer(optimizer, original(model)),
             train_step=train_step,
             channels_first=channels_first,
             clip_values=clip_values,
@@ -131,27 +142,57 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
             postprocessing_defences=postprocessing_defences,
             preprocessing=preprocessing,
         )
-        self.batch_size, self.probabilities = batch_size, probabilities
         self._forward_pass = None  # ART's closure, which cannot be pickled; `predict` is ours
         self._functions: dict[Hashable, Callable[..., Any]] = {}
+        self._fits = 0
+        self.on_pass: Callable[[str, int], None] | None = None  # (kind of pass, images)
+
+    @property
+    def logits_model(self) -> keras.Model:
+        """The Keras model that ends in logits."""
+        return self._model
+
+    @property
+    def model(self) -> keras.Model:
+        """The Keras model as ART's attacks take it: where `probabilities`, with a softmax behind.
+
+        Some of them (AutoPGD with a `loss_type`) make an estimator of their own around it and
+        choose its loss by what `predict` gives, so both must agree. The weights are shared.
+        """
+        if not self.probabilities:
+            return self._model
+        if self._softmax_model is None:
+            self._softmax_model = models.with_softmax(self._model, self.input_shape)
+        return self._softmax_model
+
+    def get_params(self) -> dict[str, Any]:
+        """The parameters of the constructor by name, as ART has them."""
+        return {**super().get_params(), "model": self._model}
 
     def __getstate__(self) -> dict[str, object]:
         """The state without the compiled functions, which are made again when needed."""
         state = training.optimizer_state(self._optimizer)
-        return {**self.__dict__, "_functions": {}, "_optimizer": state}
+        cleared: dict[str, object] = {"_functions": {}, "_softmax_model": None, "on_pass": None}
+        return {**self.__dict__, **cleared, "_optimizer": state}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Makes the optimizer anew for the weights of the copied model."""
         self.__dict__.update(state)
-        self._optimizer = training.optimizer_from(state["_optimizer"], self.model)
+        self._optimizer = training.optimizer_from(state["_optimizer"], self._model)
 
     def set_params(self, **kwargs: object) -> None:
-        """Changes parameters as ART does, and forgets what was compiled with the old ones."""
+        """Changes parameters as ART does, and forgets what was compiled with the old ones.
+
+        Raises:
+            InputError: for a value that the constructor would refuse.
+        """
+        _check_batch_size(kwargs.get("batch_size", self.batch_size))
         if "loss_object" in kwargs:
             kwargs["loss_object"] = graphs.loss_object(kwargs["loss_object"])
         if "optimizer" in kwargs:
-            kwargs["optimizer"] = _optimizer(kwargs["optimizer"], kwargs.get("model", self.model))
+            kwargs["optimizer"] = _optimizer(kwargs["optimizer"], kwargs.get("model", self._model))
         super().set_params(**kwargs)
+        self._softmax_model = None
         self._reduce_labels = graphs.takes_whole_numbers(self._loss_object)
         self._functions = {}
 
@@ -184,7 +225,8 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
 
     def _predict_framework(self, x: tf.Tensor, training_mode: bool = False) -> tf.Tensor:
         """What `predict` gives, as a tensor that a gradient tape sees through."""
-        return self._function("outputs", training_mode)(self._before_graph(x))
+        images = tf.cast(self._before_graph(x), tf.float32)
+        return self._run(self._function("outputs", training_mode), images)
 
     def compute_loss(
         self, x: Array, y: Array, reduction: str = "none", training_mode: bool = False, **_: object
@@ -278,26 +320,26 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
         """
         if framework:
             x = tf.cast(self._before_graph(x), tf.float32)
-            return self._function(("activations", layer), False)(x)
+            return self._run(self._function(("activations", layer), False), x)
         return as_array(self._chunked(("activations", layer), [x], False, batch_size))
 
     def save(self, filename: str, path: str | None = None) -> None:
         """Writes the model, without preprocessing, as a .keras file.
 
         Args:
-            filename: its name; ".keras" is added where it has no ending.
+            filename: its name; ".keras" is added where it does not end so ("model_v1.0").
             path: its folder, made if missing. Default: ART's data folder.
 
         Raises:
-            InputError: on another ending; `exporting` writes the other formats.
+            InputError: on the ending of another format; `atk_latent.export` writes those.
         """
         file = Path(path or art_config.ART_DATA_PATH) / filename
-        file = file if file.suffix else file.with_suffix(".keras")
-        if file.suffix != ".keras":
+        if file.suffix.lower() in _OTHER_FORMATS:
             raise InputError(f"filename must end in .keras. Received: {filename!r}")
+        file = file if file.suffix == ".keras" else file.with_name(f"{file.name}.keras")
         file.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(file) as temporary:
-            self.model.save(temporary)
+            original(self._model).save(temporary)
 
     def _one_hot(self, y: Array) -> Array:
         """Labels of any kind as float32 (n, classes)."""
@@ -320,7 +362,15 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
 
         Returns:
             A tensor if the images are one, else an array.
+
+        Raises:
+            InputError: for images of another shape, or not as many labels.
         """
+        if len({len(array) for array in arrays}) > 1:
+            raise InputError(
+                "images and labels must be as many. "
+                f"Received: {' and '.join(str(len(array)) for array in arrays)}"
+            )
         function = self._function(kind, training)
         tensors = isinstance(arrays[0], tf.Tensor)
         total, fixed = len(arrays[0]), self._fixed_batch()
@@ -329,17 +379,50 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
         for start in range(0, max(total, 1), size):
             images, *labels = (a[start : start + size] for a in arrays)
             rows = len(images)
-            chunk = [as_float32(a) for a in (self._before_graph(images), *labels)]
+            images = self._before_graph(images)
+            if len(images) != rows:
+                raise InputError(
+                    f"a preprocessor made {len(images)} images of {rows}; one that only knows "
+                    "NumPy must keep their number. Use a PreprocessorTensorFlowV2"
+                )
+            chunk = [as_float32(a) for a in (images, *labels)]
             padded = fixed or (rows if training and rows else _padded(rows, size))
             chunk = [_pad(a, padded - rows) for a in chunk] if padded > rows else chunk
-            result = function(*chunk)
+            result = self._run(function, *chunk)
+            if self.on_pass is not None:
+                self.on_pass(_PASSES.get(kind, "predictions"), rows)
             parts.append(result[:rows] if tensors else result.numpy()[:rows])
         if len(parts) == 1:
             return parts[0]
         return tf.concat(parts, axis=0) if tensors else np.concatenate(parts)
 
+    def _run(self, function: Graph, *chunk: tf.Tensor) -> tf.Tensor:
+        """Calls a function of `_function`; a compiled one does not look at shapes itself."""
+        if self._is_compiled:
+            self._check_shape(chunk[0])
+        return function(*chunk)
+
+    def _check_shape(self, x: tf.Tensor) -> None:
+        """Refuses images of another shape than the model's, at which TensorFlow may abort.
+
+        Raises:
+            InputError: naming both.
+        """
+        if tuple(x.shape[1:]) != tuple(self.input_shape):
+            raise InputError(
+                f"images must have the shape (n, {', '.join(map(str, self.input_shape))}). "
+                f"Received: {tuple(x.shape)}"
+            )
+
+    @property
+    def _is_compiled(self) -> bool:
+        """Whether all preprocessing is known to work in a graph; else it runs eagerly."""
+        steps = self.preprocessing_operations
+        simple = all(isinstance(step, StandardisationMeanStdTensorFlow) for step in steps)
+        return simple or not self.all_framework_preprocessing
+
     def _fixed_batch(self) -> int | None:
-        entries = getattr(self.model, "inputs", None) if isinstance(self.model, keras.Model) else ()
+        entries = getattr(self._model, "inputs", None)
         return entries[0].shape[0] if entries else None
 
     def _numpy_preprocessing(self) -> bool:
@@ -363,24 +446,22 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
         key = (kind, training)
         if key not in self._functions:
             function, takes_labels = self._graph(kind, training)
-            steps = self.preprocessing_operations
-            simple = all(isinstance(step, StandardisationMeanStdTensorFlow) for step in steps)
-            if simple or not self.all_framework_preprocessing:
+            if self._is_compiled:
                 images = tf.TensorSpec([None, *self.input_shape], tf.float32)
                 labels = tf.TensorSpec([None, self.nb_classes], tf.float32)
                 signature = [images, labels] if takes_labels else [images]
                 compiled = tf.function(function, input_signature=signature)
                 function = compiled.get_concrete_function()  # a fifth less time a call
-            self._functions[key] = function  # other preprocessors may not know graphs: eager
+            self._functions[key] = function
         return self._functions[key]
 
     def _graph(self, kind: Kind, training: bool) -> tuple[Graph, bool]:
         """What `kind` computes, and whether it takes labels."""
         if isinstance(kind, tuple):
-            part = models.up_to(self.model, kind[1], self.input_shape)
-            return self._forward(part, training), False
-        forward, loss = self._forward(self.model, training), self._loss_object
-        outputs = (lambda x: tf.nn.softmax(forward(x))) if self.probabilities else forward
+            part = models.up_to(self._model, kind[1], self.input_shape)
+            return graphs.mean_outputs(self._forward(part, training)), False
+        forward, loss = self._forward(self._model, training), self._loss_object
+        outputs = graphs.mean_outputs(forward, tf.nn.softmax if self.probabilities else None)
         graph_of = {
             "outputs": lambda: (outputs, False),
             "losses": lambda: (graphs.losses(forward, loss), True),
@@ -391,13 +472,18 @@ class CompiledKerasClassifier(training.TrainingMixin, TensorFlowV2Classifier):
         return graph_of[kind]()
 
     def _forward(self, model: Graph, training: bool) -> Graph:
-        """`model` with the preprocessors that know TensorFlow, images to float32."""
+        """`model` with the preprocessors that know TensorFlow, images to float32.
+
+        A preprocessor may make several images of each, in a row (expectation over
+        transformation); there are as many outputs then.
+        """
         operations = self.preprocessing_operations if self.all_framework_preprocessing else []
         steps = [step for step in operations if step.apply_predict]
 
         def forward(x: tf.Tensor) -> tf.Tensor:
             for step in steps:
-                x, _ = step.forward(x, None)
+                x, _ = graphs.preprocessed(step, x)
+            self._check_shape(x)
             return tf.cast(model(x, training=training), tf.float32)
 
         return forward
@@ -424,6 +510,12 @@ def estimator_for(
     if isinstance(model, CompiledKerasClassifier):
         return model
     return CompiledKerasClassifier(model, num_classes, image_shape, batch_size=batch_size)
+
+
+def _check_batch_size(size: object) -> None:
+    """Refuses a batch size that is no whole number above 0."""
+    if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
+        raise InputError(f"batch_size must be at least 1, a whole number. Received: {size!r}")
 
 
 def _pad(tensor: tf.Tensor, rows: int) -> tf.Tensor:

@@ -2,6 +2,9 @@
 
 `forward` is the model with its preprocessing, images to float32 logits; `outputs` is what
 the estimator predicts, logits or probabilities. Labels are float32 (batch, classes).
+
+Where preprocessing makes several images of each (expectation over transformation), `forward`
+gives their logits in a row; what is computed here is the mean over them, one row an image.
 """
 
 from __future__ import annotations
@@ -12,6 +15,8 @@ from typing import TypeAlias
 import keras
 import numpy as np
 import tensorflow as tf
+from art.defences.preprocessor.preprocessor import PreprocessorTensorFlowV2
+from art.preprocessing.expectation_over_transformation.tensorflow import EoTTensorFlowV2
 from keras.optimizers import Optimizer
 
 from atk_latent.errors import InputError
@@ -81,10 +86,72 @@ def sample_loss(loss: Loss) -> Graph:
     return checked
 
 
+def preprocessed(
+    step: PreprocessorTensorFlowV2, x: tf.Tensor, y: tf.Tensor | None = None
+) -> tuple[tf.Tensor, tf.Tensor | None]:
+    """Images and labels behind one of ART's TensorFlow preprocessors.
+
+    Differs: `forward` of ART's expectation over transformation loses the axis of the batch where
+    it is handed a tensor, and gives labels one axis too many.
+    """
+    if not isinstance(step, EoTTensorFlowV2):
+        images, labels = step.forward(x, y)
+        return images, labels
+    rows = (x[row : row + 1] for row in range(len(x)) for _ in range(step.nb_samples))
+    parts = [tf.convert_to_tensor(step._transform(row, None)[0]) for row in rows]
+    images = tf.concat(parts, axis=0) if parts else x
+    return images, None if y is None else _repeated(y, step.nb_samples)
+
+
 def losses(forward: Graph, loss: Loss) -> Graph:
     """(images, labels) -> the loss of each sample."""
     each = sample_loss(loss)
-    return lambda x, y: each(y, forward(x))
+
+    def values(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        logits = forward(x)
+        draws = _draws(logits, x)
+        return _mean(each(_repeated(y, draws), logits), draws)
+
+    return values
+
+
+def mean_outputs(forward: Graph, activation: Graph | None = None) -> Graph:
+    """Images -> the outputs of `forward`, one row an image.
+
+    Args:
+        forward: see above. activation: applied before the mean is taken.
+    """
+
+    def outputs(x: tf.Tensor) -> tf.Tensor:
+        values = forward(x)
+        return _mean(activation(values) if activation else values, _draws(values, x))
+
+    return outputs
+
+
+def _draws(values: tf.Tensor, x: tf.Tensor) -> int:
+    """How many rows of `values` there are for each image of `x`.
+
+    Raises:
+        InputError: if they are not as many for each.
+    """
+    rows, images = values.shape[0], x.shape[0]
+    if rows == images or not images:
+        return 1
+    if rows is None or rows % images:
+        raise InputError(f"the preprocessors made {rows} images of {images}, not as many of each")
+    return int(rows // images)
+
+
+def _mean(values: tf.Tensor, draws: int) -> tf.Tensor:
+    """The mean over `draws` rows in a row of each image."""
+    if draws == 1:
+        return values
+    return tf.reduce_mean(tf.reshape(values, [-1, draws, *values.shape[1:]]), axis=1)
+
+
+def _repeated(rows: tf.Tensor, draws: int) -> tf.Tensor:
+    return rows if draws == 1 else tf.repeat(rows, draws, axis=0)
 
 
 def loss_gradient(forward: Graph, loss: Loss) -> Graph:
@@ -99,10 +166,13 @@ def loss_gradient(forward: Graph, loss: Loss) -> Graph:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(x)
             logits = forward(x)
-        upper = slope(y, logits)
-        scale = tf.reduce_max(tf.abs(upper), axis=1, keepdims=True)
+        draws = _draws(logits, x)
+        upper = slope(_repeated(y, draws), logits)
+        largest = tf.reshape(tf.abs(upper), [-1, draws * upper.shape[1]])
+        scale = tf.reduce_max(largest, axis=1, keepdims=True)
         scale = tf.where(scale > 0, scale, tf.ones_like(scale))
-        lower = tape.gradient(logits, x, upper / scale, unconnected_gradients="zero")
+        share = upper / (draws * _repeated(scale, draws))
+        lower = tape.gradient(logits, x, share, unconnected_gradients="zero")
         return lower * tf.reshape(scale, [-1, *([1] * (len(x.shape) - 1))])
 
     return gradient

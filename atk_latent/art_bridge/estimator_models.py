@@ -10,6 +10,7 @@ import numpy as np
 from atk_latent.art_bridge.estimator_graphs import Graph
 from atk_latent.errors import InputError, first_line
 from atk_latent.models import latent
+from atk_latent.models.endings import require_logits
 
 
 def image_shape(model: keras.Model, shape: tuple[int, ...] | None) -> tuple[int, ...]:
@@ -45,16 +46,25 @@ def class_count(model: keras.Model, shape: tuple[int, ...], classes: int | None)
     Raises:
         InputError: if it does not end in logits, or not in as many.
     """
-    latent.require_logits(model)
+    require_logits(model)
+    declared = _output_shape(model, shape)
+    if len(declared) != 2 or (classes is not None and declared[1] != classes):
+        expected = f"(batch, {classes or 'classes'})"
+        raise InputError(f"the model must give logits of shape {expected}. Received: {declared}")
+    return int(cast(int, declared[1]))
+
+
+def with_softmax(model: keras.Model, shape: tuple[int, ...]) -> keras.Model:
+    """The model with a softmax behind its logits; the weights are shared."""
+    return keras.Sequential([keras.Input(shape), model, keras.layers.Softmax(dtype="float32")])
+
+
+def _output_shape(model: keras.Model, shape: tuple[int, ...]) -> tuple[int | None, ...]:
     try:
         declared = model.output_shape
     except (AttributeError, ValueError):
         declared = model(np.zeros((1, *shape), np.float32), training=False).shape
-    declared = tuple(declared)
-    if len(declared) != 2 or (classes is not None and declared[1] != classes):
-        expected = f"(batch, {classes or 'classes'})"
-        raise InputError(f"the model must give logits of shape {expected}. Received: {declared}")
-    return int(declared[1])
+    return tuple(declared)
 
 
 def up_to(model: keras.Model, layer: int | str, shape: tuple[int, ...]) -> Graph:
@@ -115,6 +125,35 @@ def fresh_copy(model: keras.Model, image_shape: tuple[int, ...]) -> keras.Model:
             new.set_weights(old.get_weights())
             new.finalize_state()
     return copy
+
+
+def draw_weights_anew(model: keras.Model) -> None:
+    """Draws every weight anew by its layer's initialiser, in place.
+
+    For models that cannot be made from their configuration; what a `Normalization` layer was
+    adapted to stays.
+
+    Raises:
+        InputError: for a weight whose layer says no initialiser, and then nothing is changed.
+    """
+    drawn, unknown = [], []
+    for layer in model._flatten_layers(include_self=True, recursive=True):
+        if isinstance(layer, keras.layers.Normalization):
+            continue
+        for weight in (*layer._trainable_variables, *layer._non_trainable_variables):
+            initializer = getattr(layer, f"{weight.name}_initializer", None)
+            if initializer is None:
+                unknown.append(weight.path)
+            else:
+                drawn.append((weight, initializer.clone()))
+    if unknown:
+        raise InputError(
+            f"model '{model.name}' cannot be drawn anew: no initialiser is known for "
+            f"{', '.join(unknown)}. Give the model a get_config() that says the arguments of its "
+            "constructor"
+        )
+    for weight, initializer in drawn:
+        weight.assign(initializer(weight.shape, weight.dtype))
 
 
 def _flat(model: keras.Model) -> list[keras.layers.Layer]:

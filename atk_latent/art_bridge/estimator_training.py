@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+from abc import ABC
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -24,14 +25,21 @@ Learn: TypeAlias = Callable[[Array, Array], Mapping[str, tf.Tensor] | None]
 OptimizerState: TypeAlias = tuple[dict[str, object], bool, list[np.ndarray]]
 
 
-def shuffled(x: Array, y: Array, size: int, seed: int | None) -> Batches:
+def seed_of_numpy(count: int) -> int | list[int]:
+    """A seed that follows NumPy's global state and `count`; the state is read, not changed."""
+    peek = np.random.RandomState()
+    peek.set_state(np.random.get_state())
+    drawn = int(peek.randint(2**31))
+    return [drawn, count] if count else drawn
+
+
+def shuffled(x: Array, y: Array, size: int, seed: int | list[int]) -> Batches:
     """Batches of arrays, in a new order of *all* samples at each epoch.
 
     Args:
-        x: (n, ...); y: (n, ...). size: samples at once.
-        seed: of the orders; None draws it from NumPy's global state, as ART's attacks do.
+        x: (n, ...); y: (n, ...). size: samples at once. seed: of the orders.
     """
-    rng = np.random.default_rng(np.random.randint(2**31) if seed is None else seed)
+    rng = np.random.default_rng(seed)
 
     def batches() -> Iterator[Batch]:
         order = rng.permutation(len(x))
@@ -51,7 +59,9 @@ class FitOptions:
         scheduler: called with the number of the epoch, from 0, at its end.
         callbacks: of Keras; `model.stop_training` ends the run after the epoch.
         validation_data: (images, labels) measured after each epoch.
-        seed: of the order of the images; None draws it from NumPy's global state.
+        seed: of the order of the images; None takes one that follows NumPy's global state,
+            which is left as it is, and the number of calls of `fit` before.
+        steps: batches of an epoch, where that is known, for the progress bar.
     """
 
     verbose: bool = False
@@ -59,6 +69,7 @@ class FitOptions:
     callbacks: Sequence[Callback] = ()
     validation_data: Batch | None = None
     seed: int | None = None
+    steps: int | None = None
 
 
 def run_epochs(
@@ -86,6 +97,7 @@ def run_epochs(
             model=model,
             verbose=int(verbose),
             epochs=epochs,
+            steps=options.steps,
         )
         model.stop_training = False
         told.on_train_begin()
@@ -173,10 +185,11 @@ def built_for(optimizer: Optimizer | None, weights: Sequence[keras.Variable]) ->
     return optimizer
 
 
-class TrainingMixin:
+class TrainingMixin(ABC):  # of one layout with ART's classes: STRIP mixes one of its own in
     """`fit`, `fit_generator`, `clone_for_refitting` and `reset` of a `CompiledKerasClassifier`."""
 
-    model: keras.Model
+    _model: keras.Model
+    _fits: int
     input_shape: tuple[int, ...]
     nb_classes: int
     _optimizer: Optimizer
@@ -189,6 +202,8 @@ class TrainingMixin:
     _one_hot: Callable[[Array], Array]
     _again: Callable[..., Self]
     _apply_preprocessing: Callable[..., Batch]
+    all_framework_preprocessing: bool
+    preprocessing_operations: list[Any]
 
     def fit(
         self,
@@ -206,7 +221,7 @@ class TrainingMixin:
         optimizer a `keras.optimizers.schedules.LearningRateSchedule`; it counts on.
 
         Args:
-            x: images (n, height, width, channels).
+            x: images (n, height, width, channels), an array or a tensor.
             y: labels, whole numbers (n,), one-hot or soft (n, classes).
             batch_size: images a step. nb_epochs: times that every image is shown.
             verbose: show Keras's progress bar.
@@ -219,14 +234,16 @@ class TrainingMixin:
             InputError: without an optimizer or train step, or if x and y differ in length.
             ValueError: on labels that do not fit.
         """
-        told = FitOptions(verbose, **options)
+        told = FitOptions(verbose, steps=-(-len(x) // batch_size), **options)
         if len(x) != len(y):
             raise InputError(f"x and y must have one length. Received: {len(x)} and {len(y)}")
+        seed = seed_of_numpy(self._fits) if told.seed is None else told.seed
+        self._fits += 1
         run_epochs(
-            self.model,
+            self._model,
             self._optimizer,
             self._learn,
-            shuffled(x, self._one_hot(y), batch_size, told.seed),
+            shuffled(as_array(x), as_array(self._one_hot(y)), batch_size, seed),
             nb_epochs,
             told,
             self._measured,
@@ -246,29 +263,40 @@ class TrainingMixin:
         Raises:
             InputError: if it is no data generator, or does not know its size.
         """
+        batches = generated(generator)
+        steps = -(-generator.size // generator.batch_size)
         run_epochs(
-            self.model,
+            self._model,
             self._optimizer,
             self._learn,
-            generated(generator),
+            batches,
             nb_epochs,
-            FitOptions(verbose, scheduler, callbacks),
+            FitOptions(verbose, scheduler, callbacks, steps=steps),
             self._measured,
         )
 
     def _learn(self, images: Array, labels: Array) -> Mapping[str, tf.Tensor] | None:
         """One training step, with the preprocessors that apply to it."""
         images, labels = np.asarray(images, np.float32), as_array(self._one_hot(labels))
-        images, labels = self._apply_preprocessing(images, labels, fit=True)
+        if self.all_framework_preprocessing:
+            images, labels = as_float32(images), as_float32(labels)
+            for step in self.preprocessing_operations:
+                if step.apply_fit:
+                    images, moved = graphs.preprocessed(step, images, labels)
+                    labels = labels if moved is None else moved
+        else:
+            images, labels = self._apply_preprocessing(images, labels, fit=True)
         if self._train_step is not None:
             labels = np.argmax(labels, axis=1) if self._reduce_labels else labels
-            self._train_step(self.model, tf.convert_to_tensor(images), tf.convert_to_tensor(labels))
+            self._train_step(
+                self._model, tf.convert_to_tensor(images), tf.convert_to_tensor(labels)
+            )
             return None
-        weights = self.model.trainable_variables
+        weights = self._model.trainable_variables
         key = ("training", images.shape[1:], *map(id, weights))
         if key not in self._functions:
             optimizer = built_for(self._optimizer, weights)
-            step = graphs.training_step(self.model, self._loss_object, optimizer)
+            step = graphs.training_step(self._model, self._loss_object, optimizer)
             shapes = ([None, *images.shape[1:]], [None, self.nb_classes])
             signature = [tf.TensorSpec(shape, tf.float32) for shape in shapes]
             self._functions[key] = tf.function(step, input_signature=signature)
@@ -290,10 +318,10 @@ class TrainingMixin:
         Raises:
             InputError: if the model cannot be made from its configuration.
         """
-        model = models.fresh_copy(self.model, self.input_shape)
-        own = getattr(self.model, "optimizer", None)
-        if getattr(self.model, "compiled", False):
-            model.compile_from_config(self.model.get_compile_config())
+        model = models.fresh_copy(self._model, self.input_shape)
+        own = getattr(self._model, "optimizer", None)
+        if getattr(self._model, "compiled", False):
+            model.compile_from_config(self._model.get_compile_config())
         if self._optimizer is None or self._optimizer is own:
             return self._again(model=model, optimizer=None)
         config = keras.optimizers.serialize(self._optimizer)
@@ -302,14 +330,21 @@ class TrainingMixin:
     def reset(self) -> None:
         """Draws the weights anew, in place, and forgets what the optimizer remembers.
 
+        By a new model of the same configuration or, where that cannot be, by the initialisers
+        of the layers.
+
         Raises:
-            InputError: if the model cannot be made from its configuration.
+            InputError: if the model has no configuration, and a layer no initialiser.
         """
-        fresh = models.fresh_copy(self.model, self.input_shape)
-        self.model.set_weights(fresh.get_weights())
+        try:
+            fresh = models.fresh_copy(self._model, self.input_shape)
+        except InputError:
+            models.draw_weights_anew(self._model)
+        else:
+            self._model.set_weights(fresh.get_weights())
         if self._optimizer is not None and self._optimizer.built:
             config = keras.optimizers.serialize(self._optimizer)
             new = keras.optimizers.deserialize(config)
-            new.build(self.model.trainable_variables)
+            new.build(self._model.trainable_variables)
             for variable, value in zip(self._optimizer.variables, new.variables, strict=True):
                 variable.assign(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keras
 from art.estimators.classification import TensorFlowV2Classifier
 
 from atk_latent import config
@@ -11,6 +12,7 @@ from atk_latent.art_bridge.attack_classes import bind_adversary
 from atk_latent.art_bridge.bound_attack import BoundAttack
 from atk_latent.art_bridge.context import AttackContext
 from atk_latent.errors import InputError
+from atk_latent.models.differentiable import has_gradients
 from atk_latent.registry import ATTACKS
 
 
@@ -43,14 +45,33 @@ def bind_attack(
     """The attack of a spec on `estimator`, from text or typed options.
 
     Raises:
-        InputError: on an unknown option, a value that cannot be, or too few classes.
+        InputError: on an unknown option, a value that cannot be, too few classes, or a model
+            without the gradients that the attack needs.
     """
+    if spec.access == "white-box":
+        require_gradients(estimator)
     if estimator.nb_classes < spec.least_classes:
         raise InputError(
             f"it needs at least {spec.least_classes} classes. "
             f"Received: {estimator.nb_classes}; use {spec.fewer_classes}"
         )
     return (spec.bind or bind_adversary)(spec, estimator, values, context)
+
+
+def require_gradients(estimator: TensorFlowV2Classifier) -> None:
+    """Refuses a model that attacks by gradient cannot see through.
+
+    Raises:
+        InputError: naming the attacks that need none.
+    """
+    model = estimator.model
+    if not isinstance(model, keras.Model) or has_gradients(model, estimator.input_shape):
+        return
+    blind = [n for n in ATTACKS if ATTACKS[n].access != "white-box" and not ATTACKS[n].needs]
+    raise InputError(
+        f"model '{model.name}' has no gradients with respect to its images (a SavedModel "
+        "that rounds, or was saved without them). These attacks need none: " + ", ".join(blind)
+    )
 
 
 def attack_spec(name: str) -> AttackSpec:

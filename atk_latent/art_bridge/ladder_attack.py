@@ -72,6 +72,7 @@ class LADDERAttack(EvasionAttack):
         super().__init__(estimator=estimator)
         self.view = UnitPixels(estimator)
         self.eps, self.batch_size, self.seed, self.ladder = eps, batch_size, seed, ladder
+        self.progress: Progress | None = None
         self.perturbation = build(PerturbationSettings, settings)
         self._targeted = False
         self.last: dict[str, np.ndarray] = {}
@@ -88,6 +89,15 @@ class LADDERAttack(EvasionAttack):
                 f"the helpers know {self.ladder.num_classes} classes, "
                 f"the estimator {self.estimator.nb_classes}"
             )
+
+    def __getstate__(self) -> dict[str, object]:
+        """The state without the view of the estimator."""
+        return {**self.__dict__, "view": None, "progress": None}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        """Makes the view anew around the copied estimator."""
+        self.__dict__.update(state)
+        self.view = UnitPixels(self.estimator)
 
     def fit(
         self,
@@ -135,7 +145,13 @@ class LADDERAttack(EvasionAttack):
             )
         changes = {name: getattr(self.perturbation, name) for name in PERTURBATION_FIELDS}
         adversary = self.ladder.adversary(seed=drawn_seed(self.seed), **changes)
-        self.last = adversary.craft_all(images, labels, batch_size=self.batch_size)
+        tell = self.progress
+        self.last = adversary.craft_all(
+            images,
+            labels,
+            batch_size=self.batch_size,
+            on_batch=(lambda done, total: tell("images", done, total)) if tell else None,
+        )
         return self.view.pixels(self.last["x_adv"]).astype(x.dtype, copy=False)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from art.attacks.attack import EvasionAttack
 from art.estimators.classification import TensorFlowV2Classifier
 
+from atk_latent import config
 from atk_latent.adversaries.base import Adversary, Classifier
 from atk_latent.adversaries.discriminator_attacks import (
     ChainAscent,
@@ -25,9 +26,11 @@ from atk_latent.art_bridge.unit_pixels import UnitPixels
 from atk_latent.config import build
 from atk_latent.errors import InputError
 from atk_latent.inference.loading import load_manifold
+from atk_latent.progress import Progress
 from atk_latent.results.threat import ThreatModel
 
 Group = Literal["joint", "chain", "manifold"]
+_LENGTHS = ("eps", "step_size")  # settings in the units of pixels
 GROUPS: dict[str, str] = {
     "joint": "classifier and discriminator at once",
     "chain": "the classifier, then one step on the discriminator",
@@ -45,7 +48,8 @@ class ManifoldAttack(EvasionAttack):
             the discriminator; "manifold", on the discriminator alone.
         batch_size: int >= 1. seed: int >= 0 of random starts; None draws one from NumPy's
             global state at each `generate`.
-        **settings: of `ManifoldAttackSettings`; lengths in [0, 1] pixels.
+        **settings: of `ManifoldAttackSettings`; lengths (`eps`, `step_size`) in the estimator's
+            own pixel units, those of its `clip_values`.
 
     Raises:
         InputError: on an estimator or a setting that will not do.
@@ -84,7 +88,11 @@ class ManifoldAttack(EvasionAttack):
         super().__init__(estimator=estimator)
         self.manifold, self.group, self.batch_size, self.seed = manifold, group, batch_size, seed
         self.view = UnitPixels(estimator)
-        for name, value in dataclasses.asdict(build(ManifoldAttackSettings, settings)).items():
+        self.progress: Progress | None = None
+        defaults = dataclasses.asdict(ManifoldAttackSettings())
+        for name, value in {**defaults, **settings}.items():
+            if name not in defaults:
+                build(ManifoldAttackSettings, {name: value})  # refuses it, with the nearest name
             setattr(self, name, value)
         self._check_params()
 
@@ -93,10 +101,25 @@ class ManifoldAttack(EvasionAttack):
         if self.group not in GROUPS:
             raise InputError(f"group must be one of {', '.join(GROUPS)}. Received: {self.group!r}")
         names = [field.name for field in dataclasses.fields(ManifoldAttackSettings)]
-        settings = build(ManifoldAttackSettings, {name: getattr(self, name) for name in names})
+        values = {name: getattr(self, name) for name in names}
+        for name in _LENGTHS:
+            if values[name] is not None:
+                values[name] = config.number(values[name], name) / self.view.range.width
+        settings = build(ManifoldAttackSettings, values)
         eps = default_eps(self.estimator.input_shape) if settings.eps is None else settings.eps
         self.settings = dataclasses.replace(settings, eps=eps)
         self.adversary, self.classifier = self._parts()
+
+    def __getstate__(self) -> dict[str, object]:
+        """The state without what was compiled for the estimator."""
+        cleared = dict.fromkeys(("view", "adversary", "classifier", "progress"))
+        return {**self.__dict__, **cleared}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        """Makes the adversary anew around the copied estimator."""
+        self.__dict__.update(state)
+        self.view = UnitPixels(self.estimator)
+        self._check_params()
 
     def _parts(self) -> tuple[Adversary, Classifier]:
         """The adversary and the function of images that it is handed as classifier."""
@@ -123,6 +146,7 @@ class ManifoldAttack(EvasionAttack):
             labels_for(self.estimator, x, y, self.batch_size),
             batch_size=self.batch_size,
             seed=drawn_seed(self.seed),
+            progress=self.progress,
         )
         return self.view.pixels(x_adv).astype(np.float32)
 
@@ -137,7 +161,10 @@ def _bind(
     """
     group = cast(Group, spec.name.removeprefix("atld-"))
     manifold = context.manifold or load_manifold(context.run, estimator.model)[0]
-    options: Any = dict(values)
+    options: Any = dataclasses.asdict(build(ManifoldAttackSettings, values))
+    width = UnitPixels(estimator).range.width
+    for name in _LENGTHS:
+        options[name] = None if options[name] is None else width * options[name]
     attack = ManifoldAttack(estimator, manifold, group, batch_size=estimator.batch_size, **options)
     settings = attack.settings
     kind = "" if group == "manifold" else f" {settings.loss}"

@@ -15,11 +15,14 @@ from art.defences.trainer import Trainer
 from art.estimators.classification import TensorFlowV2Classifier
 
 from atk_latent import config
+from atk_latent.art_bridge.art_words import method_settings
+from atk_latent.art_bridge.bars import ProgressBars
 from atk_latent.art_bridge.context import AttackContext
 from atk_latent.art_bridge.data_generators import drained
 from atk_latent.art_bridge.estimator import estimator_for
 from atk_latent.art_bridge.factory import make_attack
 from atk_latent.art_bridge.unit_pixels import UnitPixels
+from atk_latent.errors import InputError
 from atk_latent.labels import integer_labels
 from atk_latent.methods.base import Method
 from atk_latent.methods.fixed_set import FixedSetRequest
@@ -100,7 +103,11 @@ class MethodTrainer(Trainer):
         preset: "paper", "official" or "quick". data: the data set whose preset is meant
             ("mnist", "cifar10", ...).
         seed: of everything drawn. progress: told (stage, done, in all, logs).
-        **settings: of the method, on top of the preset.
+        verbose: show progress bars where there is no `progress`.
+        **settings: of the method, on top of the preset. ART's words `nb_epochs`, `eps_step` and
+            `max_iter` mean `epochs`, `step_size` and `steps`. Lengths in pixels (`eps`) are in
+            the classifier's own units, those of its `clip_values`; the preset's own are in
+            [0, 1], and so are those in `trainer.settings`.
 
     Raises:
         InputError: on a classifier or a setting that will not do.
@@ -138,12 +145,16 @@ class MethodTrainer(Trainer):
         data: str = "mnist",
         seed: int = 0,
         progress: Progress | None = None,
+        verbose: bool = False,
         **settings: object,
     ) -> None:
         super().__init__(classifier)
         self.view = UnitPixels(classifier)
-        self.seed, self.progress = seed, progress
-        self.settings = METHODS[self.method].settings_for(NO_MODEL, data, preset, settings)
+        self.seed, self.verbose = seed, verbose
+        self.progress = ProgressBars() if verbose and progress is None else progress
+        method = METHODS[self.method]
+        overrides = method_settings(method.settings_type, settings, self.view.range)
+        self.settings = method.settings_for(NO_MODEL, data, preset, overrides)
         self.settings.check_files()
         self.trained: Method | None = None
 
@@ -156,6 +167,7 @@ class MethodTrainer(Trainer):
         nb_epochs: int | None = None,
         callbacks: Sequence[keras.callbacks.Callback] | None = None,
         folder: Path | str | None = None,
+        **words: bool,
     ) -> None:
         """Trains the classifier on images in its clip values.
 
@@ -165,7 +177,16 @@ class MethodTrainer(Trainer):
             batch_size, nb_epochs: instead of the preset's. callbacks: of Keras.
             folder: where state and helpers are kept; a second `fit` with the same folder
                 goes on from there.
+            verbose: show progress bars, as the constructor's, in this call.
+
+        Raises:
+            InputError: for images and labels that do not fit.
+            TypeError: on another word.
         """
+        verbose = words.pop("verbose", False)
+        if words:
+            raise TypeError(f"fit() got an unexpected keyword argument '{next(iter(words))}'")
+        progress = ProgressBars() if verbose and self.progress is None else self.progress
         words_of_art = {"batch_size": batch_size, "epochs": nb_epochs}
         changes = {name: value for name, value in words_of_art.items() if value is not None}
         data = self._images(x, y)
@@ -176,12 +197,12 @@ class MethodTrainer(Trainer):
         settings = config.updated(self.settings, changes)
         method = METHODS[self.method](self.view.model, settings, seed=self.seed)
         self._hand_over_fixed_set(method, data)
-        method.prepare(data.images, data.labels, folder=root, progress=self.progress)
+        method.prepare(data.images, data.labels, folder=root, progress=progress)
         method.harden(
             data.images,
             data.labels,
             folder=root / "checkpoint" if root else None,
-            progress=self.progress,
+            progress=progress,
             validation_data=(validation.images, validation.labels) if validation else None,
             callbacks=list(callbacks or []),
         )
@@ -190,7 +211,12 @@ class MethodTrainer(Trainer):
         self.trained = method
 
     def _images(self, x: np.ndarray, y: np.ndarray) -> TrainingImages:
-        return TrainingImages(x, self.view.images(x), integer_labels(y, self.classifier.nb_classes))
+        labels = integer_labels(y, self.classifier.nb_classes)
+        if len(x) != len(labels):
+            raise InputError(
+                f"images and labels must be as many. Received: {len(x)} and {len(labels)}"
+            )
+        return TrainingImages(x, self.view.images(x), labels)
 
     def _hand_over_fixed_set(self, method: Method, data: TrainingImages) -> None:
         request = method.fixed_set_request()

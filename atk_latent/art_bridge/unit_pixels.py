@@ -8,7 +8,7 @@ from art.estimators.classification import TensorFlowV2Classifier
 from keras import layers
 
 from atk_latent.errors import InputError
-from atk_latent.models.latent import require_logits
+from atk_latent.models.endings import as_logits
 from atk_latent.pixels import PixelRange, standardisation
 
 
@@ -23,7 +23,7 @@ class UnitPixels:
 
     Raises:
         InputError: if it is another kind of estimator, has preprocessing other than (mean,
-            std), no clip values or one for each channel, or a model that does not end in logits.
+            std), no clip values or one for each channel, or a model whose logits cannot be had.
 
     Example:
         >>> import keras, numpy as np
@@ -41,7 +41,7 @@ class UnitPixels:
                 "the classifier must be an ART TensorFlowV2Classifier. "
                 f"Received: {type(classifier).__name__}"
             )
-        model = classifier.model
+        model = getattr(classifier, "logits_model", classifier.model)
         if not isinstance(model, keras.Model):
             raise InputError(
                 "the classifier's model must be a Keras 3 model. "
@@ -49,7 +49,7 @@ class UnitPixels:
             )
         if classifier.preprocessing_defences:
             raise InputError("preprocessing defences are not supported; train without them")
-        require_logits(model)
+        model = as_logits(model)
         self.range = self._range(classifier)
         self.model = self._wrapped(classifier, model)
 

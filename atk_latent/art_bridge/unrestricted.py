@@ -16,9 +16,10 @@ from atk_latent.art_bridge.bound_attack import BoundAttack
 from atk_latent.art_bridge.context import AttackContext
 from atk_latent.art_bridge.inputs import drawn_seed, labels_for
 from atk_latent.art_bridge.unit_pixels import UnitPixels
-from atk_latent.config import build, check_range
+from atk_latent.config import build, check_range, number
 from atk_latent.errors import InputError
 from atk_latent.models.song_gan import GAN, load_gan
+from atk_latent.progress import Progress
 from atk_latent.results.diagnostics import Diagnostics
 from atk_latent.results.threat import ThreatModel
 
@@ -38,7 +39,8 @@ class UnrestrictedGAN(EvasionAttack):
         batch_size: int >= 2, images at once; an image depends on the others of its batch.
         seed: of latents, targets and noise; None draws it from NumPy's global state at each
             `generate`, as ART's own attacks do.
-        **settings: fields of `LatentSearchSettings` (steps, targeted, noise, ...).
+        **settings: fields of `LatentSearchSettings` (steps, targeted, noise, ...); `noise_eps` is
+            in the estimator's own pixel units, those of its `clip_values`.
 
     Attributes:
         last: the fields of `Searched`, of the latest `generate`.
@@ -70,8 +72,12 @@ class UnrestrictedGAN(EvasionAttack):
     ) -> None:
         super().__init__(estimator=estimator)
         self.view = UnitPixels(estimator)
+        self.progress: Progress | None = None
         self.gan = gan if isinstance(gan, GAN) else load_gan(gan)
         self.batch_size, self.seed = batch_size, seed
+        if "noise_eps" in settings:
+            size: Any = settings["noise_eps"]
+            settings["noise_eps"] = number(size, "noise_eps") / self.view.range.width
         self.search_settings = build(LatentSearchSettings, settings)
         self._targeted = False  # ART's word for labels that are wanted classes: ours never are
         self._check_params()
@@ -88,6 +94,16 @@ class UnrestrictedGAN(EvasionAttack):
                 f"the GAN draws {ours[0]} images of {ours[1]} classes, the classifier takes "
                 f"{theirs[0]} and knows {theirs[1]}; train a GAN on the classifier's data"
             )
+
+    def __getstate__(self) -> dict[str, object]:
+        """The state without what was compiled for the estimator."""
+        return {**self.__dict__, "view": None, "search": None, "progress": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Makes the search anew around the copied estimator."""
+        self.__dict__.update(state)
+        self.view = UnitPixels(self.estimator)
+        self.search = LatentSearch(self.gan, self.search_settings, batch_size=self.batch_size)
 
     def generate(
         self, x: np.ndarray | None, y: np.ndarray | None = None, **kwargs: Any
@@ -112,7 +128,11 @@ class UnrestrictedGAN(EvasionAttack):
                 f"images and labels must be as many. Received: {len(x)} and {len(labels)}"
             )
         self.last = self.search.craft_all(
-            self.view.model, labels, target=kwargs.get("target"), seed=drawn_seed(self.seed)
+            self.view.model,
+            labels,
+            target=kwargs.get("target"),
+            seed=drawn_seed(self.seed),
+            progress=self.progress,
         )
         for name, count in self._last_counts().items():
             self.counts[name] += count
@@ -162,6 +182,7 @@ def _bind(
             f"--data {data} --out runs/song-{data}"
         )
     settings = {name: getattr(options, name) for name in SEARCH_FIELDS}
+    settings["noise_eps"] *= UnitPixels(estimator).range.width
     attack = UnrestrictedGAN(
         estimator, options.gan, batch_size=options.batch_size, seed=None, **settings
     )

@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from atk_latent.art_bridge.estimator import Classifier, CompiledKerasClassifier, estimator_for
+from atk_latent.art_bridge.factory import require_gradients
 from atk_latent.config import check_range
 from atk_latent.evaluation.audit_checks import CHECKS, CheckFunction, Measure, Subject
 from atk_latent.evaluation.runner import (
@@ -61,6 +62,7 @@ def audit(
     options = options or Options()
     deployed, size, shape = options.deployed, options.batch_size, x.shape[1:]
     target = bare = estimator_for(model, image_shape=shape, batch_size=size)
+    require_gradients(bare)
     if deployed:
         target = estimator_for(deployed.model, bare.nb_classes, shape, batch_size=size)
         options = replace(options, deployed=Deployed(deployed.name, target))

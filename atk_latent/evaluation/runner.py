@@ -94,7 +94,8 @@ class Options:
     Args:
         seed: int >= 0; the same seed gives the same numbers.
         batch_size: images attacked at once; part of what the numbers depend on.
-        progress: told (attack, images done, images in all).
+        progress: told (attack, images done, images in all), and within a chunk
+            ("`attack`: steps", done, in all, {"standing": images}).
         store: folder in which finished chunks are stored and looked up, so that a stopped
             evaluation goes on where it was; see `ChunkStore`.
         deployed: score on this instead of the bare model. Attacks are crafted on the bare
@@ -102,6 +103,7 @@ class Options:
             say so.
         context: for attacks that need more than an estimator; its seed is `seed`.
         target, data: how results call the model and the data set.
+        trust: SavedModels are loaded even if their graph touches files or runs Python.
         executor: where chunks are attacked; the numbers do not depend on it.
 
     Example:
@@ -117,6 +119,7 @@ class Options:
     context: AttackContext = field(default_factory=AttackContext)
     target: str = ""
     data: str = ""
+    trust: bool = False
     executor: Executor = field(default_factory=SerialExecutor)
 
     @property
@@ -289,7 +292,7 @@ class ChunkJob:
         target: the model that is scored.
         crafted_on: the model that the attack is bound to.
         spec: the attack's text; part of what a chunk's seed is made from.
-        options: of which seed, batch size and context are used.
+        options: of which seed, batch size, context and progress are used.
     """
 
     def __init__(
@@ -301,24 +304,26 @@ class ChunkJob:
         options: Options,
     ) -> None:
         self.attack, self.target, self.crafted_on, self.spec = attack, target, crafted_on, spec
-        self.seed, self.size, self.keeps_images = options.seed, options.batch_size, True
-        self.context = replace(options.context, seed=options.seed)
+        context = replace(options.context, seed=options.seed)
+        self.options = replace(options, context=context, executor=SerialExecutor())
+        self.keeps_images = True
 
     def __call__(self, start: int, x: np.ndarray, y: np.ndarray) -> Chunk:
         """The chunk of images `x` and labels `y`, the first of which has the index `start`."""
-        with seeded(chunk_seed(self.seed, self.spec, start)):
-            chunk = _attacked(self.attack, self.target, x, y, start, self.size)
+        with seeded(chunk_seed(self.options.seed, self.spec, start)):
+            chunk = _attacked(self.attack, self.target, x, y, start, self.options)
         return chunk if self.keeps_images else replace(chunk, x_adv=None)
 
     def __getstate__(self) -> dict[str, object]:
         """What travels: no compiled attack, no data set, nobody who listens."""
-        context = replace(self.context, data=None, progress=None)
-        return {**self.__dict__, "attack": None, "context": context, "keeps_images": False}
+        context = replace(self.options.context, data=None, progress=None)
+        options = Options(self.options.seed, self.options.batch_size, context=context)
+        return {**self.__dict__, "attack": None, "options": options, "keeps_images": False}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         """Binds the attack to the model that came along."""
         self.__dict__.update(state)
-        self.attack = make_attack(self.spec, self.crafted_on, self.context)
+        self.attack = make_attack(self.spec, self.crafted_on, self.options.context)
 
 
 def _series(
@@ -381,11 +386,11 @@ def _attacked(
     x: np.ndarray,
     y: np.ndarray,
     start: int,
-    batch_size: int,
+    options: Options,
 ) -> Chunk:
     """Attacks and scores one chunk; where the model gives NaN, a class that is not the label."""
-    began = time.perf_counter()
-    x_adv = checked_images(attack, x, attack.generate(x, y))
+    began, batch_size = time.perf_counter(), options.batch_size
+    x_adv = checked_images(attack, x, attack.generate(x, y, options.progress))
     logits, clean_logits = target.predict(x_adv, batch_size), target.predict(x, batch_size)
     was_correct, no_class = clean_logits.argmax(axis=1) == y, np.isnan(logits).any(axis=1)
     predictions = np.where(no_class, (y + 1) % logits.shape[1], logits.argmax(axis=1))

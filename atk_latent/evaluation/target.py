@@ -15,7 +15,10 @@ from atk_latent.errors import InputError
 from atk_latent.evaluation.runner import Deployed, Options, Surrogate
 from atk_latent.inference.imt import IMTClassifier
 from atk_latent.inference.loading import imt_for
+from atk_latent.models.endings import as_logits, require_logits
 from atk_latent.models.loading import load_classifier
+from atk_latent.models.wrapping import wrapped
+from atk_latent.pixels import UNIT, PixelFormat
 from atk_latent.results.files import CARD, read_card
 
 _log = logging.getLogger(__name__)
@@ -45,6 +48,7 @@ class Target:
         source: str | Path | keras.Model,
         dataset: Dataset,
         inference: str = "none",
+        pixels: PixelFormat = UNIT,
         *,
         trust: bool = False,
     ) -> Target:
@@ -54,6 +58,7 @@ class Target:
             source: a run folder, a `.keras` file, a SavedModel, or a Keras model.
             dataset: whose images it must take and whose classes it must know.
             inference: see `Target`; all but "none" need the run folder of an ATLD run.
+            pixels: what the model was trained on, where that is not [0, 1].
             trust: see `load_classifier`.
 
         Raises:
@@ -61,12 +66,13 @@ class Target:
                 discriminator where IMT needs one.
         """
         if isinstance(source, keras.Model):
-            name, model, run = source.name, source, None
+            name, model, run = source.name, as_logits(wrapped(source, pixels)), None
         else:
             name, run = str(source), run_folder(source)
             shape, classes = dataset.image_shape, dataset.num_classes
-            model = load_classifier(source, shape, classes, trust=trust)
+            model = load_classifier(source, shape, classes, pixels, trust=trust)
             _check_order(Path(source), dataset)
+        require_logits(model, dataset.x_test[:64])
         return cls(name, model, run, inference, imt_for(inference, run, model))
 
     @property

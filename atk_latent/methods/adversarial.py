@@ -12,7 +12,7 @@ import tensorflow as tf
 from atk_latent.adversaries.base import Adversary
 from atk_latent.adversaries.factory import make_adversary
 from atk_latent.adversaries.gradient_ascent import AscentSettings, GradientAscent
-from atk_latent.config import build, check_linf_eps, check_range
+from atk_latent.config import build, check_linf_eps, check_range, in_pixels
 from atk_latent.errors import InputError
 from atk_latent.methods.base import Batch, Method
 from atk_latent.methods.settings import MethodSettings
@@ -30,9 +30,9 @@ class BallSettings(MethodSettings):
         step_size: float > 0 in pixels, or None for the method's own.
     """
 
-    eps: float = 8 / 255
+    eps: float = in_pixels(8 / 255)
     norm: Literal["linf", "l2"] = "linf"
-    step_size: float | None = None
+    step_size: float | None = in_pixels(None)
 
     def __post_init__(self) -> None:
         """Refuses numbers out of range."""

@@ -102,6 +102,7 @@ class ATLD(Method):
     ) -> None:
         settings = settings or ATLDSettings()
         super().__init__(classifier, settings, seed=seed, alpha=0.0)
+        classifier = self.classifier
         latent, layer = settings.latent, settings.latent_layer
         classes = int(classifier.output_shape[-1])
         _check_smoothing(settings, classes)

@@ -9,7 +9,7 @@ import keras
 
 from atk_latent.adversaries.gradient_ascent import AscentSettings
 from atk_latent.adversaries.latent_discriminator import Latent
-from atk_latent.config import check_linf_eps, check_range, known_as
+from atk_latent.config import check_linf_eps, check_range, in_pixels, known_as
 from atk_latent.errors import InputError
 from atk_latent.methods.optimizers import Optimizer
 from atk_latent.methods.settings import MethodSettings
@@ -36,9 +36,9 @@ class Crafting:
         0.3
     """
 
-    eps: float = 8 / 255
+    eps: float = in_pixels(8 / 255)
     steps: int = 1
-    step_size: float | None = None
+    step_size: float | None = in_pixels(None)
     random_start: bool = False
     clip_start: bool = True
 
@@ -180,8 +180,8 @@ class IMTDefaults:
         0.3
     """
 
-    step_size: float | None = known_as("imt_step_size", None)
-    radius: float | None = known_as("imt_radius", None)
+    step_size: float | None = in_pixels(None, "imt_step_size")
+    radius: float | None = in_pixels(None, "imt_radius")
     low: float = known_as("imt_low", 0.3)
     high: float = known_as("imt_high", 0.7)
     magnitude: float = known_as("imt_magnitude", 0.5)

@@ -21,6 +21,7 @@ from atk_latent.methods.fit import Loop, jit_compile, run_fit
 from atk_latent.methods.fixed_set import FixedSetRequest
 from atk_latent.methods.objectives import replicas
 from atk_latent.methods.settings import MethodSettings
+from atk_latent.models.endings import as_logits
 from atk_latent.progress import Progress
 from atk_latent.registry import METHODS
 
@@ -47,7 +48,8 @@ class Method(keras.Model):
     beforehand; or ``((x, x_adv), (y, y_adv))`` where the two halves show different images.
 
     Args:
-        classifier: Keras model, images (B, H, W, C) in [0, 1] to logits (B, K).
+        classifier: Keras model, images (B, H, W, C) in [0, 1] to logits (B, K); one that ends in
+            softmax or sigmoid is trained by its logits, see `models.endings.as_logits`.
         settings: see `MethodSettings`; a method's own settings extend these.
         seed: int, of the order of the data and of everything drawn.
         alpha: float in [0, 1], weight of the clean loss; 1 - alpha is the adversarial one.
@@ -87,7 +89,7 @@ class Method(keras.Model):
                 "the classifier has no trainable weights. Set model.trainable = True and save it "
                 "again; a SavedModel cannot be trained, give the .keras file"
             )
-        self.classifier = classifier
+        self.classifier = classifier = as_logits(classifier)
         self.steps_per_epoch = 1
         self.settings, self.seed, self.alpha = settings or MethodSettings(), seed, alpha
         self.held_out: np.ndarray | None = None  # images that early stopping is scored on

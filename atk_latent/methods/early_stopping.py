@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from atk_latent.adversaries.factory import make_adversary
-from atk_latent.config import check_range, known_as
+from atk_latent.config import check_range, in_pixels, known_as
 from atk_latent.errors import InputError
 from atk_latent.models.scoring import clean_accuracy
 
@@ -54,7 +54,7 @@ class EarlyStopping:
 
     enabled: bool = known_as("early_stopping", False)
     share: float = known_as("validation_share", 0.1)
-    eps: float | None = known_as("validation_eps", None)
+    eps: float | None = in_pixels(None, "validation_eps")
     steps: int = known_as("validation_steps", 10)
 
     def __post_init__(self) -> None:

@@ -132,11 +132,11 @@ class LADDER(Method):
     ) -> None:
         settings = settings or self.settings_type()
         super().__init__(classifier, settings, seed=seed, alpha=settings.alpha)
-        self.vanilla = frozen_copy(classifier)
+        self.vanilla = frozen_copy(self.classifier)
         self.features, self.head = split(self.vanilla, settings.latent_layer)
         self.latent_width = flat_latent_width(self.features)
-        self.num_classes = int(classifier.output_shape[-1])
-        self.image_shape = tuple(classifier.input_shape[1:])
+        self.num_classes = int(self.classifier.output_shape[-1])
+        self.image_shape = tuple(self.classifier.input_shape[1:])
         self.generator: keras.Model | None = None
         self.boundaries: AttentionSVM | None = None
         self.findings: dict[str, dict[str, int]] = {}

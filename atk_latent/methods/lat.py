@@ -190,7 +190,7 @@ class LAT(PGDTraining):
         self, classifier: keras.Model, settings: LATSettings | None = None, *, seed: int = 0
     ) -> None:
         super().__init__(classifier, settings, seed=seed)
-        self.features, self.head = split(classifier, self.settings.latent_layer)
+        self.features, self.head = split(self.classifier, self.settings.latent_layer)
         self.latent_adversary = GradientAscent(
             self.settings.latent_attack.ascent(), seed=self.seeds
         )

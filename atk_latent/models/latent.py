@@ -8,20 +8,10 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeAlias
 
 import keras
-import numpy as np
 
 from atk_latent.errors import InputError, did_you_mean, first_line
 
 DEFAULT_LAYER = "latent"
-_SQUASHING = {"softmax": "softmax", "sigmoid": "sigmoid", "hardsigmoid": "hard_sigmoid"}
-_PASSING_LAYERS = (
-    keras.layers.Flatten,
-    keras.layers.Reshape,
-    keras.layers.Identity,
-    keras.layers.Dropout,
-    keras.layers.Permute,
-)
-_PASSING_OPERATIONS = {"Cast", "Squeeze", "Reshape", "ExpandDims", "ConvertToTensor", "GetItem"}
 _NAMES_SHOWN = 20
 
 Symbol: TypeAlias = keras.KerasTensor | tuple[keras.KerasTensor, ...]  # what goes in or out
@@ -107,40 +97,7 @@ def latent_layer_name(
     Raises:
         InputError: if `split` could not find the layer.
     """
-    return _text(_located(model, layer, input_shape)[1])
-
-
-def require_logits(model: keras.Model, x_sample: np.ndarray | None = None) -> None:
-    """Refuses a classifier that ends in softmax or sigmoid.
-
-    Losses, attacks and `split` here work on logits; probabilities would be squashed twice
-    without an error.
-
-    Args:
-        model: the classifier.
-        x_sample: a few images, float (batch, height, width, channels) in [0, 1]. With it, a
-            model that cannot be read is judged by its outputs: all in [0, 1], rows summing to 1.
-
-    Raises:
-        InputError: saying which layer ends in what, and how to get logits.
-    """
-    end = _squashing_end(model)
-    if end is not None:
-        path, operation, name = end
-        raise InputError(
-            f"the model ends in {name} (layer '{path}'), but logits are needed. "
-            f"{_how_to_get_logits(path, operation)}"
-        )
-    if x_sample is None or not len(x_sample):
-        return
-    outputs = np.asarray(model(np.asarray(x_sample), training=False), "float32")
-    if outputs.ndim != 2 or outputs.shape[1] < 2 or outputs.min() < 0 or outputs.max() > 1:
-        return
-    if np.allclose(outputs.sum(axis=1), 1, atol=1e-3):
-        raise InputError(
-            "the model gives probabilities (its outputs lie in [0, 1] and sum to 1), but "
-            "logits are needed. Save it again without the softmax at its end"
-        )
+    return path_text(_located(model, layer, input_shape)[1])
 
 
 def frozen_copy(model: keras.Model) -> keras.Model:
@@ -155,8 +112,8 @@ def frozen_copy(model: keras.Model) -> keras.Model:
     Raises:
         InputError: if the model cannot be rebuilt from its configuration.
     """
-    copy = _rebuilt(_checked_model(model))
-    for layer in _leaves(copy):
+    copy = _rebuilt(checked_model(model))
+    for layer in leaves(copy):
         if isinstance(layer, keras.layers.Normalization) and layer.built:
             layer.finalize_state()
     copy.trainable = False
@@ -198,7 +155,7 @@ def _from_opened_graph(model: keras.Model) -> keras.Model | None:
 def _from_configuration(model: keras.Model) -> keras.Model:
     copy = type(model).from_config(model.get_config())
     if not copy.built:
-        copy(keras.ops.zeros((1, *_image_shape(model, None))))
+        copy(keras.ops.zeros((1, *image_shape(model, None))))
     copy.set_weights(model.get_weights())
     return copy
 
@@ -217,15 +174,21 @@ def _cloned(layer: keras.Layer) -> keras.Layer:
     return type(layer).from_config(layer.get_config())
 
 
-def _leaves(model: keras.Model) -> Iterator[keras.layers.Layer]:
+def leaves(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    """The layers of a model, those of nested models in their place."""
     for layer in model.layers:
         if isinstance(layer, keras.Model):
-            yield from _leaves(layer)
+            yield from leaves(layer)
         else:
             yield layer
 
 
-def _checked_model(model: object) -> keras.Model:
+def checked_model(model: object) -> keras.Model:
+    """`model`, if it is one.
+
+    Raises:
+        InputError: if it is something else.
+    """
     if not isinstance(model, keras.Model):
         raise InputError(f"a Keras 3 model is needed. Received: {type(model).__name__}")
     return model
@@ -242,9 +205,12 @@ def _is_graph(model: object) -> bool:
     return type(model).call in (keras.Sequential.call, functional.call)
 
 
-def _image_shape(
-    model: keras.Model, shape: tuple[int | None, ...] | None
-) -> tuple[int | None, ...]:
+def image_shape(model: keras.Model, shape: tuple[int | None, ...] | None) -> tuple[int | None, ...]:
+    """The shape of one image: `shape`, or where that is None what the model was built with.
+
+    Raises:
+        InputError: if it is not known.
+    """
     if shape is not None:
         return tuple(shape)
     config = model.get_build_config() or {}
@@ -263,7 +229,7 @@ def trace_model(model: keras.Model, shape: tuple[int | None, ...] | None, *, dee
     Raises:
         InputError: if its layers cannot be seen.
     """
-    _checked_model(model)
+    checked_model(model)
     if _is_graph(model):
         return _read(model, deep)
     ends = [len(getattr(model, side, None) or [0]) for side in ("inputs", "outputs")]
@@ -272,7 +238,7 @@ def trace_model(model: keras.Model, shape: tuple[int | None, ...] | None, *, dee
             f"a model with one input and one output is needed. Received: '{model.name}' with "
             f"{ends[0]} inputs and {ends[1]} outputs"
         )
-    image = keras.Input(_image_shape(model, shape))
+    image = keras.Input(image_shape(model, shape))
     try:
         return _read(_opened(model, image), deep)
     except Exception as error:  # whatever a user's own call raises on a symbolic image
@@ -398,8 +364,8 @@ def _located(
         path = path[:-1]  # the end of a nested model is the nested model
     if len(path) == 1 and path[0].output is trace.logits:
         raise InputError(
-            f"layer '{layer or _text(path)}' is the output of the model, which leaves nothing to "
-            f"split. Name a layer before it: {_listed(trace)}"
+            f"layer '{layer or path_text(path)}' is the output of the model, which leaves nothing "
+            f"to split. Name a layer before it: {_listed(trace)}"
         )
     return trace, path
 
@@ -410,18 +376,19 @@ def _not_found(model: keras.Model, layer: str | None, trace: Trace) -> InputErro
             f"model '{model.name}' has no layer named '{DEFAULT_LAYER}' and no Dense layer after "
             f"another layer. Name the latent layer: {_listed(trace)}"
         )
-    paths = [_text(path) for path in trace.walk()]
+    paths = [path_text(path) for path in trace.walk()]
     hint = did_you_mean(layer, [*paths, *(p.split("/")[-1] for p in paths)])
     return InputError(f"model '{model.name}' has no layer '{layer}'. {hint}Known: {_listed(trace)}")
 
 
-def _text(path: Path) -> str:
+def path_text(path: Path) -> str:
+    """The names along the way: "vgg/fc1"."""
     return "/".join(call.operation.name for call in path)
 
 
 def _listed(trace: Trace) -> str:
     """The layers of the model, the last ones where there are many."""
-    names = list(dict.fromkeys(_text(path) for path in trace.walk()))
+    names = list(dict.fromkeys(path_text(path) for path in trace.walk()))
     start = "..., " if len(names) > _NAMES_SHOWN else ""
     return start + ", ".join(names[-_NAMES_SHOWN:])
 
@@ -429,10 +396,10 @@ def _listed(trace: Trace) -> str:
 def _named(trace: Trace, layer: str) -> Path | None:
     """The way to `layer`: by its full path, else by its own name where that is the only one."""
     paths = list(trace.walk())
-    matches = [p for p in paths if _text(p) == layer] or [
+    matches = [p for p in paths if path_text(p) == layer] or [
         p for p in paths if p[-1].operation.name == layer
     ]
-    texts = list(dict.fromkeys(_text(path) for path in matches))
+    texts = list(dict.fromkeys(path_text(path) for path in matches))
     if len(texts) > 1:
         raise InputError(f"several layers are named '{layer}'. Say which: {', '.join(texts)}")
     return matches[-1] if matches else None
@@ -444,10 +411,10 @@ def _default(trace: Trace) -> Path | None:
     if path is not None:
         return path
     dense = [p for p in trace.walk() if isinstance(p[-1].operation, keras.layers.Dense)]
-    return _before(trace, dense[-1]) if dense else None
+    return call_before(trace, dense[-1]) if dense else None
 
 
-def _before(trace: Trace, path: Path) -> Path | None:
+def call_before(trace: Trace, path: Path) -> Path | None:
     """The way to the call that feeds the last one of `path`, in its model or one around it."""
     for depth in range(len(path) - 1, -1, -1):
         around = path[depth - 1].inside if depth else trace
@@ -455,54 +422,6 @@ def _before(trace: Trace, path: Path) -> Path | None:
         if source is not None:
             return (*path[:depth], source)
     return None
-
-
-def _squashing_end(model: keras.Model) -> tuple[str, keras.Operation, str] | None:
-    """Path, layer and name of the softmax or sigmoid that `model` ends in, if it is seen."""
-    try:
-        trace = trace_model(model, None, deep=True)
-    except InputError:
-        _checked_model(model)
-        return None
-    call = trace.producer(trace.logits)
-    path: Path | None = (call,) if call is not None else None
-    while path is not None:
-        last = path[-1]
-        if last.inside is not None:
-            end = last.inside.producer(last.inside.logits)
-            path = (*path, end) if end is not None else _before(trace, path)
-            continue
-        name = _squashing_name(last.operation)
-        if name is not None:
-            return _text(path), last.operation, name
-        path = _before(trace, path) if _passes_through(last.operation) else None
-    return None
-
-
-def _squashing_name(operation: keras.Operation) -> str | None:
-    kind = type(operation).__name__.lower()
-    if kind in _SQUASHING:
-        return _SQUASHING[kind]
-    activation = getattr(operation, "activation", None)
-    name = getattr(activation, "__name__", None) or type(activation).__name__.lower()
-    return name if name in _SQUASHING.values() else None
-
-
-def _passes_through(operation: keras.Operation) -> bool:
-    if isinstance(operation, keras.layers.Activation):
-        return operation.activation is keras.activations.linear
-    return isinstance(operation, _PASSING_LAYERS) or type(operation).__name__ in _PASSING_OPERATIONS
-
-
-def _how_to_get_logits(path: str, operation: keras.Operation) -> str:
-    new = "End it with Dense(classes) without activation and train with from_logits=True"
-    if not hasattr(operation, "activation"):
-        return f"{new}; for a trained model leave '{path}' out and save it again"
-    where = "".join(f".get_layer('{name}')" for name in path.split("/"))
-    return (
-        f"{new}; for a trained model set model{where}.activation = "
-        "keras.activations.linear and save it again"
-    )
 
 
 def latent_width(features: keras.Model) -> int:

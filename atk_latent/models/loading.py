@@ -13,8 +13,11 @@ import tensorflow as tf
 
 from atk_latent.errors import InputError, first_line
 from atk_latent.files import GIB, FileKind, check_file
+from atk_latent.models.endings import as_logits
 from atk_latent.models.h5_config import check_h5
 from atk_latent.models.saved_model_check import check_saved_model
+from atk_latent.models.wrapping import wrapped
+from atk_latent.pixels import UNIT, PixelFormat
 
 RUN_MODEL = "model.keras"
 MODEL_FILE = FileKind("Keras model file", 64 * GIB, "Save or copy it again, or give another one")
@@ -25,10 +28,14 @@ def load_classifier(
     path: str | Path,
     data_shape: Sequence[int] | None = None,
     num_classes: int | None = None,
+    pixels: PixelFormat = UNIT,
     *,
     trust: bool = False,
 ) -> keras.Model:
     """Loads a trained classifier, without compiling it and without running code it carries.
+
+    One that ends in softmax or sigmoid comes back as the logits before it; see
+    `endings.as_logits`.
 
     Args:
         path: a `.keras` (or `.h5`) file, a run folder holding `model.keras`, or a SavedModel
@@ -36,15 +43,36 @@ def load_classifier(
             work, its layers cannot be named.
         data_shape: (height, width, channels) of the data; checked against the model.
         num_classes: of the data; checked against the model's last dimension.
+        pixels: what the model was trained on, where that is not [0, 1].
         trust: load a SavedModel even if its graph touches files or runs Python.
 
     Returns:
-        An uncompiled model.
+        An uncompiled model of images in [0, 1].
 
     Raises:
         InputError: one line, if there is nothing at `path`, it is no model or a damaged one, it
             needs custom layers or Python code, is a SavedModel that touches files, holds NaN,
-            has several inputs or outputs, or does not fit the data.
+            has several inputs or outputs, ends in an activation that cannot be undone, or does
+            not fit the data.
+    """
+    place = Path(path).expanduser()
+    model = load_network(place, trust=trust)
+    if data_shape is not None:
+        _check_ends(model, place)
+        _check_input(model, place, tuple(int(n) for n in data_shape))
+    if num_classes is not None:
+        _check_output(model, place, num_classes, data_shape)
+    return as_logits(wrapped(model, pixels))
+
+
+def load_network(path: str | Path, *, trust: bool = False) -> keras.Model:
+    """Loads a network of any kind as it is, without compiling it.
+
+    Args:
+        path, trust: as of `load_classifier`.
+
+    Raises:
+        InputError: as `load_classifier`, where that does not concern the data or the logits.
     """
     place = Path(path).expanduser()
     if not place.exists():
@@ -61,22 +89,6 @@ def load_classifier(
     else:
         model = _keras_file(place / RUN_MODEL if place.is_dir() else place)
     _check_weights(model, place)
-    if data_shape is not None:
-        _check_ends(model, place)
-        _check_input(model, place, tuple(int(n) for n in data_shape))
-    if num_classes is not None:
-        _check_output(model, place, num_classes, data_shape)
-    return model
-
-
-def load_network(file: Path) -> keras.Model:
-    """Loads any Keras network that a run wrote: a generator, a discriminator.
-
-    Raises:
-        InputError: if the file is missing, damaged, no model, or holds NaN.
-    """
-    model = _keras_file(file)
-    _check_weights(model, file)
     return model
 
 
@@ -196,7 +208,8 @@ def _check_output(
         shape = _tried(model, place, data_shape)
     else:
         return
-    if len(shape) != 2 or shape[-1] not in (None, num_classes):
+    fits = {None, num_classes} | ({1} if num_classes == 2 else set())
+    if len(shape) != 2 or shape[-1] not in fits:
         raise InputError(
             f"model '{place}' gives outputs of shape {shape[1:]}, but the data has {num_classes} "
             f"classes: {num_classes} logits per image are needed"

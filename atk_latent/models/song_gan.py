@@ -14,7 +14,7 @@ from keras import layers
 from atk_latent.data.aliases import known
 from atk_latent.errors import InputError
 from atk_latent.models import initialising as init
-from atk_latent.models.loading import load_classifier
+from atk_latent.models.loading import load_network
 from atk_latent.results.files import read_card
 
 Resample = Literal["up", "down", "none"]
@@ -423,4 +423,4 @@ def load_gan(folder: str | Path) -> GAN:
         )
     if read_card(place).method != "song-gan":
         raise InputError(f"'{folder}' is a run of something else than `atkl train-gan`")
-    return GAN(*(load_classifier(file) for file in files))
+    return GAN(*(load_network(file) for file in files))

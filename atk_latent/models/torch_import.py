@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,18 +12,17 @@ import numpy as np
 
 from atk_latent.errors import InputError
 from atk_latent.models import initialising as init
+from atk_latent.models.architectures import PLAIN, architecture, is_architecture
 from atk_latent.models.input_scale import Statistics, own_statistics, with_statistics
 from atk_latent.models.layer_order import weighted_layers
 from atk_latent.models.loading import load_classifier
-from atk_latent.models.plain import plain_network
 from atk_latent.models.torch_check import largest_difference
 from atk_latent.models.torch_checkpoint import StateDict, read_checkpoint
 from atk_latent.models.torch_weights import load_state_dict, split_statistics
 from atk_latent.registry import MODELS
 from atk_latent.results.record import Record
 
-PLAIN = "plain:"
-_GREY, _COLOUR = (28, 28, 1), (32, 32, 3)
+_GREY = (28, 28, 1)
 _FILES = (".keras", ".h5", ".hdf5")
 _IMAGES = 8  # for the forward pass
 
@@ -66,8 +64,8 @@ class TorchImport:
 
     Args:
         checkpoint: a file that `torch.save` wrote.
-        model: a name of `registry.MODELS`, "plain:" and a line of `plain_network`, or a `.keras`
-            file of the architecture, whose own weights do not matter.
+        model: a name that `architecture` builds, or a `.keras` file of the
+            architecture, whose own weights do not matter.
         key: where in the file the weights are; see `Checkpoint.state_dict`.
         input_shape: (height, width, channels) of the images; None for what the model is made
             for, with the channels of the first convolution.
@@ -90,7 +88,7 @@ class TorchImport:
 
     def __post_init__(self) -> None:
         """Refuses a name that is no model, before anything is read."""
-        if not self._is_file() and not self.model.startswith(PLAIN):
+        if not self._is_file() and not is_architecture(self.model):
             MODELS.entry(self.model)
 
     def run(self) -> ImportedModel:
@@ -136,20 +134,18 @@ class TorchImport:
     def _is_file(self) -> bool:
         """Whether the model is one on disk, not a name."""
         place = Path(self.model).expanduser()
-        return place.suffix in _FILES or (self.model not in MODELS and place.exists())
+        return place.suffix in _FILES or (not is_architecture(self.model) and place.exists())
 
     def _architecture(self, state: StateDict) -> keras.Model:
         """The Keras model that is to be filled."""
         if self._is_file():
             return load_classifier(self.model, data_shape=self.input_shape)
         channels, classes = _ends(state)
-        if self.model.startswith(PLAIN):
-            build = functools.partial(plain_network, self.model.removeprefix(PLAIN))
-            height, width, _ = self.input_shape or (_GREY if channels == 1 else _COLOUR)
-        else:
-            build = MODELS[self.model]
-            default = inspect.signature(build).parameters["input_shape"].default
-            height, width, _ = self.input_shape or default
+        build = architecture(self.model)
+        default = inspect.signature(build).parameters["input_shape"].default
+        if self.model.startswith(PLAIN) and channels == 1:
+            default = _GREY
+        height, width, _ = self.input_shape or default
         if self.input_shape is not None and self.input_shape[2] != channels:
             raise InputError(
                 f"--input-shape has {self.input_shape[2]} channels, but the first convolution of "

@@ -16,6 +16,8 @@ from atk_latent.results.card import Card
 
 _FACTS = {
     "model": "network",
+    "input_range": "pixels of the network inside",
+    "preprocess": "preprocessing of the network inside",
     "train_images": "training images",
     "test_images": "test images",
     "data_fingerprint": "fingerprint of the data",

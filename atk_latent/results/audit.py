@@ -33,6 +33,8 @@ class Audit(Measured):
 
     Args:
         target: the classifier, as the user named it.
+        input_range, preprocess: of the pixels that the classifier was said to want; None for
+            [0, 1].
         inference: the defence that was audited together with it; "none" where it is bare.
         data: the data set's name.
         n: images.
@@ -44,6 +46,8 @@ class Audit(Measured):
         default="atk_latent/audit/1", alias="schema"
     )
     target: str
+    input_range: str | None = optional()
+    preprocess: str | None = optional()
     inference: str | None = optional()
     data: str
     n: Annotated[int, pydantic.Field(ge=1)]

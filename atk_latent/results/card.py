@@ -16,6 +16,8 @@ class Card(Measured):
     Args:
         run: the run folder. method, data, preset: as registered.
         model: name or path of the network; None of a run without a classifier.
+        input_range, preprocess: of the pixels that the network inside wants; None for [0, 1]. The
+            saved model takes [0, 1] all the same.
         overrides: settings asked for on top of the preset; None where nobody noted them.
         settings: every setting as it was used, by flat name.
         metrics: what the method measured of itself, by name; each method has its own.
@@ -38,6 +40,8 @@ class Card(Measured):
     data: str
     preset: str
     model: str | None = None
+    input_range: str | None = optional()
+    preprocess: str | None = optional()
     overrides: JsonField | None = pydantic.Field(
         default=None, exclude_if=lambda value: value is None
     )

@@ -38,6 +38,8 @@ class Evaluation(Measured):
 
     Args:
         target: the classifier, as the user named it.
+        input_range, preprocess: of the pixels that the classifier was said to want; None for
+            [0, 1].
         data: the data set's name.
         inference: what happens at prediction time; None where an older file does not say.
         n: images.
@@ -64,6 +66,8 @@ class Evaluation(Measured):
         default="atk_latent/evaluation/2", alias="schema"
     )
     target: str
+    input_range: str | None = optional()
+    preprocess: str | None = optional()
     data: str
     inference: str | None = optional()
     n: Annotated[int, pydantic.Field(ge=1)]

@@ -19,7 +19,7 @@ from atk_latent.methods.song_gan import (
     step_images,
     untrained_gan,
 )
-from atk_latent.models.latent import require_logits
+from atk_latent.models.endings import require_logits
 from atk_latent.models.loading import load_classifier
 from atk_latent.models.scoring import clean_accuracy
 from atk_latent.models.song_gan import GAN

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from pathlib import Path
 
@@ -54,13 +55,15 @@ def harden(
         InputError: if anything asked for is wrong; nothing is written then.
     """
     started, options = time.monotonic(), request.options
-    start = StartingModel(request.model or default_model(dataset), dataset, options.seed)
+    name = request.model or default_model(dataset)
+    start = StartingModel(name, dataset, options.seed, request.pixels)
     settings, preset = resolve(
-        request.method, dataset.name, options.preset, start.name, options.overrides
+        request.method, dataset.name, options.preset, name, options.overrides
     )
     settings.check_files()
     settings.check_contents(dataset.image_shape, dataset.num_classes)
     run = RunFolder(folder, request, resume=resume, data_fingerprint=dataset.fingerprint())
+    start = dataclasses.replace(start, pixels=run.pixels)
     if run.finished:
         return run.finished_card()
     with run.locked():
@@ -79,6 +82,7 @@ def harden(
             "clean_accuracy": after,
             "vanilla_clean_accuracy": after if method.is_vanilla else before,
             "training_seconds": seconds,
+            **vars(run.pixels),
         }
         base = base_card(run, dataset, settings, metrics, started)
         card = run.finish(base.model_copy(update=fields))

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import ClassVar
 
+from atk_latent.pixels import UNIT, PixelFormat
 from atk_latent.results.record import Count, Json, Record, optional
 
 
@@ -35,12 +36,14 @@ class HardenRequest:
     Args:
         method: registered name. options: see `RunOptions`.
         model: registered name, path to a trained model, or None for the data set's own.
+        pixels: what the trained model wants, where that is not [0, 1].
     """
 
     models: ClassVar[tuple[str, ...]] = ("model.keras",)  # what a finished run holds
     method: str
     options: RunOptions
     model: str | None = None
+    pixels: PixelFormat = UNIT
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +57,7 @@ class GANRequest:
 
     method: ClassVar[str] = "song-gan"
     models: ClassVar[tuple[str, ...]] = ("helpers/generator.keras", "helpers/discriminator.keras")
+    pixels: ClassVar[PixelFormat] = UNIT
     options: RunOptions
     judge: str | None = None
 
@@ -72,6 +76,7 @@ class StoredRequest(Record):
     Args:
         method, data, preset, model, overrides, limit, seed: as in `RunOptions` and the requests.
         data_fingerprint: of the images and labels; None where nobody noted it.
+        input_range, preprocess: what the model wants that the run starts from.
     """
 
     method: str | None = None
@@ -82,6 +87,8 @@ class StoredRequest(Record):
     limit: Count | None = None
     seed: Count | None = None
     data_fingerprint: str | None = optional()
+    input_range: str | None = optional()
+    preprocess: str | None = optional()
 
 
 def request_json(request: Request) -> dict[str, object]:
@@ -96,5 +103,6 @@ def request_json(request: Request) -> dict[str, object]:
         "limit": options.limit,
         "seed": options.seed,
     }
+    content |= {name: text for name, text in vars(request.pixels).items() if text is not None}
     reread: dict[str, object] = json.loads(json.dumps(content, default=str))
     return reread

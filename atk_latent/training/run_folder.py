@@ -27,6 +27,8 @@ from atk_latent.files import (
 )
 from atk_latent.locks import LOCK, check_unlocked, locked
 from atk_latent.methods.figures import Figure
+from atk_latent.models.endings import original
+from atk_latent.pixels import PixelFormat
 from atk_latent.reporting.figures import draw
 from atk_latent.reporting.model_card import model_card
 from atk_latent.results.card import Card
@@ -181,6 +183,15 @@ class RunFolder:
         """Whether the folder holds a complete run."""
         return (self.folder / CARD).exists()
 
+    @property
+    def pixels(self) -> PixelFormat:
+        """What the model wants that the run starts from: as requested, else as it was begun."""
+        stored = self.folder / REQUEST
+        if not self.request.pixels.is_unit or not stored.exists():
+            return self.request.pixels
+        begun = StoredRequest.from_json(read_json_object(stored, REQUEST_FILE), str(stored))
+        return PixelFormat(begun.input_range, begun.preprocess)
+
     def card(self) -> Card:
         """The card of a complete run.
 
@@ -217,8 +228,9 @@ class RunFolder:
     def open(self) -> None:
         """Makes the folder and notes the request."""
         self.helpers.mkdir(parents=True, exist_ok=True)
-        fingerprint = {FINGERPRINT: self.data_fingerprint} if self.data_fingerprint else {}
-        self._write_json(REQUEST, {**request_json(self.request), **fingerprint})
+        if not (self.folder / REQUEST).exists():
+            fingerprint = {FINGERPRINT: self.data_fingerprint} if self.data_fingerprint else {}
+            self._write_json(REQUEST, {**request_json(self.request), **fingerprint})
 
     def _write_json(self, name: str, content: object) -> None:
         with noted_file(self.folder, name) as part:
@@ -234,9 +246,9 @@ class RunFolder:
                     shutil.copyfile(helpers / name, part)
 
     def save_model(self, model: keras.Model, name: str) -> None:
-        """Saves a bare model, whole or not at all."""
+        """Saves a bare model with the ending it came with, whole or not at all."""
         with noted_file(self.folder, name) as part:
-            model.save(part)
+            original(model).save(part)
 
     def save_history(self, logs: list[dict[str, float]]) -> None:
         """Writes `history.csv`, one line an epoch of the training that matters."""

@@ -12,8 +12,10 @@ from atk_latent.data.aliases import known
 from atk_latent.data.dataset import Dataset
 from atk_latent.errors import InputError
 from atk_latent.methods.natural import Natural, natural_settings
-from atk_latent.models.latent import require_logits
+from atk_latent.models.architectures import architecture, is_architecture
+from atk_latent.models.endings import require_logits
 from atk_latent.models.loading import load_classifier
+from atk_latent.pixels import UNIT, PixelFormat
 from atk_latent.progress import Progress, renamed
 from atk_latent.registry import MODELS
 from atk_latent.training.run_folder import RunFolder
@@ -36,21 +38,30 @@ class StartingModel:
     """Where a classifier comes from before a method trains it.
 
     Args:
-        name: registered name, or path to a trained model.
+        name: that `models.architectures` builds, or path to a trained model.
         dataset: what it classifies. seed: int >= 0, of new weights and their training.
+        pixels: what a trained model wants, where that is not [0, 1].
 
     Raises:
-        InputError: if the name is not registered, or there is nothing at the path.
+        InputError: if the name is not registered, there is nothing at the path, or a network
+            that takes [0, 1] is said to want other pixels.
     """
 
     name: str
     dataset: Dataset
     seed: int
+    pixels: PixelFormat = UNIT
 
     def __post_init__(self) -> None:
         """Refuses a model that is not there."""
         if not self.is_trained:
-            MODELS.entry(self.name)
+            if not is_architecture(self.name):
+                MODELS.entry(self.name)
+            if not self.pixels.is_unit:
+                raise InputError(
+                    f"--input-range and --preprocess are for a trained model; '{self.name}' "
+                    "takes pixels in [0, 1]. Leave them out"
+                )
         elif not Path(self.name).exists():
             raise InputError(f"--model {self.name}: no such file or folder")
 
@@ -58,18 +69,18 @@ class StartingModel:
     def is_trained(self) -> bool:
         """Whether it is a trained model, not a registered network."""
         looks_like_path = os.sep in self.name or "." in self.name
-        return self.name not in MODELS and (looks_like_path or Path(self.name).exists())
+        return not is_architecture(self.name) and (looks_like_path or Path(self.name).exists())
 
     def load(self) -> keras.Model:
         """The classifier: the trained model, or the network with new weights.
 
         Raises:
-            InputError: if the model does not fit the data or ends in softmax.
+            InputError: if the model does not fit the data or gives probabilities.
         """
         shape, classes = self.dataset.image_shape, self.dataset.num_classes
         if not self.is_trained:
-            return MODELS[self.name](shape, classes, seed=self.seed)
-        model = load_classifier(self.name, shape, classes)
+            return architecture(self.name)(shape, classes, seed=self.seed)
+        model = load_classifier(self.name, shape, classes, self.pixels)
         require_logits(model, self.dataset.x_test[:64])
         return model
 

@@ -171,7 +171,8 @@ def test_the_attack_takes_an_estimator_of_other_pixels(game):
     estimator = TensorFlowV2Classifier(
         model=scaled, nb_classes=3, input_shape=(SIDE, SIDE, 1), clip_values=(0, 255)
     )
-    attack = ManifoldAttack(estimator, manifold, "manifold", eps=EPS, steps=1, random_start=False)
+    options = {"eps": 255 * EPS, "steps": 1, "random_start": False}
+    attack = ManifoldAttack(estimator, manifold, "manifold", **options)
     own = ManifoldAttack(
         estimator_for(manifold.classifier),
         manifold,
@@ -202,7 +203,7 @@ def test_the_trainer_trains_arts_classifier_and_hands_out_its_imt():
     classifier = TensorFlowV2Classifier(
         model=model, nb_classes=3, input_shape=(SIDE, SIDE, 1), clip_values=(0, 255)
     )
-    trainer = ATLDTrainer(classifier, data="mnist", eps=0.05, discriminator="small")
+    trainer = ATLDTrainer(classifier, data="mnist", eps=255 * 0.05, discriminator="small")
     with pytest.raises(InputError, match="not been fitted"):
         trainer.preprocessor()
     x, y = images(3, 60, 2)

@@ -372,12 +372,25 @@ def test_what_does_not_fit_is_refused(change, message):
 
 
 @pytest.mark.parametrize("last", ["activation", "layer"])
-def test_a_softmax_at_the_end_is_refused(last):
+def test_a_softmax_at_the_end_is_left_out_and_saved(last, tmp_path, data):
     layers = [keras.Input(SHAPE), keras.layers.Flatten()]
     if last == "layer":
         layers += [keras.layers.Dense(3), keras.layers.Softmax()]
     else:
         layers += [keras.layers.Dense(3, activation="softmax")]
+    model = keras.Sequential(layers)
+    model.compile("adam", "sparse_categorical_crossentropy")
+    ours, x = estimator_for(model), data[0][:4]
+    np.testing.assert_allclose(tf.nn.softmax(ours.predict(x)), model(x), atol=1e-6)
+    assert ours.optimizer is model.optimizer
+    ours.save("model", str(tmp_path))
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(again(x), model(x), atol=1e-6)
+
+
+def test_an_ending_that_cannot_be_undone_is_refused():
+    layers = [keras.Input(SHAPE), keras.layers.Flatten()]
+    layers += [keras.layers.Dense(3, activation="hard_sigmoid")]
     with pytest.raises(InputError, match="logits"):
         estimator_for(keras.Sequential(layers))
 

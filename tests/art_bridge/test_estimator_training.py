@@ -496,6 +496,8 @@ def test_row_19_save(data, ours, tmp_path):
     np.testing.assert_array_equal(loaded.predict(x), estimator.predict(x))
     with pytest.raises(InputError, match="must end in .keras. Received: 'model.ckpt'"):
         estimator.save("model.ckpt", str(tmp_path))
+    estimator.save("model_v1.0", str(tmp_path))
+    assert (tmp_path / "model_v1.0.keras").is_file()
 
 
 def test_save_without_a_folder_goes_where_art_keeps_its_data(monkeypatch, tmp_path):
@@ -522,7 +524,8 @@ def test_row_34_probabilities_for_the_attacks_that_demand_them(data):
     up[:, 1, 2, 0] += step
     slope = (view.predict(up) - view.predict(x)) / step
     np.testing.assert_allclose(view.class_gradient(x)[:, :, 1, 2, 0], slope, atol=2e-2)
-    assert view.model is ours.model and view.optimizer is ours.optimizer
+    assert view.logits_model is ours.model and view.optimizer is ours.optimizer
+    np.testing.assert_allclose(view.model((x - 0.5) / 0.25), view.predict(x), atol=1e-6)
 
 
 # Row 3 and parameters

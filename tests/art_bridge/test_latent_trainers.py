@@ -48,14 +48,16 @@ def test_trainer_hardens_the_estimator_in_place(name, settings):
     x, y = blobs()
     losses = []
     watch = keras.callbacks.LambdaCallback(on_epoch_end=lambda _, logs: losses.append(logs["loss"]))
-    settings = {"eps": 0.1, "learning_rate": 0.05, **settings}
+    settings = {"eps": 25.5, "learning_rate": 0.05, **settings}
     trainer = getattr(atk_latent, name)(classifier, preset="quick", data="digits", **settings)
     trainer.fit(x, np.eye(3)[y], nb_epochs=3, batch_size=16, callbacks=[watch])
     assert trainer.get_classifier() is classifier
     assert np.abs(classifier.model.layers[-1].get_weights()[0] - before).max() > 1e-3
     assert len(losses) == 3
     assert losses[-1] < losses[0]
-    assert config.flat(trainer.trained.settings)["eps"] == 0.1
+    assert config.flat(trainer.trained.settings)["eps"] == pytest.approx(
+        0.1
+    )  # in [0, 1]; 25.5 of 0..255
 
 
 @pytest.mark.parametrize(
@@ -68,6 +70,6 @@ def test_trainer_hardens_the_estimator_in_place(name, settings):
     ],
 )
 def test_trainer_has_the_settings_of_its_method(name, method):
-    trainer = getattr(atk_latent, name)(estimator(), preset="paper", data="cifar10", eps="4/255")
+    trainer = getattr(atk_latent, name)(estimator(), preset="paper", data="cifar10", eps="4")
     assert type(trainer.settings) is METHODS[method].settings_type
     assert config.flat(trainer.settings)["eps"] == 4 / 255

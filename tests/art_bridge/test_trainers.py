@@ -166,10 +166,14 @@ def test_a_second_fit_in_the_same_folder_reuses_the_helpers(tmp_path):
 def test_what_cannot_be_trained_is_refused():
     with pytest.raises(InputError, match="TensorFlowV2Classifier"):
         LADDERTrainer(object())
-    softmax = estimator(train=False)
-    softmax.model.layers[-1].activation = keras.activations.softmax
+    squashed = estimator(train=False)
+    squashed.model.layers[-1].activation = keras.activations.hard_sigmoid
     with pytest.raises(InputError, match="logits"):
-        LADDERTrainer(softmax)
+        LADDERTrainer(squashed)
+    squashed.model.layers[-1].activation = keras.activations.softmax
+    softmax_free = LADDERTrainer(squashed).view.model
+    assert softmax_free.weights[0] is squashed.model.weights[0]
+    assert softmax_free.layers[-1].activation is keras.activations.linear
     with pytest.raises(InputError, match="unknown setting 'ebs'"):
         LADDERTrainer(estimator(train=False), ebs=3)
     x, y = blobs()
@@ -188,7 +192,7 @@ def test_labels_of_every_form_become_integers():
 
 
 SMALL = {"epochs": 1, "batch_size": 32, "learning_rate": 0.05}
-IN_A_BALL = {**SMALL, "preset": "quick", "algorithm": "sgd", "eps": 0.05}
+IN_A_BALL = {**SMALL, "preset": "quick", "algorithm": "sgd", "eps": 0.05 * 255}  # of 0..255
 GENTLY = {**IN_A_BALL, "learning_rate": 0.005}  # ten times that forgets two of three classes
 TRAINERS = {
     trainers.NaturalTrainer: {**SMALL, "preset": "quick"},

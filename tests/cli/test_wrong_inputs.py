@@ -155,11 +155,11 @@ def test_an_unknown_latent_layer_of_a_registered_model(good, tmp_path):
     fails_in_one_line(harden(good, out, "--latent-layer", "latend"), "latend", "latent", out=out)
 
 
-def test_a_model_that_ends_in_softmax_says_how_to_get_logits(good, tmp_path):
+def test_an_ending_that_cannot_be_undone_says_how_to_get_logits(good, tmp_path):
     out = tmp_path / "run"
-    path = model(tmp_path, "softmax")
+    path = model(tmp_path, "hard_sigmoid")
     fails_in_one_line(
-        harden(good, out, "--model", path), "softmax", "logits", "activation", out=out
+        harden(good, out, "--model", path), "hard_sigmoid", "logits", "activation", out=out
     )
 
 

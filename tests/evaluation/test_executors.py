@@ -207,7 +207,8 @@ def test_a_job_that_travels_takes_no_images_no_listener_and_no_data(model, image
         Options(seed=5, batch_size=4, context=context),
     )
     copy = pickle.loads(pickle.dumps(job))
-    assert copy.context == AttackContext(seed=5)
+    assert copy.options.context == AttackContext(seed=5)
+    assert (copy.options.seed, copy.options.batch_size) == (5, 4)
     assert copy.target is copy.crafted_on  # one model, not two
     x, y = images
     here, there = job(4, x[4:8], y[4:8]), copy(4, x[4:8], y[4:8])

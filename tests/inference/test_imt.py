@@ -4,9 +4,9 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from atk_latent import exporting
 from atk_latent.adversaries.latent_discriminator import LatentDiscriminator
 from atk_latent.errors import InputError
+from atk_latent.exporting import export as exporting
 from atk_latent.inference.imt import BACKWARDS, IMT, IMTClassifier, IMTSettings
 from tests.adversaries.test_latent_discriminator import EPS, image, linear_discriminator, network
 
@@ -163,7 +163,7 @@ def test_saved_signatures_answer_bit_for_bit(manifold, images, tmp_path):
         name: IMTClassifier(IMT(manifold, variant=variant))
         for name, variant in (("imt", "imt"), ("imt_plus", "imt+"))
     }
-    export = exporting.export_saved_model(
+    export = exporting.export_classifier(
         manifold.classifier, tmp_path / "out", images, endpoints=endpoints
     )
     assert export.signatures == {"serving_default": 0.0, "imt": 0.0, "imt_plus": 0.0}

@@ -1,4 +1,4 @@
-"""Cutting a classifier, copying it, asking it for logits."""
+"""Cutting a classifier, copying it."""
 
 import keras
 import numpy as np
@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 from atk_latent.errors import InputError
-from atk_latent.models.latent import frozen_copy, latent_layer_name, require_logits, split
+from atk_latent.models.latent import frozen_copy, latent_layer_name, split
 from atk_latent.models.lenet import lenet
 
 SHAPE = (12, 12, 1)
@@ -268,77 +268,3 @@ def test_frozen_copy_refuses_what_it_cannot_rebuild():
     model.get_config = lambda: {"unknown": 1}
     with pytest.raises(InputError, match="cannot be copied"):
         frozen_copy(model)
-
-
-def ending_in(*end):
-    return keras.Sequential([keras.Input(SHAPE), layers.Flatten(), *end])
-
-
-SQUASHED = [
-    ([layers.Dense(3, activation="softmax", name="end")], "softmax"),
-    ([layers.Dense(3), layers.Softmax(name="end")], "softmax"),
-    ([layers.Dense(3), layers.Activation("sigmoid", dtype="float32", name="end")], "sigmoid"),
-    ([layers.Dense(3, activation="softmax", name="end"), layers.Activation("linear")], "softmax"),
-    ([layers.Dense(3, activation="sigmoid", name="end"), layers.Reshape((3,))], "sigmoid"),
-]
-
-
-@pytest.mark.parametrize("depth", [0, 1])
-@pytest.mark.parametrize(("end", "name"), SQUASHED)
-def test_probabilities_are_refused(end, name, depth):
-    model = ending_in(*end)
-    if depth:
-        inputs = keras.Input(SHAPE)
-        model = keras.Model(inputs, model(inputs))
-    with pytest.raises(InputError, match=rf"ends in {name} \(layer '.*end'\).* logits are needed"):
-        require_logits(model)
-
-
-def test_probabilities_from_an_operation_are_refused():
-    inputs = keras.Input(SHAPE)
-    model = keras.Model(inputs, keras.ops.softmax(layers.Dense(3)(layers.Flatten()(inputs))))
-    with pytest.raises(InputError, match="ends in softmax"):
-        require_logits(model)
-
-
-@pytest.mark.parametrize("make", MODELS)
-def test_logits_are_accepted(make):
-    require_logits(make(), X)
-
-
-def test_softmax_inside_is_no_end():
-    require_logits(ending_in(layers.Dense(4, activation="softmax"), layers.Dense(3)), X)
-
-
-def test_unreadable_model_is_judged_by_its_outputs():
-    class Closed(keras.Model):
-        def __init__(self):
-            super().__init__()
-            self.flat, self.dense = layers.Flatten(), layers.Dense(3)
-
-        def call(self, x):
-            return tf.nn.softmax(self.dense(self.flat(x)))
-
-    model = Closed()
-    model(X)
-    require_logits(model)
-    with pytest.raises(InputError, match="gives probabilities"):
-        require_logits(model, X)
-
-
-@pytest.mark.parametrize("end", [SQUASHED[0][0], SQUASHED[2][0]])
-def test_the_cure_in_the_message_works(end, tmp_path):
-    model = ending_in(*end)
-    with pytest.raises(InputError) as caught:
-        require_logits(model)
-    cure = str(caught.value).split("for a trained model set ")[1].split(" and save")[0]
-    place, _, value = cure.partition(" = ")
-    assert place == "model.get_layer('end').activation"
-    assert value == "keras.activations.linear"
-    model.get_layer("end").activation = keras.activations.linear
-    require_logits(model, X)
-    model.save(tmp_path / "m.keras")
-    again = keras.saving.load_model(tmp_path / "m.keras")
-    require_logits(again, X)
-    flat = X.reshape(3, -1) @ model.layers[1].kernel.numpy() + model.layers[1].bias.numpy()
-    np.testing.assert_allclose(again(X), flat, atol=1e-5)
