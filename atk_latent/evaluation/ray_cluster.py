@@ -7,12 +7,14 @@ import logging
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
-from atk_latent.errors import InputError
+from atk_latent.errors import InputError, first_line
 
 ANSWERS_WITHIN = 20  # seconds, at most, that an address may take
 _PROBE = """
@@ -86,10 +88,16 @@ def _check_answers(address: str) -> None:
     command = [sys.executable, "-c", _PROBE, address]
     hint = "Start one (ray start --head), or take --ray local"
     where = "no Ray cluster is known here" if address == "auto" else f"no Ray answers at {address}"
+    limit = time.monotonic() + ANSWERS_WITHIN - 1
     try:
+        if address != "auto":  # Ray itself would go on trying a closed port
+            host, _, port = address.removeprefix("ray://").rpartition(":")
+            socket.create_connection((host, int(port)), timeout=ANSWERS_WITHIN / 2).close()
         probe = subprocess.run(
-            command, capture_output=True, text=True, timeout=ANSWERS_WITHIN - 1, check=False
+            command, capture_output=True, text=True, timeout=limit - time.monotonic(), check=False
         )
+    except (OSError, OverflowError) as error:
+        raise InputError(f"{where} ({first_line(error)}). {hint}") from None
     except subprocess.TimeoutExpired:
         raise InputError(f"{where} within {ANSWERS_WITHIN} seconds. {hint}") from None
     if probe.returncode != 0:
