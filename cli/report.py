@@ -27,9 +27,14 @@ def report(results: tuple[Path, ...], out: Path, title: str, as_json: bool) -> N
     became of each image also give the worst case over attacks, example images and the
     confusion of classes; published values stand beside ours.
 
+    Results of two models or more begin with a leaderboard: for each data set, kind of attacker,
+    norm and radius a table of models by their worst case over attacks, to sort and to filter,
+    with links to their cards and two models image by image.
+
     \b
     atkl evaluate runs/ladder --data mnist --out pgd.json --attack pgd:eps=0.3
     atkl report pgd.json runs/ladder --out report
+    atkl report results/*.json runs/* --out leaderboard
     """  # noqa: D301
     atomic.check_new_folder(out, parents=True)
     from atk_latent.reporting.page import make_report, write_report

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -102,7 +103,9 @@ def test_other_formats_say_the_same_in_a_fresh_process(tmp_path, form, modules):
     )
     assert (export.format, export.checked, export.card) == (form, 5, True)
     assert export.max_difference <= 1e-5
-    again = exporting._fresh_outputs(exporting.format_named(form), out, images[:2], "")
+    (scratch := tmp_path / "scratch").mkdir()
+    again = exporting._fresh_outputs(exporting.format_named(form), out, images[:2], "", scratch)
+    shutil.rmtree(scratch)
     np.testing.assert_allclose(again, probabilities(images[:2]), atol=1e-5)
     assert json.loads((tmp_path / "model.card.json").read_text()) == {"method": "natural"}
     assert {p.name for p in tmp_path.iterdir()} == {"card.json", f"model.{form}", "model.card.json"}

@@ -11,10 +11,12 @@ class KnownData(NamedTuple):
     Args:
         like: the data set whose presets hold where there are none for this one; "" for none.
         model: the registered classifier that the papers train on it; "" is one by image size.
+        has_faces: whether its images are photographs of people, which no report shows.
     """
 
     like: str = ""
     model: str = ""
+    has_faces: bool = False
 
 
 KNOWN = {
@@ -23,7 +25,7 @@ KNOWN = {
     "digits": KnownData(like="mnist"),
     "cifar100": KnownData(like="cifar10"),
     "svhn": KnownData(like="cifar10", model="svhnnet"),
-    "celeba": KnownData(model="celebanet"),
+    "celeba": KnownData(model="celebanet", has_faces=True),
 }
 
 

@@ -66,8 +66,7 @@ def export_classifier(
 
     Args:
         model: a classifier; run in inference mode.
-        out: the folder to be, absent or empty, in a folder that exists; the file to be for
-            ONNX and TFLite.
+        out: the folder to be, absent or empty; for ONNX and TFLite the file to be.
         x_check: real images, float32 (n >= 1, height, width, channels) in [0, 1].
         format: "savedmodel", "onnx" or "tflite".
         tolerance: largest difference of an output that is let through.

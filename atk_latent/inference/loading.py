@@ -24,7 +24,7 @@ def has_manifold(run: Path | None) -> bool:
 
 def load_manifold(
     run: Path | None, classifier: keras.Model
-) -> tuple[LatentDiscriminator, dict[str, float | bool]]:
+) -> tuple[LatentDiscriminator, dict[str, float | bool | None]]:
     """The manifold of a finished ATLD run around its classifier.
 
     Args:

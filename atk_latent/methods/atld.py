@@ -482,7 +482,7 @@ class Manifold(Record):
 
     latent: Latent
     latent_layer: str | None = None
-    imt: dict[str, float | bool]
+    imt: dict[str, float | bool | None]
 
 
 def load_settings(folder: Path) -> Manifold:

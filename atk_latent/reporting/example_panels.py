@@ -6,10 +6,12 @@ import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from atk_latent.data.aliases import known
 from atk_latent.errors import InputError, visible
 from atk_latent.reporting.outcomes import Confusion, Outcome, confusion, outcomes_of, survives
 from atk_latent.reporting.plots import COLOURS, INK, Chart, ink_on
@@ -92,13 +94,15 @@ class Panel:
 def example_panels(result: Evaluation, number: int, most: int = MOST_PANELS) -> tuple[Panel, ...]:
     """A panel for every attack of which the file holds images or predictions.
 
+    Photographs of people are not shown.
+
     Args:
         result: the record. number: of it in the report. most: panels, those of the strongest.
     """
     outcomes = [
         (i, outcome)
         for i, outcome in enumerate(outcomes_of(result), 1)
-        if outcome.result.examples or survives(result, outcome.result) is not None
+        if _examples(result, outcome) or survives(result, outcome.result) is not None
     ]
     strongest = sorted(
         outcomes, key=lambda pair: (*_openness(pair[1]), pair[1].accuracy.value, pair[0])
@@ -110,13 +114,18 @@ def example_panels(result: Evaluation, number: int, most: int = MOST_PANELS) -> 
     )
 
 
+def _examples(result: Evaluation, outcome: Outcome) -> tuple[Example, ...]:
+    """The images that may be shown."""
+    return () if known(PurePath(result.data).stem).has_faces else outcome.result.examples
+
+
 def _openness(outcome: Outcome) -> tuple[bool, bool]:
     """Attacks on what is deployed come before others, those with a radius before others."""
     return not outcome.group.is_direct, outcome.eps is None
 
 
 def _panel(result: Evaluation, outcome: Outcome, anchor: str, first: bool) -> Panel:
-    triples = tuple(_triple(result, example) for example in outcome.result.examples)
+    triples = tuple(_triple(result, example) for example in _examples(result, outcome))
     charts = [_examples_chart(result, outcome, triples, anchor)] if triples else []
     counted, table = confusion(result, outcome.result), None
     if counted is not None:

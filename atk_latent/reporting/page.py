@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import functools
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +15,9 @@ from atk_latent.errors import visible
 from atk_latent.progress import Progress
 from atk_latent.reporting import model_card
 from atk_latent.reporting.example_panels import CHANGE, MOST_PANELS, Panel, example_panels
+from atk_latent.reporting.leaderboard import Leaderboard, leaderboard_of
+from atk_latent.reporting.leaderboard_chart import scatter_of
+from atk_latent.reporting.leaderboard_data import script_data
 from atk_latent.reporting.outcomes import outcomes_of
 from atk_latent.reporting.plots import MANY, Chart, charts_of, ink_on
 from atk_latent.reporting.result_tables import tables_of
@@ -27,7 +32,7 @@ from atk_latent.reporting.tables import (
     slug,
     text,
 )
-from atk_latent.reporting.verdicts import Verdict, overview_tables, verdicts_of, with_audits
+from atk_latent.reporting.verdicts import Verdict, verdicts_of, with_audits
 from atk_latent.results.audit import Audit, Check
 from atk_latent.results.card import Card
 from atk_latent.results.comparison import Comparison
@@ -67,8 +72,7 @@ class Report:
     Args:
         title: of the page. parts: one a file. charts: figures of all of them.
         verdicts: one an evaluation, comparison or audit. groups: of threat models, explained.
-        overview: where there are many verdicts, tables of them side by side, one for each
-            group of threat models.
+        leaderboard: models side by side; None where there are fewer than two.
     """
 
     title: str
@@ -76,14 +80,14 @@ class Report:
     charts: tuple[Chart, ...]
     verdicts: tuple[Verdict, ...]
     groups: tuple[ThreatGroup, ...]
-    overview: tuple[Table, ...] = ()
+    leaderboard: Leaderboard | None = None
 
     @property
     def tables(self) -> tuple[Table, ...]:
-        """Of all verdicts and all parts."""
+        """Of the leaderboard and all parts."""
         panels = [panel.table for part in self.parts for panel in part.panels]
         return (
-            *self.overview,
+            *(self.leaderboard.tables if self.leaderboard else ()),
             *(table for part in self.parts for table in part.tables),
             *(table for table in panels if table is not None),
         )
@@ -111,8 +115,8 @@ def make_report(files: Sequence[ResultFile], title: str = "Robustness report") -
     verdicts = with_audits([v for result in results for v in verdicts_of(result)], audits)
     attacked = [result for result in results if isinstance(result, Evaluation | Comparison)]
     seen = {outcome.group: None for result in attacked for outcome in outcomes_of(result)}
-    overview = overview_tables(verdicts) if len(verdicts) > MANY else ()
-    return Report(title, parts, charts_of(results), verdicts, tuple(seen), overview)
+    board = leaderboard_of(files, [part.anchor for part in parts])
+    return Report(title, parts, charts_of(results), verdicts, tuple(seen), board)
 
 
 def _with_fewer_panels(parts: tuple[Part, ...]) -> tuple[Part, ...]:
@@ -169,11 +173,17 @@ def write_report(report: Report, folder: Path, progress: Progress | None = None)
 
 
 def html(report: Report) -> str:
-    """The report as one HTML page without scripts and without anything from a network."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    """The report as one HTML page without anything from a network.
 
+    Its one script, of the leaderboard, is the only one that the page's policy lets run: it is
+    named there by its hash. All of the page is there without it.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    loader = PackageLoader("atk_latent.reporting")
     environment = Environment(
-        loader=PackageLoader("atk_latent.reporting"),
+        loader=loader,
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_visible,
@@ -181,15 +191,22 @@ def html(report: Report) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"cell": text, "shade": _shade, "percent": percent}
+    environment.globals |= {"wide": WIDE, "scatter_of": scatter_of}
     page = environment.get_template("report.html.jinja")
+    script = loader.get_source(environment, "report.js")[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+    known = script_data(report.leaderboard) if report.leaderboard else ""
     return page.render(
         report=report,
         version=__version__,
         shades=_shades_css(),
         change=CHANGE,
         interval=interval,
-        wide=WIDE,
         many=len(report.parts) > MANY,
+        fold_verdicts=report.leaderboard is not None and len(report.verdicts) > MANY,
+        script=Markup(script),
+        script_data=Markup(known),
+        script_hash=f"sha256-{digest}",
     )
 
 
@@ -224,7 +241,8 @@ def _shades_css() -> str:
 def markdown_page(report: Report) -> str:
     """The report as Markdown; its figures are the files beside it."""
     lines = [f"# {markdown_text(report.title)}", ""]
-    lines += [f"{markdown(table)}\n" for table in report.overview]
+    ranked = report.leaderboard.tables if report.leaderboard else ()
+    lines += [f"{markdown(table)}\n" for table in ranked]
     for verdict in report.verdicts:
         words = " ".join(filter(None, (verdict.says, verdict.means, verdict.doubt)))
         words = f"{words} {verdict.not_means}"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from atk_latent.reporting.outcomes import Outcome, groups, outcomes_of, worst_cases
-from atk_latent.reporting.tables import Table, interval, percent, slug
+from atk_latent.reporting.tables import interval, percent
 from atk_latent.results.accuracy import Accuracy
 from atk_latent.results.audit import Audit
 from atk_latent.results.comparison import Comparison
@@ -17,10 +17,6 @@ from atk_latent.results.files import Result
 UPPER_BOUND = (
     "It is an upper bound: a stronger attack may leave less, and it holds for this threat "
     "model and data only."
-)
-_OVERLAP = (
-    "In brackets: 95% Wilson interval. Intervals that overlap rank nothing, nor do numbers of "
-    "different data, attacks or radii."
 )
 _FEW_IMAGES = 100  # the interval of 100 of 100 images begins at 96%
 _WORDS = {"bad": "Not robust", "fair": "Partly robust", "good": "Held", "open": "Not known"}
@@ -152,29 +148,6 @@ def _warnings(outcomes: Sequence[Outcome]) -> list[str]:
     """What the attacks themselves say against their numbers, signs of masked gradients."""
     lines = (f"{o.label} warns: {line}" for o in outcomes for line in o.result.warnings)
     return [line if line.endswith(".") else f"{line}." for line in dict.fromkeys(lines)]
-
-
-def overview_tables(verdicts: Sequence[Verdict]) -> tuple[Table, ...]:
-    """All verdicts on attacked models side by side, a table for each group of threat models."""
-    by_group: dict[str, list[tuple[Verdict, Outcome]]] = {}
-    for verdict in verdicts:
-        if verdict.worst is not None:
-            by_group.setdefault(verdict.worst.group.name, []).append((verdict, verdict.worst))
-    return tuple(
-        Table(
-            f"overview-{i}-{slug(group)}",
-            f"{group}: the strongest attack on each of {len(rows)} models",
-            ("model", "robust accuracy, %", "clean, %", "images", "attack", "verdict"),
-            tuple(
-                (verdict.about, worst.accuracy, worst.clean, worst.accuracy.n,
-                 worst.attack if worst.parts else worst.label,
-                 f"{verdict.word}{', with doubts' if verdict.doubts else ''}")
-                for verdict, worst in sorted(rows, key=lambda row: -row[1].accuracy.value)
-            ),
-            (_OVERLAP,),
-        )
-        for i, (group, rows) in enumerate(by_group.items(), 1)
-    )  # fmt: skip
 
 
 def with_audits(verdicts: Sequence[Verdict], audits: Sequence[Audit]) -> tuple[Verdict, ...]:

@@ -38,18 +38,16 @@ def harden(
     """Hardens a classifier and leaves a run folder behind.
 
     The folder holds `model.keras` (the bare classifier), `helpers/` (the vanilla model and
-    what the method trained beside it), `history.csv`, figures, `card.md` and, written last,
-    `card.json`. Stopped at any moment, the same request with `resume` goes on from the last
-    epoch that was finished.
+    what the method trained beside it), `history.csv`, figures, `card.md` and, last, `card.json`.
+    Stopped at any moment, the same request with `resume` goes on from the last whole epoch.
 
     Args:
         request: what to do. dataset: its data, already loaded and limited.
-        folder: the run folder.
-        resume: go on with what is there.
+        folder: the run folder. resume: go on with what is there.
         progress: told (stage, done, in all, logs).
 
     Returns:
-        The card of the run, as in `card.json`.
+        What `card.json` says.
 
     Raises:
         InputError: if anything asked for is wrong; nothing is written then.

@@ -33,7 +33,8 @@ from atk_latent.reporting.figures import draw
 from atk_latent.reporting.model_card import model_card
 from atk_latent.results.card import Card
 from atk_latent.results.files import read_card
-from atk_latent.training.request import HardenRequest, Request, StoredRequest, request_json
+from atk_latent.training.request import HardenRequest, Request, request_json
+from atk_latent.training.stored_request import StoredRequest
 
 REQUEST, CARD, FINGERPRINT = "request.json", "card.json", "data_fingerprint"
 _AGAIN = "the same command with --resume then trains it again"

@@ -102,7 +102,7 @@ GREY = np.full((3, 1, 4, 1), 0.5, np.float32)
 
 def test_golden_step_and_way_back():
     x = tf.fill((1, 1, 2, 1), 0.5)
-    problem = _Problem(linear([[0, 1], [0, 2]], [0, -1.8]), x, tf.constant([0]), None)
+    problem = _Problem(linear([[0, 1], [0, 2]], [0, -1.8]), x, tf.constant([0]), None, tf.range(1))
     moved, nearest = FastAdaptiveBoundary(FABSettings())._step(
         problem, x, _Nearest(x, tf.constant([np.inf]))
     )

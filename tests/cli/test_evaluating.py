@@ -219,7 +219,7 @@ WRONG = {
     "device": (("--device", "tpu"), "auto, cpu or gpu:N"),
     "limit": (("--limit", "1"), "one image for each"),
     "suite": (("--suite", "lader"), "Did you mean 'ladder'"),
-    "suite file": (("--suite", "no.yaml"), "cannot be read"),
+    "suite file": (("--suite", "no.yaml"), "does not exist"),
     "suite needs": (("--suite", "transfer"), "needs surrogate"),
     "variable": (("--suite", "fast", "--set", "epz=1"), "no such variable. Known: eps"),
     "set without suite": (("--set", "eps=1"), "name one with --suite"),

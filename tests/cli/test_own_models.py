@@ -51,13 +51,14 @@ def read(command, *arguments):
 RANGE = ("--input-range", "0,255")
 
 
-def test_hardened_evaluated_and_exported(place, tmp_path, caplog):
+def test_hardened_evaluated_and_exported(place, tmp_path):
     endings._log_once.cache_clear()
     data, run = ("--data", place / "data.npz"), tmp_path / "run"
     arguments = ("--method", "pgd", *data, "--model", place / "mine.keras", "--out", run)
     settings = ("--epochs", 1, "--eps", 0.1, "--batch-size", 20)
-    card = read("harden", *arguments, *settings, *RANGE)
-    assert sum("ends in softmax" in line for line in caplog.messages) == 1
+    hardened = call("harden", *arguments, *settings, *RANGE)
+    card = json.loads(hardened.stdout)
+    assert hardened.stderr.count("ends in softmax") == 1
     assert card["input_range"] == "0,255"
     assert "preprocess" not in card
     model = keras.saving.load_model(run / "model.keras")

@@ -59,7 +59,7 @@ def test_wrong_input_is_one_line_and_leaves_nothing(audit, tmp_path):
     cases = [
         ((wrong, "--out", tmp_path / "out"), "wrong.json is no result"),
         ((audit, wrong, "--out", tmp_path / "out"), "wrong.json is no result"),
-        ((tmp_path / "none.json", "--out", tmp_path / "out"), "none.json cannot be read"),
+        ((tmp_path / "none.json", "--out", tmp_path / "out"), "none.json does not exist"),
         ((audit, "--out", full), "not empty"),
         ((audit, "--out", audit / "out"), "cannot be written to"),
         ((audit, "--out", "/proc/x"), "cannot be written to"),

@@ -261,4 +261,4 @@ def test_a_place_that_cannot_be_written(good, tmp_path, monkeypatch):
 
 
 def test_a_choice_left_out_is_one_line():
-    fails_in_one_line(["list"], "Missing argument", "methods")
+    fails_in_one_line(["completion"], "Missing argument", "bash")

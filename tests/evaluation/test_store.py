@@ -41,8 +41,8 @@ class Stop(Exception):
 
 
 def evaluate(store, *, seed=0, stop_at=None, model=None, x=X):
-    def progress(name, done, total):
-        if stop_at is not None and done >= stop_at:
+    def progress(name, done, total, logs=None):
+        if not name.endswith(": steps") and stop_at is not None and done >= stop_at:
             raise Stop
 
     options = runner.Options(seed=seed, batch_size=4, store=store, progress=progress)

@@ -289,7 +289,7 @@ def test_the_state_of_free_training_is_saved_with_the_rest(tmp_path):
     )
     method.harden(*images(), folder=tmp_path)
     again = FreeTraining(linear(), method.settings)
-    again.compile("sgd", CrossEntropy())
+    again.configure()
     assert Checkpoint(tmp_path).restore(again) == 1
     assert np.abs(again.delta).max() > 0
     np.testing.assert_array_equal(again.delta, method.delta)

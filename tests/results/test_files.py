@@ -1,6 +1,7 @@
 """What a result file is, and what a wrong one is told."""
 
 import copy
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -8,13 +9,14 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+import atk_latent.results.files as files_module
 from atk_latent.atomic import write_json
 from atk_latent.errors import InputError
 from atk_latent.results.audit import Audit
 from atk_latent.results.card import Card
 from atk_latent.results.comparison import Comparison
 from atk_latent.results.evaluation import Evaluation
-from atk_latent.results.files import KINDS, read_result, read_results, read_text, write_result
+from atk_latent.results.files import KINDS, read_result, read_results, write_result
 from atk_latent.results.schemas import schema, schema_files
 from tests.result_files import version_1
 
@@ -118,8 +120,8 @@ def test_a_wrong_file_of_version_1_is_told_where(comparison, write, path, value,
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "cannot be read as a JSON result"),
-        ('{"n": NaN}', "NaN is no JSON number"),
+        ("{", "is no JSON"),
+        ('{"n": NaN}', "NaN is no finite number"),
         ("[1]", r"one JSON object .* not \[1\]"),
         ('{"colour": 1}', r"no result. Expected: .*It has \['colour'\]"),
     ],
@@ -201,18 +203,19 @@ def test_what_has_no_end_is_not_read(tmp_path, monkeypatch):
     os.mkfifo(tmp_path / "pipe.json")
     (tmp_path / "run").mkdir()
     for path in (tmp_path / "pipe.json", Path("/dev/zero")):
-        with pytest.raises(InputError, match="a regular file is needed"):
+        with pytest.raises(InputError, match="is a pipe, a device"):
             read_result(path)
-    monkeypatch.setattr(read_text, "__defaults__", (10,))
+    small = dataclasses.replace(files_module.RESULT, limit=10)
+    monkeypatch.setattr(files_module, "RESULT", small)
     (tmp_path / "large.json").write_text("{}" + " " * 20)
-    with pytest.raises(InputError, match="it has 22 bytes, 10 are the most"):
+    with pytest.raises(InputError, match="has 22 bytes; a JSON result has 10 at most"):
         read_result(tmp_path / "large.json")
 
 
 @pytest.mark.parametrize("number", ["1e400", "-1e999", "1" * 5000])
 def test_a_number_that_no_float_holds_is_refused(tmp_path, number):
     (tmp_path / "x.json").write_text(f'{{"n": {number}}}')
-    with pytest.raises(InputError, match="cannot be read as a JSON result"):
+    with pytest.raises(InputError, match="is no JSON"):
         read_result(tmp_path / "x.json")
 
 
@@ -258,9 +261,9 @@ def test_every_value_changed_is_one_line_or_a_sound_record(kind, files, write):
 
 def test_a_binary_file_a_missing_one_and_an_empty_folder_are_refused(tmp_path):
     (tmp_path / "x.png").write_bytes(b"\x89PNG\xff")
-    for path in (tmp_path / "x.png", tmp_path / "none.json"):
-        with pytest.raises(InputError, match="cannot be read"):
-            read_result(path)
+    for name, problem in (("x.png", "is no JSON result"), ("none.json", "does not exist")):
+        with pytest.raises(InputError, match=f"{name} {problem}"):
+            read_result(tmp_path / name)
     with pytest.raises(InputError, match="neither card.json"):
         read_result(tmp_path)
 
