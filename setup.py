@@ -65,6 +65,7 @@ setup(
         "gpu": ["tensorflow[and-cuda]>=2.18"],
         "tensorboard": ["tensorboard>=2.18"],
         "onnx": ["tf2onnx>=1.17", "onnxruntime"],
+        "ray": ["ray>=2.40"],
         "test": TEST,
         "bench": ["foolbox", "torch", "torchattacks"],
         "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.6", "mkdocstrings[python]>=0.29"],

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from atk_latent.atomic import json_text, write_problem
+from atk_latent.atomic import check_parent, json_text, write_problem
 from atk_latent.config import spec
 from atk_latent.errors import InputError, visible
 from atk_latent.pixels import PixelFormat
@@ -185,12 +185,16 @@ def notes_on_stderr() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def limit_by_its_option() -> Iterator[None]:
-    """Calls a limit that will not do what the user called it."""
+def limit_by_its_option(name: str = "--limit") -> Iterator[None]:
+    r"""Calls a limit that will not do what the user called it.
+
+    Args:
+        name: the option; ``--limit-\1`` is `--limit-train` or `--limit-test`.
+    """
     try:
         yield
     except InputError as error:
-        raise InputError(re.sub(r"\blimit_(test|train)\b", "--limit", str(error))) from None
+        raise InputError(re.sub(r"\blimit_(test|train)\b", name, str(error))) from None
 
 
 @contextlib.contextmanager
@@ -388,6 +392,18 @@ def console() -> Console:
 
     width = None if sys.stdout.isatty() else 140
     return PlainConsole(file=sys.stdout, width=width, markup=False, emoji=False, highlight=False)
+
+
+def check_folder(folder: Path) -> None:
+    """Refuses a folder that is none, or cannot be made.
+
+    Raises:
+        InputError: naming what is wrong with it or with the nearest folder above it.
+    """
+    nearest = folder.absolute()
+    while not nearest.exists():
+        nearest = nearest.parent
+    check_parent(nearest / "x", "--out")
 
 
 def check_attack_names(specs: Iterable[str]) -> None:

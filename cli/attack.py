@@ -119,8 +119,7 @@ def _attack(options: _Options) -> tuple[AttackResult, _Clean]:
     with common.progress_bars() as progress:
         how = target.options(runner.Options(seed, batch_size, progress), dataset)
         attack = make_attack(options.spec, estimator, replace(how.context, seed=seed))
-        each = runner.attack_chunks(attack, estimator, x, y, options.spec, how)
-        chunks = list(runner.with_progress(each, attack.title, len(x), progress))
+        chunks = list(runner.attack_chunks(attack, estimator, x, y, options.spec, how))
     clean = runner.clean_predictions(estimator, x, y, batch_size=batch_size)
     result = runner.summarise(attack, chunks, runner.Case(options.spec))
     with atomic.new_parents(options.out), atomic.atomic_file(options.out) as temporary:

@@ -13,6 +13,7 @@ from atk_latent import atomic, config
 from atk_latent.pixels import PixelFormat
 
 from . import _common as common
+from ._cluster import Cluster, ray_options
 
 if TYPE_CHECKING:
     from atk_latent.results.audit import Audit
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 @common.seed_option
 @common.batch_size_option
 @common.store_option
+@ray_options
 @click.option("--out", metavar="FILE", help="Also write the JSON there; must not exist yet.")
 @common.trust_option
 @common.device_option
@@ -81,15 +83,20 @@ class _Options:
     store: Path | None
     trust: bool
     device: str
+    cluster: Cluster
 
 
 def _audit(options: _Options, eps: float | None) -> Audit:
-    common.setup_tensorflow(options.device)
-    from atk_latent import api
+    common.choose_device(options.device)
+    with (
+        common.progress_bars("audit:") as progress,
+        options.cluster.executor(progress) as executor,
+    ):
+        common.setup_tensorflow(options.device)
+        from atk_latent import api
 
-    with common.limit_by_its_option():
-        dataset = api.load_dataset(options.data, limit_test=options.limit, seed=options.seed)
-    with common.progress_bars("audit:") as progress:
+        with common.limit_by_its_option():
+            dataset = api.load_dataset(options.data, limit_test=options.limit, seed=options.seed)
         return api.audit(
             options.target,
             dataset,
@@ -98,7 +105,12 @@ def _audit(options: _Options, eps: float | None) -> Audit:
             surrogate=options.surrogate,
             pixels=options.pixels,
             options=api.Options(
-                options.seed, options.batch_size, progress, options.store, trust=options.trust
+                options.seed,
+                options.batch_size,
+                progress,
+                options.store,
+                trust=options.trust,
+                executor=executor,
             ),
         )
 

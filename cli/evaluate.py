@@ -16,6 +16,7 @@ from atk_latent.pixels import PixelFormat
 from atk_latent.registry import ATTACKS
 
 from . import _common as common
+from ._cluster import Cluster, ray_options
 from ._names import Names
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
 @common.seed_option
 @common.batch_size_option
 @common.store_option
+@ray_options
 @click.option("--out", metavar="FILE", help="Also write the JSON there; must not exist yet.")
 @click.option("--force", is_flag=True, help="Replace an existing --out file.")
 @click.option(
@@ -134,6 +136,7 @@ class _Options:
     store: Path | None
     trust: bool
     device: str
+    cluster: Cluster
 
 
 def _evaluate(options: _Options) -> tuple[Evaluation, list[str]]:
@@ -150,12 +153,12 @@ def _evaluate(options: _Options) -> tuple[Evaluation, list[str]]:
         dataset = load_dataset(options.data, limit_test=options.limit, seed=options.seed)
     plan = _plan(options, suite, dataset)
     checks.check_gates_are_run(gates, [attack.spec for attack in plan.attacks])
-    common.setup_tensorflow(options.device)
-    from atk_latent import api
-    from atk_latent.evaluation.target import with_classes_of
+    with common.progress_bars() as progress, options.cluster.executor(progress) as executor:
+        common.setup_tensorflow(options.device)
+        from atk_latent import api
+        from atk_latent.evaluation.target import with_classes_of
 
-    dataset = with_classes_of(options.target, dataset)
-    with common.progress_bars() as progress:
+        dataset = with_classes_of(options.target, dataset)
         evaluation = api.evaluate(
             options.target,
             dataset,
@@ -163,7 +166,12 @@ def _evaluate(options: _Options) -> tuple[Evaluation, list[str]]:
             inference=options.inference,
             pixels=options.pixels,
             options=api.Options(
-                options.seed, options.batch_size, progress, options.store, trust=options.trust
+                options.seed,
+                options.batch_size,
+                progress,
+                options.store,
+                trust=options.trust,
+                executor=executor,
             ),
         )
     evaluation = evaluation.model_copy(

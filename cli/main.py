@@ -25,6 +25,7 @@ COMMANDS = {
     "export": "write a SavedModel and check it in a fresh process",
     "import-torch": "a PyTorch checkpoint to a Keras model, without PyTorch",
     "reproduce": "a table or figure of the papers, or all methods side by side",
+    "sweep": "a grid of methods, settings and seeds: runs, one table, one figure",
     "list": "names of methods, attacks, data sets and models",
     "completion": "the script for names and options at the tab key",
     "doctor": "what this machine can do: versions, devices, data found",

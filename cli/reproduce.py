@@ -2,43 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 import sys
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from atk_latent import atomic
 from atk_latent.errors import InputError
 from atk_latent.registry import EXPERIMENTS
 from atk_latent.training.request import Execution
 
 from . import _common as common
+from ._cluster import Cluster, ray_options
 from ._execution import execution_options, start_together
 from ._names import Names
 
-
-@dataclasses.dataclass(frozen=True)
-class Scope:
-    """How much of an experiment runs: its arguments as of `reproduction.run.Runner`."""
-
-    preset: str
-    rows: tuple[str, ...]
-    seed: int
-
-
-def gather_scope(command: Callable[..., None]) -> Callable[..., None]:
-    """Hands a command one `Scope` in place of the options that make it."""
-
-    @functools.wraps(command)
-    def wrapped(**arguments: Any) -> None:
-        scope = Scope(*map(arguments.pop, ("preset", "rows", "seed")))
-        command(scope=scope, **arguments)
-
-    return wrapped
+if TYPE_CHECKING:
+    from atk_latent.results.record import Json
 
 
 @click.command("reproduce")
@@ -60,50 +41,29 @@ def gather_scope(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--out", type=click.Path(path_type=Path), help="Folder; default reproduced/NAME.")
 @common.seed_option
 @common.device_option
+@ray_options
 @common.json_option
 @common.run_command
 @execution_options
-@gather_scope
-def reproduce(
-    name: str,
-    scope: Scope,
-    out: Path | None,
-    device: str,
-    as_json: bool,
-    execution: Execution,
-) -> None:
+def reproduce(name: str, out: Path | None, as_json: bool, **options: Any) -> None:
     """Run an experiment of `atkl list experiments` and leave its tables and figures.
 
     The same command goes on where a stopped one was: finished runs and attacked images are
-    found again.
+    found again. With --ray the rows of a table are trained side by side.
     """
     EXPERIMENTS.entry(name)
-    suffix = "" if scope.preset == "quick" else f"-{scope.preset}"
-    folder = out or Path("reproduced") / f"{name}{suffix}"
-    _check_folder(folder)
-    if execution.strategy == "multiworker":
+    chosen = _Options(**options)
+    if chosen.execution.strategy == "multiworker":
         raise InputError(
             "--strategy multiworker is for harden and train-gan: reproduce also attacks, in one "
-            "process. Take auto or mirrored"
+            "process. Take auto or mirrored, or --ray"
         )
+    default = name if chosen.preset == "quick" else f"{name}-{chosen.preset}"
+    folder = out or Path("reproduced") / default
+    common.check_folder(folder)
     with common.stdout_kept_clean():
-        common.setup_tensorflow(device)
-        start_together(execution)
         try:
-            from atk_latent.reproduction.experiment import check_rows
-            from atk_latent.reproduction.run import Runner
-
-            check_rows(name, EXPERIMENTS[name], scope.rows, scope.preset)
-            with common.progress_bars() as show:
-                runner = Runner(
-                    scope.preset,
-                    folder,
-                    seed=scope.seed,
-                    rows=scope.rows,
-                    progress=show,
-                    execution=execution,
-                )
-                record = EXPERIMENTS[name](runner)
+            record = _record(name, folder, chosen)
         except KeyboardInterrupt:
             common.say(f"Stopped. The same command goes on in {folder}.", err=True)
             sys.exit(common.INTERRUPTED)
@@ -115,13 +75,35 @@ def reproduce(
     common.say(f"Written: {folder}")
 
 
-def _check_folder(folder: Path) -> None:
-    atomic.check_parent(_nearest(folder) / "x", "--out")
+@dataclass(frozen=True)
+class _Options:
+    """The command's options by name."""
+
+    preset: str
+    rows: tuple[str, ...]
+    seed: int
+    device: str
+    cluster: Cluster
+    execution: Execution
 
 
-def _nearest(folder: Path) -> Path:
-    """The folder itself, or the nearest one above it that exists."""
-    folder = folder.absolute()
-    while not folder.exists():
-        folder = folder.parent
-    return folder
+def _record(name: str, folder: Path, options: _Options) -> Json:
+    common.setup_tensorflow(options.device)
+    start_together(options.execution)
+    from atk_latent.reproduction.experiment import check_rows
+    from atk_latent.reproduction.run import Runner
+
+    preset, rows = options.preset, options.rows
+    check_rows(name, EXPERIMENTS[name], rows, preset)
+    with common.progress_bars() as show, options.cluster.executor(show) as executor:
+        runner = Runner(
+            preset,
+            folder,
+            seed=options.seed,
+            rows=rows,
+            progress=show,
+            execution=options.execution,
+            executor=executor,
+        )
+        record: Json = EXPERIMENTS[name](runner)
+    return record

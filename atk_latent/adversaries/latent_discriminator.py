@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
@@ -41,6 +41,7 @@ class LatentDiscriminator:
         layer: str | None = None,
     ) -> None:
         self.classifier, self.discriminator = classifier, discriminator
+        self.latent, self.layer = latent, layer
         self.features, self.head = encoder(classifier, latent, layer)
         width, wanted = latent_width(self.features), discriminator.inputs[0].shape[-1]
         if width != wanted:
@@ -48,6 +49,15 @@ class LatentDiscriminator:
                 f"the discriminator reads latents of {wanted} numbers, but those of the "
                 f"classifier ({latent}) have {width}. Train a discriminator for this latent"
             )
+
+    def __getstate__(self) -> dict[str, object]:
+        """The two networks and where they meet; the classifier is split again in a copy."""
+        return {**self.__dict__, "features": None, "head": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Splits the copied classifier."""
+        self.__dict__.update(state)
+        self.features, self.head = encoder(self.classifier, self.latent, self.layer)
 
     def latents(self, x: tf.Tensor, *, training: bool = False) -> tf.Tensor:
         """What `logits` goes on from and, flat, the discriminator reads; (B, N) or (B, h, w, c)."""

@@ -6,7 +6,7 @@ so attacks may run in any order, be left out, or go on where an earlier run stop
 
 from __future__ import annotations
 
-import functools
+import logging
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,10 +22,13 @@ from atk_latent.art_bridge.estimator import Classifier, CompiledKerasClassifier,
 from atk_latent.art_bridge.factory import attack_spec, make_attack
 from atk_latent.atomic import json_safe
 from atk_latent.errors import InputError
+from atk_latent.evaluation.chunks import Series, all_chunks
+from atk_latent.evaluation.executors import Executor, SerialExecutor
 from atk_latent.evaluation.samples import examples, first_examples
 from atk_latent.evaluation.store import Chunk, ChunkStore, data_digest, files_digest
 from atk_latent.models.fingerprint import fingerprint
 from atk_latent.progress import Progress
+from atk_latent.registry import ATTACKS
 from atk_latent.results.accuracy import Accuracy
 from atk_latent.results.attack_result import AttackResult, Published
 from atk_latent.results.diagnostics import Diagnostics
@@ -33,6 +36,7 @@ from atk_latent.results.evaluation import Evaluation
 from atk_latent.results.provenance import today, versions
 from atk_latent.results.threat import ThreatModel
 
+_log = logging.getLogger(__name__)
 _BALL_SLACK = 1e-5
 _PIXEL_SLACK = 1e-6
 HELPERS = "helpers"  # of a run folder: what attacks and defences read
@@ -100,6 +104,7 @@ class Options:
         context: for attacks that need more than an estimator; its seed is `seed`.
         target, data: how results call the model and the data set.
         trust: SavedModels are loaded even if their graph touches files or runs Python.
+        executor: where chunks are attacked; the numbers do not depend on it.
 
     Example:
         >>> Options(seed=1, batch_size=64).inference
@@ -115,6 +120,7 @@ class Options:
     target: str = ""
     data: str = ""
     trust: bool = False
+    executor: Executor = field(default_factory=SerialExecutor)
 
     @property
     def inference(self) -> str:
@@ -243,14 +249,26 @@ def run_attacks(
     sources = {key: other(holder) for key, holder in holders.items()}
     context = replace(options.context, seed=options.seed)
     bound = [make_attack(c.spec, sources[id(c.surrogate)], context) for c in cases]  # errors first
-    results = []
-    for case, attack, name in zip(cases, bound, _names(cases, bound), strict=True):
+    names = _names(cases, bound)
+    every = []
+    for case, attack, name in zip(cases, bound, names, strict=True):
         models = {"target": scored, "crafted_on": sources[id(case.surrogate)]}
         store = _store(models, x, y, attack, case.spec, options)
-        chunks = attack_chunks(attack, scored, x, y, case.spec, options, store)
-        watched = with_progress(chunks, name, len(x), options.progress)
-        results.append(summarise(attack, watched, case, options.inference))
-    return tuple(results)
+        job = ChunkJob(attack, scored, sources[id(case.surrogate)], case.spec, options)
+        every.append(_series(job, x, y, name, options, store))
+    parts = _parts(every, options.executor)
+    return tuple(
+        summarise(attack, parts[id(one)], case, options.inference)
+        for one, attack, case in zip(every, bound, cases, strict=True)
+    )
+
+
+def _parts(every: Sequence[Series], executor: Executor) -> dict[int, list[Chunk]]:
+    """The chunks of each attack, by the id of its series, without images."""
+    parts: dict[int, list[Chunk]] = {id(one): [] for one in every}
+    for one, chunk in all_chunks(every, executor):
+        parts[id(one)].append(replace(chunk, x_adv=None))  # what is summed needs no image
+    return parts
 
 
 def _names(cases: Sequence[Case], bound: Sequence[BoundAttack]) -> list[str]:
@@ -263,6 +281,73 @@ def _names(cases: Sequence[Case], bound: Sequence[BoundAttack]) -> list[str]:
     ]
 
 
+class ChunkJob:
+    """Attacks and scores one chunk, here or, sent there, in another process.
+
+    Sent, it takes models, settings and seed with it, and binds the attack anew there. A run
+    folder that the attack reads must lie at the same path.
+
+    Args:
+        attack: bound to the model it is crafted on.
+        target: the model that is scored.
+        crafted_on: the model that the attack is bound to.
+        spec: the attack's text; part of what a chunk's seed is made from.
+        options: of which seed, batch size, context and progress are used.
+    """
+
+    def __init__(
+        self,
+        attack: BoundAttack,
+        target: CompiledKerasClassifier,
+        crafted_on: CompiledKerasClassifier,
+        spec: str,
+        options: Options,
+    ) -> None:
+        self.attack, self.target, self.crafted_on, self.spec = attack, target, crafted_on, spec
+        context = replace(options.context, seed=options.seed)
+        self.options = replace(options, context=context, executor=SerialExecutor())
+        self.keeps_images = True
+
+    def __call__(self, start: int, x: np.ndarray, y: np.ndarray) -> Chunk:
+        """The chunk of images `x` and labels `y`, the first of which has the index `start`."""
+        with seeded(chunk_seed(self.options.seed, self.spec, start)):
+            chunk = _attacked(self.attack, self.target, x, y, start, self.options)
+        return chunk if self.keeps_images else replace(chunk, x_adv=None)
+
+    def __getstate__(self) -> dict[str, object]:
+        """What travels: no compiled attack, no data set, nobody who listens."""
+        context = replace(self.options.context, data=None, progress=None)
+        options = Options(self.options.seed, self.options.batch_size, context=context)
+        return {**self.__dict__, "attack": None, "options": options, "keeps_images": False}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        """Binds the attack to the model that came along."""
+        self.__dict__.update(state)
+        self.attack = make_attack(self.spec, self.crafted_on, self.options.context)
+
+
+def _series(
+    job: ChunkJob,
+    x: np.ndarray,
+    y: np.ndarray,
+    name: str,
+    options: Options,
+    store: ChunkStore | None,
+) -> Series:
+    """The chunks of an attack; those of one that trains helpers of its own are made here."""
+    is_local = "ladder" in _needs(job.spec)
+    if is_local and options.executor.is_parallel:
+        _log.warning("%s needs helpers of its own: it runs serially, in this process", name)
+    store = store or ChunkStore(None, {})
+    return Series(name, job, x, y, options.batch_size, store, options.progress, is_local)
+
+
+def _needs(spec: str) -> tuple[str, ...]:
+    """What an attack must be handed beside its model; nothing where it is not registered."""
+    name = config.spec(spec)[0]
+    return attack_spec(name).needs if name.removeprefix("art:") in ATTACKS else ()
+
+
 def attack_chunks(
     attack: BoundAttack,
     target: CompiledKerasClassifier,
@@ -270,9 +355,8 @@ def attack_chunks(
     y: np.ndarray,
     spec: str,
     options: Options,
-    store: ChunkStore | None = None,
 ) -> Iterator[Chunk]:
-    """Attacks `x` in chunks of `options.batch_size`, checked and scored on `target`.
+    """Attacks `x` in chunks of `options.batch_size` in this process, scored on `target`.
 
     Args:
         attack: bound to the model it is crafted on.
@@ -280,35 +364,20 @@ def attack_chunks(
         x: float32 images (n, height, width, channels) in [0, 1].
         y: int64 labels (n,).
         spec: the attack's text; part of what a chunk's seed is made from.
-        options: of which seed and batch size are used.
-        store: where finished chunks are looked up and stored.
+        options: of which seed, batch size and progress are used.
 
     Yields:
-        The chunks, in order; those that another evaluation was at come last.
+        The chunks, in order, with their images.
 
     Raises:
         RuntimeError: if the attack leaves its ball or the pixel range.
     """
-    store = store or ChunkStore(None, {})
-    size = options.batch_size
-
-    def attacked(start: int) -> Chunk:
-        rows = slice(start, start + size)
-        with seeded(chunk_seed(options.seed, spec, start)):
-            return _attacked(attack, target, x[rows], y[rows], start, options)
-
-    claimed = []  # by another evaluation that uses the same store
-    for start in range(0, len(x), size):
-        count = min(size, len(x) - start)
-        chunk = store.chunk(start, count, functools.partial(attacked, start))
-        if chunk is None:
-            claimed.append((start, count))
-        else:
-            yield chunk
-    for start, count in claimed:
-        chunk = store.chunk(start, count, functools.partial(attacked, start), wait=True)
-        if chunk is not None:
-            yield chunk
+    options = replace(options, executor=SerialExecutor())
+    one = _series(
+        ChunkJob(attack, target, target, spec, options), x, y, attack.title, options, None
+    )
+    for _, chunk in all_chunks([one], options.executor):
+        yield chunk
 
 
 def _attacked(
@@ -365,7 +434,7 @@ def _store(
 
 def _helpers(attack: BoundAttack, spec: str, options: Options) -> dict[str, str]:
     """Digests of what an attack or a defence reads beside the models: files, training images."""
-    needs, context = attack_spec(config.spec(spec)[0]).needs, options.context
+    needs, context = _needs(spec), options.context
     folders = {}
     if context.run is not None and (needs or options.deployed):
         folders["run"] = context.run / HELPERS
@@ -418,8 +487,7 @@ def summarise(
     Raises:
         InputError: if there is no chunk.
     """
-    parts = [replace(chunk, x_adv=None) for chunk in chunks]  # what is summed needs no image
-    parts.sort(key=lambda part: part.start)
+    parts = sorted(chunks, key=lambda part: part.start)
     robust, linf, l2, predictions = (
         np.concatenate([getattr(part, name) for part in parts] or [np.zeros(0)])
         for name in ("robust", "linf", "l2", "predictions")
@@ -465,17 +533,3 @@ def threat_model(
     if threat.crafted_on is None and surrogate:
         threat = threat.model_copy(update={"crafted_on": surrogate.name})
     return threat
-
-
-def with_progress(
-    chunks: Iterable[Chunk], name: str, total: int, progress: Progress | None
-) -> Iterator[Chunk]:
-    """The chunks, each told to `progress` as (name, images done, `total`)."""
-    done = 0
-    if progress:
-        progress(name, 0, total)
-    for chunk in chunks:
-        yield chunk
-        done += len(chunk.robust)
-        if progress:
-            progress(name, done, total)

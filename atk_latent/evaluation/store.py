@@ -15,7 +15,7 @@ import json
 import logging
 import os
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,7 +46,7 @@ class Chunk:
     Args:
         start: index of the first.
         x_adv: float32 (m, height, width, channels) in [0, 1]; None where the chunk comes
-            from a store, which keeps no images.
+            from a store, which keeps no images, or from another process, which sends none.
         predictions: int64 (m,), the target's classes of `x_adv`.
         robust: bool (m,), classified correctly before and after the attack.
         linf: float64 (m,), largest change of a value.
@@ -140,31 +140,6 @@ class ChunkStore:
                 _log.warning("%s is damaged (%s): its images are attacked again", path, reason)
             self._told.add(start)
             return None
-
-    def chunk(
-        self, start: int, count: int, attack: Callable[[], Chunk], *, wait: bool = False
-    ) -> Chunk | None:
-        """A chunk: the stored one, or else what `attack` makes, which is stored.
-
-        Args:
-            start: index of its first image. count: how many it has.
-            attack: attacks them.
-            wait: for another evaluation that is at this chunk.
-
-        Returns:
-            The chunk; None where another evaluation is at it and `wait` is off.
-        """
-        chunk = self.load(start, count)
-        if chunk is not None:
-            return chunk
-        with self.claim(start, wait=wait) as is_ours:
-            if not is_ours:
-                return None
-            chunk = self.load(start, count)  # made while we waited
-            if chunk is None:
-                chunk = attack()
-                self.save(chunk)
-            return chunk
 
     def save(self, chunk: Chunk) -> None:
         """Keeps what is known of `chunk`, and of its images only the examples."""

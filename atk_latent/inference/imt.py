@@ -209,6 +209,10 @@ class IMTClassifier(keras.Model):
         self.discriminator = transform.manifold.discriminator
         self.built = True  # its parts are
 
+    def __reduce__(self) -> tuple[type[IMTClassifier], tuple[IMT]]:
+        """Copied and pickled as what it is made of: Keras would need a config."""
+        return IMTClassifier, (self.transform,)
+
     @property
     def trainable(self) -> bool:
         """False: this model has no weights to train, though the two inside it may have."""

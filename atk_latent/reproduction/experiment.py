@@ -37,6 +37,7 @@ class Budget:
         cost: the budget in words, for titles; `{model}` and `{images}`, the number of training
             images, are filled in.
         limit: int >= 1, training images at most; None for all.
+        limit_test: int >= 1, test images at most, classes in proportion; None for all.
         seeds: int >= 1, classifiers that a cell is the mean of, where the experiment says
             `over_seeds`.
         own_test: int >= 1, test images on which a run measures itself for its own card; None
@@ -54,6 +55,7 @@ class Budget:
     model: str
     cost: str = ""
     limit: int | None = None
+    limit_test: int | None = None
     seeds: int = 1
     own_test: int | None = None
     images: Mapping[str, int] = dataclasses.field(default_factory=dict)
@@ -227,6 +229,7 @@ class Experiment:
         is_ranked: whether an average over the columns makes sense.
         is_timed: whether rows say how long they were trained.
         over_seeds: whether a cell is the mean over `Budget.seeds` classifiers.
+        seeds: of these classifiers; () counts on from the runner's seed.
         attack_seed: int >= 0, of what is drawn by attacks; None for that of the experiment.
         runs: where the rows' runs lie in the folder of the experiment; `{seed}` is filled in.
         gan: for attacks with `{gan}`.
@@ -250,6 +253,7 @@ class Experiment:
     is_ranked: bool = True
     is_timed: bool = False
     over_seeds: bool = False
+    seeds: tuple[int, ...] = ()
     attack_seed: int | None = None
     runs: str = "runs"
     gan: GAN = GAN()

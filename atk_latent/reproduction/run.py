@@ -18,6 +18,7 @@ from atk_latent.atomic import atomic_file
 from atk_latent.data.dataset import Dataset, select
 from atk_latent.data.loading import load_dataset
 from atk_latent.errors import InputError
+from atk_latent.evaluation.executors import Executor, SerialExecutor
 from atk_latent.evaluation.runner import (
     Case,
     Deployed,
@@ -33,6 +34,7 @@ from atk_latent.models.loading import load_classifier
 from atk_latent.models.new_head import with_new_head
 from atk_latent.progress import Progress, renamed
 from atk_latent.reproduction.experiment import Budget, ColumnSpec, Experiment, RowSpec, Settings
+from atk_latent.reproduction.side_by_side import train_side_by_side
 from atk_latent.reproduction.table import with_ranks, write_table
 from atk_latent.results.accuracy import Accuracy, wilson_interval
 from atk_latent.results.comparison import Cell, Column, Comparison, Row
@@ -90,6 +92,8 @@ class Runner:
             hold the rows of earlier calls, too, and are written after each row.
         progress: told (stage, done, in all, logs).
         execution: on what its classifiers are trained, and how.
+        executor: where rows are trained and chunks attacked; one that is parallel trains the
+            rows of a table side by side, each in a process of its own.
 
     Example:
         >>> Runner("quick", Path("reproduced/atld-mnist")).seed
@@ -105,12 +109,15 @@ class Runner:
         rows: Sequence[str] = (),
         progress: Progress | None = None,
         execution: Execution | None = None,
+        executor: Executor | None = None,
     ) -> None:
         self.execution = execution or Execution()
         self.preset, self.folder, self.seed, self.progress = preset, folder, seed, progress
-        self.rows = tuple(rows)
+        self.rows, self.executor = tuple(rows), executor or SerialExecutor()
         self._data = functools.lru_cache(maxsize=2)(
-            lambda name, limit: load_dataset(name, limit_train=limit, seed=seed)
+            lambda name, limit, limit_test=None: load_dataset(
+                name, limit_train=limit, limit_test=limit_test, seed=seed
+            )
         )
         self._target = functools.lru_cache(maxsize=LOADED_AT_ONCE)(_load)
         self._trained: dict[Path, tuple[HardenRequest, Trained]] = {}
@@ -121,14 +128,20 @@ class Runner:
         Raises:
             InputError: naming the row that cannot be trained as the experiment says.
         """
+        patterns = self.rows or ("*",)
+        chosen = [
+            row
+            for row in experiment.rows
+            if any(fnmatchcase(row.title(self.preset), pattern) for pattern in patterns)
+        ]
+        self.train_all(experiment, chosen)
         if not self.rows:
-            return self.write(experiment, [self._row(experiment, row) for row in experiment.rows])
-        table = self._table(experiment, self._earlier(experiment))
-        for row in experiment.rows:
-            if any(fnmatchcase(row.title(self.preset), pattern) for pattern in self.rows):
-                measured = {r.label: r for r in (*table.rows, self._row(experiment, row))}
-                labels = [r.title(self.preset) for r in experiment.rows]
-                table = self.write(experiment, [measured[x] for x in labels if x in measured])
+            return self.write(experiment, [self.row(experiment, row) for row in chosen])
+        table = self.table(experiment, self._earlier(experiment))
+        for row in chosen:
+            measured = {r.label: r for r in (*table.rows, self.row(experiment, row))}
+            labels = [r.title(self.preset) for r in experiment.rows]
+            table = self.write(experiment, [measured[x] for x in labels if x in measured])
         return table
 
     def _earlier(self, experiment: Experiment) -> Sequence[Row]:
@@ -136,7 +149,7 @@ class Runner:
         file = self.folder / f"{experiment.name}.json"
         if not file.is_file():
             return ()
-        table, known = read_result(file).result, self._table(experiment, ())
+        table, known = read_result(file).result, self.table(experiment, ())
         names = {"columns", "data_fingerprint", "seed", "title"}
         same = isinstance(table, Comparison) and table.model_dump(
             include=names
@@ -145,11 +158,11 @@ class Runner:
 
     def write(self, experiment: Experiment, rows: Sequence[Row]) -> Comparison:
         """Writes the table of rows that were measured; the record, with ranks."""
-        table = self._table(experiment, rows)
+        table = self.table(experiment, rows)
         write_table(self.folder, table, experiment.name)
         return table
 
-    def _table(self, experiment: Experiment, rows: Sequence[Row]) -> Comparison:
+    def table(self, experiment: Experiment, rows: Sequence[Row]) -> Comparison:
         """The record of rows that were measured, with ranks where they make sense."""
         dataset = self.dataset(experiment)
         table = Comparison(
@@ -171,7 +184,8 @@ class Runner:
 
     def dataset(self, experiment: Experiment) -> Dataset:
         """The data set, with as many training images as the budget has."""
-        return self._data(experiment.data, self.budget(experiment).limit)
+        budget = self.budget(experiment)
+        return self._data(experiment.data, budget.limit, budget.limit_test)
 
     def images(self, experiment: Experiment, column: ColumnSpec) -> tuple[np.ndarray, np.ndarray]:
         """The test images that a column sees, and their labels."""
@@ -229,6 +243,23 @@ class Runner:
         folder, data = self.folder / gan.folder, self.dataset(experiment)
         train_gan(request, data, folder, resume=True, progress=self.progress)
         return folder
+
+    def train_all(self, experiment: Experiment, rows: Sequence[RowSpec]) -> None:
+        """Trains rows, and those that they need, side by side, if the executor can."""
+        if not self.executor.is_parallel:
+            return
+        trainings = [(row, seed) for row in rows for seed in self.seeds(experiment, row)]
+        sources = [c.crafted_on for c in experiment.columns if c.crafted_on is not None]
+        trainings += [(row, seed) for row in sources for seed in {seed for _, seed in trainings}]
+        # What is measured stays here: images that are made once may hang on this runner.
+        job = TrainRow(
+            self.preset, self.folder, self.seed, dataclasses.replace(experiment, columns=())
+        )
+
+        def prepare(row: RowSpec, seed: int) -> None:
+            self._request(experiment, row, seed)  # a GAN, images without labels: made once, here
+
+        train_side_by_side(trainings, job, prepare, self.executor, self.progress)
 
     def train(self, experiment: Experiment, row: RowSpec, seed: int | None = None) -> Trained:
         """A row's run, and those that it starts from; trained where they are not there yet.
@@ -302,18 +333,26 @@ class Runner:
             run.folder, _inference(row, told), dataset.image_shape, dataset.num_classes
         )
 
+    def seeds(self, experiment: Experiment, row: RowSpec) -> Sequence[int]:
+        """The seeds of the classifiers that a row's cells are measured on."""
+        if not experiment.over_seeds:
+            return (self.seed,)
+        count = row.seeds or self.budget(experiment).seeds
+        return experiment.seeds or range(self.seed, self.seed + count)
+
     def cell(self, experiment: Experiment, column: ColumnSpec, row: RowSpec) -> Cell:
         """What a column leaves of a row's accuracy, beside what is published for it."""
         if experiment.over_seeds:
-            seeds = range(self.seed, self.seed + (row.seeds or self.budget(experiment).seeds))
+            seeds = self.seeds(experiment, row)
             cell = mean_cell([self._cell(experiment, column, row, seed) for seed in seeds])
         else:
             cell = self._cell(experiment, column, row, self.seed)
         published = experiment.published.get(row.label, {}).get(column.label)
         return cell.model_copy(update={"published": published})
 
-    def _row(self, experiment: Experiment, row: RowSpec) -> Row:
-        run = self.train(experiment, row)
+    def row(self, experiment: Experiment, row: RowSpec) -> Row:
+        """A row of the table: trained, where it is not yet, and attacked with every column."""
+        run = self.train(experiment, row, self.seeds(experiment, row)[0])
         cells = [self.cell(experiment, c, row) for c in experiment.columns if c.is_for(row)]
         measured = Row(
             label=row.title(self.preset),
@@ -348,6 +387,7 @@ class Runner:
             context=AttackContext(imt=target.imt, data=self.dataset(experiment)),
             progress=renamed(self.progress, row.title(self.preset)),
             store=self.folder / "chunks",
+            executor=self.executor,
         )
         (result,) = run_attacks(target.estimator, x, y, [Case(spec, surrogate)], options)
         return Cell.of_attack(column.label, result)
@@ -358,6 +398,24 @@ class Runner:
 
     def _limit(self, experiment: Experiment, column: ColumnSpec) -> int | None:
         return self.budget(experiment).images[column.images] if column.images else None
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainRow:
+    """Trains a row, in the process that it is sent to.
+
+    Args:
+        preset, folder, seed: of the runner that sends it. experiment: of the row.
+    """
+
+    preset: str
+    folder: Path
+    seed: int
+    experiment: Experiment
+
+    def __call__(self, row: RowSpec, seed: int) -> Trained:
+        """The row's run, as `Runner.train` leaves it."""
+        return Runner(self.preset, self.folder, seed=self.seed).train(self.experiment, row, seed)
 
 
 def _inference(row: RowSpec, told: str = "") -> str:

@@ -5,6 +5,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from atk_latent.art_bridge.bound_attack import BoundAttack
 from atk_latent.art_bridge.context import AttackContext
 from atk_latent.errors import InputError
 from atk_latent.evaluation import runner
+from atk_latent.evaluation.chunks import Series, all_chunks
+from atk_latent.evaluation.executors import SerialExecutor
 from atk_latent.evaluation.store import ChunkStore
 from atk_latent.models.fingerprint import fingerprint
 from atk_latent.results.threat import ThreatModel
@@ -271,11 +274,24 @@ def test_threads_share_the_chunks_and_a_claim_ends_with_its_owner(tmp_path):
     (folder / ".00000004.dead.tmp.npz").write_bytes(b"half")
     with store.claim(4) as ours, store.claim(4) as theirs:
         assert (ours, theirs) == (True, False)
-        assert store.chunk(4, 4, lambda: chunk) is None
     assert not (folder / ".00000004.dead.tmp.npz").exists()
+    x, y, size = np.zeros((8, 1, 1, 1), np.float32), np.zeros(8, int), 4
+    (folder / "00000000.npz").rename(folder / "aside")
+    made = []
+
+    def again(start, *_):
+        made.append(start)
+        time.sleep(0.2)
+        return dataclasses.replace(chunk, start=start)
+
+    def everything(_):
+        series = Series("pgd", again, x, y, size, store)
+        return [c.start for _, c in all_chunks([series], SerialExecutor())]
+
     with ThreadPoolExecutor(4) as pool:
-        jobs = [pool.submit(store.chunk, 4, 4, lambda: chunk, wait=True) for _ in range(8)]
-    assert all(job.result() is not None for job in jobs)
+        assert [sorted(starts) for starts in pool.map(everything, range(8))] == [[0, 4]] * 8
+    assert sorted(made) == [0, 4]  # each once, whoever waited for it
+    (folder / "aside").replace(folder / "00000000.npz")
     assert evaluate(tmp_path) == whole
 
 
