@@ -252,9 +252,8 @@ class Runner:
         sources = [c.crafted_on for c in experiment.columns if c.crafted_on is not None]
         trainings += [(row, seed) for row in sources for seed in {seed for _, seed in trainings}]
         # What is measured stays here: images that are made once may hang on this runner.
-        job = TrainRow(
-            self.preset, self.folder, self.seed, dataclasses.replace(experiment, columns=())
-        )
+        without_columns = dataclasses.replace(experiment, columns=())
+        job = TrainRow(self.preset, self.folder, self.seed, without_columns, self.execution)
 
         def prepare(row: RowSpec, seed: int) -> None:
             self._request(experiment, row, seed)  # a GAN, images without labels: made once, here
@@ -405,17 +404,19 @@ class TrainRow:
     """Trains a row, in the process that it is sent to.
 
     Args:
-        preset, folder, seed: of the runner that sends it. experiment: of the row.
+        preset, folder, seed, execution: of the runner that sends it. experiment: of the row.
     """
 
     preset: str
     folder: Path
     seed: int
     experiment: Experiment
+    execution: Execution = Execution()
 
     def __call__(self, row: RowSpec, seed: int) -> Trained:
         """The row's run, as `Runner.train` leaves it."""
-        return Runner(self.preset, self.folder, seed=self.seed).train(self.experiment, row, seed)
+        runner = Runner(self.preset, self.folder, seed=self.seed, execution=self.execution)
+        return runner.train(self.experiment, row, seed)
 
 
 def _inference(row: RowSpec, told: str = "") -> str:
