@@ -268,7 +268,7 @@ def test_a_row_starts_from_a_classifier_of_other_data_with_a_new_head(
 
 
 def test_images_without_labels_are_those_that_the_budget_leaves_out(dataset, tmp_path, monkeypatch):
-    load = lambda name, limit_train, seed: dataset.subset(limit_train, None, seed)  # noqa: E731
+    load = lambda _, limit_train, seed, **__: dataset.subset(limit_train, None, seed)  # noqa: E731
     monkeypatch.setattr(run, "load_dataset", load)
     budget = dataclasses.replace(PLAN.budgets["quick"], limit=100)
     plan = dataclasses.replace(PLAN, budgets={"quick": budget})
