@@ -22,6 +22,8 @@ TEST = [
     "hypothesis>=6.100",
     "build",
     "tensorboard>=2.18",
+    "nbclient",
+    "ipykernel",
 ]
 
 setup(
